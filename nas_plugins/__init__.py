@@ -1,0 +1,77 @@
+"""Architecture-aware search for the tools people already use.
+
+>>> import nas_plugins as nap
+>>> space = nap.space("nasbench201")
+>>> space.size
+15625
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas_plugins._public import benchmark, evaluator, space, strategy
+    from nas_plugins.history import History, Objective, Proposal, Trial, TrialState
+    from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
+    from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
+    from nas_plugins.spaces.categorical import CategoricalSpace
+
+__version__ = "0.1.0"
+
+# Loaded on first use, so that `import nas_plugins` costs milliseconds.
+_EXPORTS = {
+    "benchmark": "_public",
+    "evaluator": "_public",
+    "space": "_public",
+    "strategy": "_public",
+    "History": "history",
+    "Objective": "history",
+    "Proposal": "history",
+    "Trial": "history",
+    "TrialState": "history",
+    "Benchmark": "protocols",
+    "Evaluator": "protocols",
+    "Metric": "protocols",
+    "Strategy": "protocols",
+    "Architecture": "spaces.base",
+    "Complexity": "spaces.base",
+    "Decision": "spaces.base",
+    "SearchSpace": "spaces.base",
+    "CategoricalSpace": "spaces.categorical",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'nas_plugins' has no attribute {name!r}")
+    value = getattr(import_module(f"nas_plugins.{_EXPORTS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})
+
+
+__all__ = [
+    "Architecture",
+    "Benchmark",
+    "CategoricalSpace",
+    "Complexity",
+    "Decision",
+    "Evaluator",
+    "History",
+    "Metric",
+    "Objective",
+    "Proposal",
+    "SearchSpace",
+    "Strategy",
+    "Trial",
+    "TrialState",
+    "benchmark",
+    "evaluator",
+    "space",
+    "strategy",
+]

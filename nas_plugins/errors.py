@@ -1,0 +1,78 @@
+"""The errors this package raises on purpose, one small tree.
+
+Every message names the argument in backticks, the rule and the value that broke it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasPluginsError(Exception):
+    """Base class of every error raised on purpose by nas_plugins."""
+
+
+class InvalidArchitectureError(NasPluginsError, ValueError):
+    """A text, graph or set of choices is not an architecture of the space."""
+
+
+class SpaceExhaustedError(NasPluginsError, ValueError):
+    """More distinct architectures were asked for than the space still holds."""
+
+
+class UnknownNameError(NasPluginsError, LookupError):
+    """A name is not registered; the message suggests the nearest ones."""
+
+
+class PluginError(NasPluginsError):
+    """A registered plug-in cannot be imported or used."""
+
+
+class DataError(NasPluginsError):
+    """A benchmark file is absent, torn, foreign or has the wrong checksum."""
+
+
+class MetricUnavailableError(NasPluginsError, ValueError):
+    """The benchmark has no measurement of this metric for this architecture."""
+
+
+class EngineError(NasPluginsError):
+    """The engine around a search (storage, study, worker) cannot go on."""
+
+
+class MissingDependencyError(NasPluginsError, ImportError):
+    """An optional dependency is absent; the message gives the pip command."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Returns the error for an unknown `name`, with the nearest known names.
+
+    Args:
+        kind: What the name stands for, e.g. ``"search space"``.
+        name: The name that was asked for.
+        known: All names that would have worked.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
+    elif names:
+        hint = f"known: {', '.join(names)}"
+    else:
+        hint = "none is registered"
+    return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
+
+
+__all__ = [
+    "DataError",
+    "EngineError",
+    "InvalidArchitectureError",
+    "MetricUnavailableError",
+    "MissingDependencyError",
+    "NasPluginsError",
+    "PluginError",
+    "SpaceExhaustedError",
+    "UnknownNameError",
+    "unknown_name",
+]

@@ -1,0 +1,254 @@
+"""What a search has seen so far: objectives, trials and their history, as values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas_plugins import pareto
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.spaces.base import Architecture, Choice, Key, SearchSpace, space_from_json
+
+DIRECTIONS = ("min", "max")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric to minimise or maximise; written ``name:min`` or ``name:max``.
+
+    Attributes:
+        name: Name of the metric, as evaluators return it.
+        direction: ``"min"`` or ``"max"``.
+    """
+
+    name: str
+    direction: str = "max"
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("`name` of an objective must not be empty")
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f"`direction` must be 'min' or 'max', got {self.direction!r}")
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.direction}"
+
+    @classmethod
+    def parse(cls, text: str) -> Objective:
+        """Reads ``name:min`` or ``name:max``."""
+        name, separator, direction = text.rpartition(":")
+        if not separator:
+            raise ValueError(f"`objective` must be written name:min or name:max, got {text!r}")
+        return cls(name, direction)
+
+    @property
+    def sign(self) -> float:
+        """Factor that turns a value into a loss: 1 for min, -1 for max."""
+        return 1.0 if self.direction == "min" else -1.0
+
+
+class TrialState(str, Enum):
+    """State of a trial. Only `COMPLETE` trials have values."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    PRUNED = "pruned"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluated, running or failed architecture.
+
+    Attributes:
+        number: Position in the study, from 0.
+        architecture: What is evaluated.
+        state: `TrialState`.
+        values: One value per objective in the history's order; empty unless complete. May be
+            infinite, never NaN.
+        constraints: Constraint values by name; feasible where all are <= 0.
+        notes: Text that a strategy or evaluator left on the trial, append-only.
+    """
+
+    number: int
+    architecture: Architecture
+    state: TrialState = TrialState.COMPLETE
+    values: tuple[float, ...] = ()
+    constraints: FrozenDict[float] = field(default_factory=FrozenDict)
+    notes: FrozenDict[str] = field(default_factory=FrozenDict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", TrialState(self.state))
+        object.__setattr__(self, "values", tuple(float(v) for v in self.values))
+        object.__setattr__(self, "constraints", FrozenDict(self.constraints))
+        object.__setattr__(self, "notes", FrozenDict(self.notes))
+        if any(map(math.isnan, self.values)):
+            raise ValueError(f"`values` of trial {self.number} must not be NaN, got {self.values}")
+        if self.values and self.state is not TrialState.COMPLETE:
+            raise ValueError(f"`values` of a {self.state.value} trial must be empty")
+
+    @property
+    def violation(self) -> float:
+        """Sum of the positive constraint values; 0 means feasible."""
+        return sum(v for v in self.constraints.values() if v > 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain data; the architecture is written in its space's notation."""
+        return {
+            "number": self.number,
+            "architecture": str(self.architecture),
+            "state": self.state.value,
+            "values": list(self.values),
+            "constraints": dict(self.constraints),
+            "notes": dict(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], space: SearchSpace) -> Trial:
+        """Reads what `to_json` wrote."""
+        return cls(
+            number=data["number"],
+            architecture=space.parse(data["architecture"]),
+            state=TrialState(data["state"]),
+            values=tuple(data["values"]),
+            constraints=FrozenDict(data["constraints"]),
+            notes=FrozenDict(data["notes"]),
+        )
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An architecture that a strategy wants evaluated, with notes to keep on its trial."""
+
+    architecture: Architecture
+    notes: FrozenDict[str] = field(default_factory=FrozenDict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", FrozenDict(self.notes))
+
+
+@dataclass(frozen=True)
+class History:
+    """The trials of a search, finished and running, and what follows from them.
+
+    Attributes:
+        space: The space searched.
+        objectives: One or more; the order of every trial's values.
+        trials: In order of number.
+        fixed: Choices that the engine has fixed for the next proposal (an enqueued trial, a
+            partially fixed sampler). The engine enforces them; a strategy may use them.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    trials: tuple[Trial, ...] = ()
+    fixed: FrozenDict[Choice] = field(default_factory=FrozenDict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objectives", tuple(self.objectives))
+        object.__setattr__(self, "trials", tuple(self.trials))
+        object.__setattr__(self, "fixed", FrozenDict(self.fixed))
+        if not self.objectives:
+            raise ValueError("`objectives` must not be empty")
+        m = len(self.objectives)
+        for trial in self.trials:
+            if trial.state is TrialState.COMPLETE and len(trial.values) != m:
+                raise ValueError(
+                    f"trial {trial.number} must have one value per objective ({m}), "
+                    f"got {trial.values}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def extend(self, trials: Iterable[Trial]) -> History:
+        """Returns a history with more trials at the end."""
+        return History(self.space, self.objectives, (*self.trials, *trials), self.fixed)
+
+    @cached_property
+    def complete(self) -> tuple[Trial, ...]:
+        """Trials with values, in order; the arrays below follow this order."""
+        return tuple(t for t in self.trials if t.state is TrialState.COMPLETE)
+
+    @cached_property
+    def seen(self) -> frozenset[Key]:
+        """Canonical keys of all trials in any state: what a new proposal should avoid."""
+        return frozenset(t.architecture.key for t in self.trials)
+
+    @cached_property
+    def losses(self) -> npt.NDArray[np.float64]:
+        """Values of the complete trials turned so that less is better, shape `(n, m)`."""
+        values = np.array([t.values for t in self.complete], dtype=np.float64)
+        signs = np.array([objective.sign for objective in self.objectives])
+        losses: npt.NDArray[np.float64] = values.reshape(-1, len(self.objectives)) * signs
+        return losses
+
+    @cached_property
+    def violations(self) -> npt.NDArray[np.float64]:
+        """Constraint violation of the complete trials, shape `(n,)`; 0 means feasible."""
+        return np.array([t.violation for t in self.complete], dtype=np.float64)
+
+    @cached_property
+    def front(self) -> tuple[Trial, ...]:
+        """The Pareto-optimal trials among the feasible ones, in order.
+
+        While nothing is feasible, the trials of least violation. With one objective, the best
+        trials. Of equal trials all are kept.
+        """
+        mask = pareto.constrained_front(self.losses, self.violations)
+        return tuple(t for t, keep in zip(self.complete, mask, strict=True) if keep)
+
+    @cached_property
+    def best(self) -> Trial | None:
+        """First trial of the front, or ``None`` while nothing is complete."""
+        return self.front[0] if self.front else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain data that `from_json` reads back."""
+        return {
+            "space": self.space.to_json(),
+            "objectives": [str(objective) for objective in self.objectives],
+            "trials": [trial.to_json() for trial in self.trials],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> History:
+        """Reads what `to_json` wrote."""
+        space = space_from_json(data["space"])
+        return cls(
+            space,
+            tuple(Objective.parse(text) for text in data["objectives"]),
+            tuple(Trial.from_json(trial, space) for trial in data["trials"]),
+        )
+
+
+def objectives_of(specs: Sequence[Objective | str]) -> tuple[Objective, ...]:
+    """Reads objectives given as values or as text such as ``"latency_ms:min"``.
+
+    Raises:
+        ValueError: None is given, one is malformed, or a name comes twice.
+    """
+    objectives = tuple(s if isinstance(s, Objective) else Objective.parse(s) for s in specs)
+    names = [objective.name for objective in objectives]
+    if not objectives:
+        raise ValueError("`objectives` must not be empty")
+    if len(set(names)) < len(names):
+        raise ValueError(f"`objectives` must have different names, got {names}")
+    return objectives
+
+
+__all__ = [
+    "History",
+    "Objective",
+    "Proposal",
+    "Trial",
+    "TrialState",
+    "objectives_of",
+]

@@ -1,0 +1,112 @@
+"""Plug-ins by name, found through Python entry points.
+
+Our own plug-ins are registered in ``pyproject.toml`` exactly as a third party's would be in
+theirs. A name may be registered once per kind. A plug-in that cannot be imported does not
+disturb the others: it is listed with its error, and asking for it by name raises that error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from nas_plugins.errors import PluginError, unknown_name
+
+GROUPS = {
+    "space": "nas_plugins.spaces",
+    "strategy": "nas_plugins.strategies",
+    "evaluator": "nas_plugins.evaluators",
+    "benchmark": "nas_plugins.benchmarks",
+    "network": "nas_plugins.networks",
+    "chat model": "nas_plugins.chat_models",
+}
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """One registered plug-in, as `listing` reports it.
+
+    Attributes:
+        name: The registered name.
+        target: ``module:attribute`` of the object.
+        distribution: The installed distribution that registers it, with its version.
+        summary: First line of the object's docstring; empty when it cannot be imported.
+        error: Why it cannot be imported, or ``None``.
+    """
+
+    name: str
+    target: str
+    distribution: str
+    summary: str = ""
+    error: str | None = None
+
+
+def names(kind: str) -> list[str]:
+    """Returns the sorted names registered for `kind`, without importing any of them."""
+    return sorted(_points(kind))
+
+
+def load(kind: str, name: str) -> Any:
+    """Imports and returns the object registered as `name`.
+
+    Args:
+        kind: A key of `GROUPS`, e.g. ``"strategy"``.
+        name: The registered name.
+
+    Raises:
+        UnknownNameError: Nothing is registered under the name; suggests the nearest.
+        PluginError: The name is registered twice, or importing its object fails.
+    """
+    points = _points(kind)
+    if name not in points:
+        raise unknown_name(kind, name, points)
+    candidates = points[name]
+    if len({point.value for point in candidates}) > 1:
+        owners = ", ".join(f"{p.value} from {_distribution(p)}" for p in candidates)
+        raise PluginError(f"{kind} {name!r} is registered more than once: {owners}; uninstall one")
+    return _import(kind, candidates[0])
+
+
+def listing(kind: str) -> list[PluginInfo]:
+    """Imports every plug-in of `kind` and reports each one, the broken ones with their error."""
+    return [_info(kind, point) for _, points in sorted(_points(kind).items()) for point in points]
+
+
+def _points(kind: str) -> dict[str, list[EntryPoint]]:
+    if kind not in GROUPS:
+        raise unknown_name("plug-in kind", kind, GROUPS)
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=GROUPS[kind]):
+        known = found.setdefault(point.name, [])
+        # An editable install on a path that is listed twice shows the same entry point twice.
+        if all(point.value != other.value for other in known):
+            known.append(point)
+    return found
+
+
+def _import(kind: str, point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise PluginError(
+            f"{kind} {point.name!r} ({point.value} from {_distribution(point)}) "
+            f"cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _info(kind: str, point: EntryPoint) -> PluginInfo:
+    try:
+        target = _import(kind, point)
+    except PluginError as error:
+        return PluginInfo(point.name, point.value, _distribution(point), error=str(error))
+    lines = (getattr(target, "__doc__", None) or "").strip().splitlines()
+    return PluginInfo(point.name, point.value, _distribution(point), lines[0] if lines else "")
+
+
+def _distribution(point: EntryPoint) -> str:
+    dist = point.dist
+    return f"{dist.name} {dist.version}" if dist is not None else "an unknown distribution"
+
+
+__all__ = ["GROUPS", "PluginInfo", "listing", "load", "names"]

@@ -1,0 +1,485 @@
+"""Search spaces and the architectures in them.
+
+A `SearchSpace` is an ordered tuple of named categorical decisions plus what a graph space
+knows: graph, canonical key, validity, neighbours, network. An `Architecture` is a space and
+one choice per decision. Batches are integer matrices, one row of choice indices per
+architecture, shape `(B, D)` for D decisions.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from nas_plugins import registry
+from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
+from nas_plugins.spaces.graph import Graph
+
+Choice: TypeAlias = bool | int | float | str | None
+Key: TypeAlias = int | bytes
+Rows: TypeAlias = npt.NDArray[np.int16]
+
+_MAX_TRIES = 1000
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One categorical decision of a space.
+
+    Attributes:
+        name: Unique in the space; also the parameter name in an Optuna study.
+        choices: The alternatives in canonical order. ``None``, bool, int, float or str.
+    """
+
+    name: str
+    choices: tuple[Choice, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))
+        if not self.choices:
+            raise ValueError(f"`choices` of decision {self.name!r} must not be empty")
+        for choice in self.choices:
+            if choice is not None and not isinstance(choice, (bool, int, float, str)):
+                raise TypeError(
+                    f"`choices` of decision {self.name!r} must be None, bool, int, float or str, "
+                    f"got {type(choice).__name__}"
+                )
+        if len(self._positions) < len(self.choices):
+            raise ValueError(
+                f"`choices` of decision {self.name!r} must differ, got {self.choices}"
+            )
+
+    @cached_property
+    def _positions(self) -> dict[tuple[type, Choice], int]:
+        return {(type(choice), choice): i for i, choice in enumerate(self.choices)}
+
+    def index(self, choice: Choice) -> int:
+        """Returns the position of `choice`; the type decides between 1, 1.0 and True.
+
+        Raises:
+            InvalidArchitectureError: `choice` is not one of the choices.
+        """
+        position = self._positions.get((type(choice), choice))
+        if position is not None:
+            return position
+        equal = [i for i, known in enumerate(self.choices) if known == choice]
+        if len(equal) == 1:
+            return equal[0]
+        hint = unknown_name("choice", str(choice), map(str, self.choices))
+        raise InvalidArchitectureError(f"decision {self.name!r}: {hint}")
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Size of an architecture's network.
+
+    Attributes:
+        params: Trainable parameters, a count.
+        flops: Multiply-accumulate operations of one forward pass of one input.
+    """
+
+    params: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A space and one choice per decision; valid by construction.
+
+    Attributes:
+        space: The space it belongs to.
+        indices: Index of the choice taken for each decision, in the space's order.
+    """
+
+    space: SearchSpace = field(repr=False)
+    indices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indices", tuple(map(int, self.indices)))
+        reason = self.space.violation(self.indices)
+        if reason is not None:
+            raise InvalidArchitectureError(f"not an architecture of {self.space.name!r}: {reason}")
+
+    def __str__(self) -> str:
+        return self.space.format(self)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.space, self.indices))
+
+    def __reduce__(self) -> tuple[type[Architecture], tuple[SearchSpace, tuple[int, ...]]]:
+        # Leaves the cached hash behind: hashes of strings differ between processes.
+        return type(self), (self.space, self.indices)
+
+    @cached_property
+    def key(self) -> Key:
+        """Canonical key: equal for architectures that the space holds to be the same."""
+        return self.space.key(self)
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """Choice per decision name, a fresh dictionary in the space's order."""
+        decisions = self.space.decisions
+        return {d.name: d.choices[i] for d, i in zip(decisions, self.indices, strict=True)}
+
+    @property
+    def row(self) -> Rows:
+        """The choice indices as a `(D,)` int16 array."""
+        return np.array(self.indices, dtype=np.int16)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain data that `from_json` reads back, the space included."""
+        return {"space": self.space.to_json(), "architecture": str(self)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Architecture:
+        """Reads what `to_json` wrote."""
+        return space_from_json(data["space"]).parse(data["architecture"])
+
+
+class SearchSpace(ABC):
+    """An ordered tuple of named categorical decisions, and what is known about them.
+
+    A subclass passes its name and decisions to ``super().__init__`` and implements `graphs`;
+    it overrides `valid` and `_explain` when not every combination is an architecture, `keys`
+    when different combinations mean the same architecture, and `format` and `parse` for the
+    field's own notation.
+
+    Args:
+        name: Registered name, used in messages, files and to find the network builder.
+        decisions: The decisions in canonical order.
+        options: Constructor arguments that differ from the defaults, for `to_json`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        decisions: Sequence[Decision],
+        *,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not decisions:
+            raise ValueError("`decisions` must not be empty")
+        names = [d.name for d in decisions]
+        if len(set(names)) < len(names):
+            raise ValueError(f"`decisions` must have different names, got {names}")
+        self.name = name
+        self.decisions = tuple(decisions)
+        self.options = dict(options or {})
+        self._identity = (type(self).__qualname__, name, self.decisions, repr(self.options))
+
+    # -- identity --------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, SearchSpace) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self._identity)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hashes of strings differ between processes.
+        return {k: v for k, v in self.__dict__.items() if k != "_hash"}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.decisions)} decisions, size {self.size:,})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the registered name and constructor options, for `space_from_json`."""
+        return {"name": self.name, **({"options": self.options} if self.options else {})}
+
+    @cached_property
+    def cardinalities(self) -> npt.NDArray[np.int64]:
+        """Number of choices per decision, shape `(D,)`."""
+        return np.array([len(d.choices) for d in self.decisions], dtype=np.int64)
+
+    @property
+    def size(self) -> int:
+        """Number of distinct architectures."""
+        return math.prod(self.cardinalities.tolist())
+
+    # -- from choices to architectures and back --------------------------------------------
+
+    def architecture(self, choices: Mapping[str, Choice]) -> Architecture:
+        """Builds an architecture from one choice per decision name.
+
+        Raises:
+            InvalidArchitectureError: A decision is missing or unknown, a choice does not
+                exist, or the combination is not valid.
+        """
+        known = {d.name for d in self.decisions}
+        for name in choices:
+            if name not in known:
+                raise InvalidArchitectureError(str(unknown_name("decision", name, known)))
+        missing = [d.name for d in self.decisions if d.name not in choices]
+        if missing:
+            raise InvalidArchitectureError(f"`choices` lacks decisions {missing}")
+        return Architecture(self, tuple(d.index(choices[d.name]) for d in self.decisions))
+
+    def architectures(self, rows: npt.ArrayLike) -> list[Architecture]:
+        """Builds one architecture per row of choice indices, shape `(B, D)`."""
+        return [Architecture(self, tuple(row)) for row in np.asarray(rows).tolist()]
+
+    def rows(self, architectures: Sequence[Architecture]) -> Rows:
+        """Choice indices of many architectures, shape `(B, D)`."""
+        shape = (len(architectures), len(self.decisions))
+        return np.array([a.indices for a in architectures], dtype=np.int16).reshape(shape)
+
+    @abstractmethod
+    def format(self, architecture: Architecture) -> str:
+        """Writes an architecture in the field's own notation; `parse` reads it back."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Architecture:
+        """Reads an architecture.
+
+        Raises:
+            InvalidArchitectureError: The text is not an architecture of this space.
+        """
+
+    # -- validity --------------------------------------------------------------------------
+
+    def valid(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+        """Which rows of choice indices are architectures; `(B, D)` to `(B,)`.
+
+        The indices are in range already.
+        """
+        return np.ones(len(rows), dtype=bool)
+
+    def violation(self, indices: Sequence[int]) -> str | None:
+        """Returns why `indices` is not an architecture, or ``None`` if it is one."""
+        if len(indices) != len(self.decisions):
+            return f"needs {len(self.decisions)} choices, got {len(indices)}"
+        for decision, index in zip(self.decisions, indices, strict=True):
+            if not 0 <= index < len(decision.choices):
+                return (
+                    f"decision {decision.name!r} takes a choice index in "
+                    f"0..{len(decision.choices) - 1}, got {index}"
+                )
+        return self._explain(indices)
+
+    def _explain(self, indices: Sequence[int]) -> str | None:
+        """As `violation`, for indices in range. Override together with `valid`."""
+        return None
+
+    # -- drawing and varying ---------------------------------------------------------------
+
+    def random(self, n: int, rng: np.random.Generator) -> Rows:
+        """Draws `n` architectures independently, as rows of choice indices `(n, D)`.
+
+        Uniform over the decisions, given that the result is valid.
+        """
+        return self._rejection(n, rng, {})
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Draws one architecture as `random` does."""
+        return Architecture(self, tuple(self.random(1, rng)[0].tolist()))
+
+    def complete(self, fixed: Mapping[str, Choice], rng: np.random.Generator) -> Architecture:
+        """Draws an architecture at random in which some decisions are given.
+
+        Args:
+            fixed: Choices that must hold, by decision name. Names that are not decisions of
+                this space are ignored, as an engine may fix other parameters too.
+            rng: Source of randomness.
+
+        Raises:
+            InvalidArchitectureError: A choice does not exist or no valid completion was found.
+        """
+        positions = {d.name: i for i, d in enumerate(self.decisions)}
+        given = {
+            positions[name]: self.decisions[positions[name]].index(choice)
+            for name, choice in fixed.items()
+            if name in positions
+        }
+        return Architecture(self, tuple(self._rejection(1, rng, given)[0].tolist()))
+
+    def _rejection(self, n: int, rng: np.random.Generator, given: Mapping[int, int]) -> Rows:
+        found: list[Rows] = []
+        missing = n
+        for _ in range(_MAX_TRIES):
+            if missing <= 0:
+                break
+            shape = (max(2 * missing, 16), len(self.decisions))
+            batch = rng.integers(self.cardinalities, size=shape).astype(np.int16)
+            for position, index in given.items():
+                batch[:, position] = index
+            batch = batch[self.valid(batch)][:missing]
+            found.append(batch)
+            missing -= len(batch)
+        if missing > 0:
+            names = {self.decisions[i].name: c for i, c in given.items()}
+            raise InvalidArchitectureError(
+                f"no valid architecture of {self.name!r} found in {_MAX_TRIES} batches "
+                f"with choice indices {names}"
+            )
+        return np.concatenate([np.empty((0, len(self.decisions)), dtype=np.int16), *found])
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """All valid architectures that differ in exactly one decision, in canonical order."""
+        rows = self.neighbour_rows(architecture.row)
+        return self.architectures(rows)
+
+    def neighbour_rows(self, row: npt.NDArray[np.integer[Any]]) -> Rows:
+        """`neighbours` as rows of choice indices; `(D,)` to `(M, D)`."""
+        variants = []
+        for position, cardinality in enumerate(self.cardinalities.tolist()):
+            others = [i for i in range(cardinality) if i != row[position]]
+            block = np.repeat(np.asarray(row, dtype=np.int16)[None], len(others), axis=0)
+            block[:, position] = others
+            variants.append(block)
+        rows = np.concatenate(variants)
+        return rows[self.valid(rows)]
+
+    def mutate(
+        self, architecture: Architecture, rng: np.random.Generator, *, n_changes: int = 1
+    ) -> Architecture:
+        """Changes `n_changes` different decisions to another choice, uniformly at random.
+
+        Raises:
+            ValueError: `n_changes` is not between 1 and the number of open decisions.
+            SpaceExhaustedError: No valid architecture lies at this distance.
+        """
+        open_positions = np.flatnonzero(self.cardinalities > 1)
+        if not 1 <= n_changes <= len(open_positions):
+            raise ValueError(
+                f"`n_changes` must be in 1..{len(open_positions)}, the decisions with more than "
+                f"one choice, got {n_changes}"
+            )
+        for _ in range(_MAX_TRIES):
+            row = architecture.row
+            for position in rng.choice(open_positions, size=n_changes, replace=False):
+                step = rng.integers(1, self.cardinalities[position])
+                row[position] = (row[position] + step) % self.cardinalities[position]
+            if self.valid(row[None])[0]:
+                return Architecture(self, tuple(row.tolist()))
+        raise SpaceExhaustedError(
+            f"no valid architecture of {self.name!r} differs from {architecture} "
+            f"in {n_changes} decisions"
+        )
+
+    def crossover(
+        self, first: Architecture, second: Architecture, rng: np.random.Generator
+    ) -> Architecture:
+        """Takes each decision from one of two parents at random (uniform crossover).
+
+        Falls back to one of the parents when no mixture that was tried is valid.
+        """
+        pair = np.stack([first.row, second.row])
+        for _ in range(_MAX_TRIES):
+            row = pair[rng.integers(2, size=len(self.decisions)), np.arange(len(self.decisions))]
+            if self.valid(row[None])[0]:
+                return Architecture(self, tuple(row.tolist()))
+        return (first, second)[rng.integers(2)]
+
+    def enumerate(self, *, batch: int = 65536) -> Iterator[Rows]:
+        """Yields all valid rows of choice indices in canonical order, `batch` at a time."""
+        total = math.prod(self.cardinalities.tolist())
+        for start in range(0, total, batch):
+            number = np.arange(start, min(start + batch, total), dtype=np.int64)
+            rows = np.stack(np.unravel_index(number, self.cardinalities), axis=1)
+            small: Rows = rows.astype(np.int16)
+            yield small[self.valid(small)]
+
+    # -- graphs and keys -------------------------------------------------------------------
+
+    def key(self, architecture: Architecture) -> Key:
+        """Canonical key of one architecture; see `keys`."""
+        key: Key = self.keys(architecture.row[None])[0].item()
+        return key
+
+    def keys(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
+        """Canonical keys of a batch, `(B, D)` to `(B,)`.
+
+        Integers where the space is small enough, otherwise the bytes of the row (dtype
+        ``V``). Equal keys mean the same architecture; ``np.unique`` works on them.
+        """
+        if math.prod(self.cardinalities.tolist()) < 2**63:
+            # The first decision is the most significant digit, as in `enumerate`.
+            weights = np.append(np.cumprod(self.cardinalities[:0:-1])[::-1], 1)
+            result: npt.NDArray[Any] = np.asarray(rows, dtype=np.int64) @ weights
+            return result
+        packed = np.ascontiguousarray(rows, dtype=np.int16)
+        return packed.view(np.dtype((np.void, packed.shape[1] * packed.itemsize)))[:, 0]
+
+    @property
+    @abstractmethod
+    def node_operations(self) -> tuple[str, ...]:
+        """Vocabulary of the graph's node operations, in index order."""
+
+    @abstractmethod
+    def graphs(
+        self, rows: npt.NDArray[np.integer[Any]]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
+        """Graphs of a batch: adjacency `(B, N, N)` and node operations `(B, N)`."""
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """The architecture as a labelled directed acyclic graph."""
+        adjacency, operations = self.graphs(architecture.row[None])
+        return Graph(adjacency[0], operations[0], self.node_operations)
+
+    @abstractmethod
+    def from_graph(self, graph: Graph) -> Architecture:
+        """Inverse of `graph`, strict.
+
+        Raises:
+            InvalidArchitectureError: The graph is not exactly that of an architecture here.
+        """
+
+    # -- networks --------------------------------------------------------------------------
+
+    def complexity(self, architecture: Architecture, **options: Any) -> Complexity:
+        """Parameters and FLOPs of the architecture's network, in closed form.
+
+        Args:
+            architecture: An architecture of this space.
+            **options: The space's own network settings, e.g. channels and classes.
+
+        Raises:
+            TypeError: The space has no closed form.
+        """
+        raise TypeError(f"space {self.name!r} defines no complexity")
+
+    def network(self, architecture: Architecture, **options: Any) -> Any:
+        """Builds the architecture as a ``torch.nn.Module``.
+
+        The builder is found by the space's name in the entry points ``nas_plugins.networks``.
+
+        Raises:
+            UnknownNameError: No builder is registered for the space.
+            MissingDependencyError: PyTorch is not installed.
+        """
+        return registry.load("network", self.name)(architecture, **options)
+
+
+def space_from_json(data: Mapping[str, Any]) -> SearchSpace:
+    """Reads what `SearchSpace.to_json` wrote."""
+    space: SearchSpace = registry.load("space", data["name"])(**data.get("options", {}))
+    return space
+
+
+__all__ = [
+    "Architecture",
+    "Choice",
+    "Complexity",
+    "Decision",
+    "Key",
+    "Rows",
+    "SearchSpace",
+    "space_from_json",
+]
