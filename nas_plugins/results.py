@@ -130,10 +130,9 @@ class SearchResult:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SearchResult:
         """Reads what `to_json` wrote."""
-        if data.get("format") != FORMAT:
-            raise DataError(
-                f"`format` of a search result must be {FORMAT}, got {data.get('format')}"
-            )
+        found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
+        if found != FORMAT:
+            raise DataError(f"`format` of a search result must be {FORMAT}, got {found}")
         return cls(
             history=History.from_json(data["history"]),
             settings=FrozenDict(data["settings"]),

@@ -1,0 +1,62 @@
+"""A wheel built through the sdist works in an empty environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PURELIB = "import sysconfig; print(sysconfig.get_path('purelib'))"
+PROBE = """
+import importlib, pkgutil, sys
+import nas_plugins
+from nas_plugins import registry
+
+assert "site-packages" in nas_plugins.__file__, nas_plugins.__file__
+for module in pkgutil.walk_packages(nas_plugins.__path__, "nas_plugins."):
+    if module.name == "nas_plugins.__main__":
+        continue
+    importlib.import_module(module.name)
+broken = [i for kind in registry.GROUPS for i in registry.listing(kind) if i.error]
+print("modules", sum(name.startswith("nas_plugins") for name in sys.modules))
+for kind in registry.GROUPS:
+    print(kind, *registry.names(kind))
+for info in broken:
+    print("BROKEN", info.error)
+sys.exit(bool(broken))
+"""
+
+
+def _run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_built_wheel_imports_every_module_and_finds_every_plugin(tmp_path: Path) -> None:
+    _run(sys.executable, "-m", "build", "--outdir", tmp_path / "dist", ROOT, cwd=tmp_path)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert list((tmp_path / "dist").glob("*.tar.gz"))
+
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    python = home / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    target = _run(python, "-c", PURELIB, cwd=home)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    _run(*install, target.strip(), wheel, cwd=tmp_path)
+    # The dependencies come from the environment that runs the tests; the package does not,
+    # since `-I` keeps the checkout off the path and the wheel stands first.
+    here = _run(sys.executable, "-c", PURELIB, cwd=home)
+    (Path(target.strip()) / "dependencies.pth").write_text(here)
+    output = _run(python, "-I", "-c", PROBE, cwd=tmp_path)
+    assert "strategy archive-evolution local-search random regularized-evolution" in output
+    for name in ("nasbench101", "nasbench201", "darts", "darts-cell", "fbnet"):
+        assert name in output
