@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from nas_plugins.errors import PluginError, unknown_name
+from nas_plugins.errors import MissingDependencyError, PluginError, unknown_name
 
 GROUPS = {
     "space": "nas_plugins.spaces",
@@ -57,6 +57,7 @@ def load(kind: str, name: str) -> Any:
     Raises:
         UnknownNameError: Nothing is registered under the name; suggests the nearest.
         PluginError: The name is registered twice, or importing its object fails.
+        MissingDependencyError: It needs an optional dependency that is not installed.
     """
     points = _points(kind)
     if name not in points:
@@ -88,6 +89,8 @@ def _points(kind: str) -> dict[str, list[EntryPoint]]:
 def _import(kind: str, point: EntryPoint) -> Any:
     try:
         return point.load()
+    except MissingDependencyError:
+        raise
     except Exception as error:
         raise PluginError(
             f"{kind} {point.name!r} ({point.value} from {_distribution(point)}) "
@@ -98,7 +101,7 @@ def _import(kind: str, point: EntryPoint) -> Any:
 def _info(kind: str, point: EntryPoint) -> PluginInfo:
     try:
         target = _import(kind, point)
-    except PluginError as error:
+    except (MissingDependencyError, PluginError) as error:
         return PluginInfo(point.name, point.value, _distribution(point), error=str(error))
     lines = (getattr(target, "__doc__", None) or "").strip().splitlines()
     return PluginInfo(point.name, point.value, _distribution(point), lines[0] if lines else "")
