@@ -1,0 +1,69 @@
+"""Tables converted once from slow files, kept as numpy archives in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas_plugins.benchmarks import files
+from nas_plugins.benchmarks.loaders import npz
+from nas_plugins.errors import DataError
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_LOG = logging.getLogger(__name__)
+
+
+def converted(origin: Path, build: Callable[[], Arrays], *, kind: str, version: int) -> Arrays:
+    """Returns ``build()``, from the cache if it was built before from the same file.
+
+    A torn cached file is built anew. A cache that cannot be written costs the next process
+    the same time again, and a logged warning, nothing else.
+
+    Args:
+        origin: File or folder that `build` reads; name, size and time of change identify it.
+        build: Reads the slow file into arrays.
+        kind: Name of the table, for the cached file's name.
+        version: Version of what `build` returns; a new one makes old cached files unused.
+    """
+    state = origin.stat()
+    identity = f"{origin.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    cached = files.cache_dir() / f"{kind}-v{version}-{digest}.npz"
+    if cached.is_file():
+        try:
+            return npz.load(cached)
+        except DataError as error:
+            _LOG.warning("building %s anew: %s", cached, error)
+    arrays = build()
+    try:
+        _write(cached, arrays)
+    except OSError as error:
+        _LOG.warning(
+            "cannot keep %s, so the next run converts %s again: %s", cached, origin, error
+        )
+    return arrays
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own per process: two that convert at once must not share a half file.
+    handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+__all__ = ["Arrays", "converted"]
