@@ -23,6 +23,10 @@ class FrozenDict(Mapping[str, V], Generic[V]):
     def __getitem__(self, key: str) -> V:
         return self._data[key]
 
+    def __contains__(self, key: object) -> bool:
+        # Mapping's own raises and catches a KeyError, which is slow over many trials.
+        return key in self._data
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._data)
 

@@ -97,7 +97,7 @@ class Trial:
     @property
     def violation(self) -> float:
         """Sum of the positive constraint values; 0 means feasible."""
-        return sum(v for v in self.constraints.values() if v > 0)
+        return sum(v for v in self.constraints.values() if v > 0) if self.constraints else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data; the architecture is written in its space's notation."""
@@ -169,8 +169,33 @@ class History:
         return len(self.trials)
 
     def extend(self, trials: Iterable[Trial]) -> History:
-        """Returns a history with more trials at the end."""
-        return History(self.space, self.objectives, (*self.trials, *trials), self.fixed)
+        """Returns a history with more trials at the end.
+
+        What this history has derived from its trials so far (`seen`, `losses`, `front`, ...) is
+        carried over at the cost of the new ones, so that a long search stays cheap.
+        """
+        added = History(self.space, self.objectives, tuple(trials), self.fixed)
+        if not self.trials:
+            return added
+        state = {**vars(self), "trials": self.trials + added.trials}
+        state.pop("best", None)
+        if "complete" in state:
+            state["complete"] = self.complete + added.complete
+        if "seen" in state:
+            state["seen"] = self.seen | added.seen
+        if "losses" in state:
+            state["losses"] = np.concatenate([self.losses, added.losses])
+        if "violations" in state:
+            state["violations"] = np.concatenate([self.violations, added.violations])
+        if "front" in state:
+            # A trial that is off the front stays off it, whatever comes.
+            candidates = self.front + added.complete
+            state["front"] = History(self.space, self.objectives, candidates).front
+        return _unchecked(state)
+
+    def fixing(self, fixed: Mapping[str, Choice]) -> History:
+        """Returns the same trials with other fixed choices for the next proposal."""
+        return _unchecked({**vars(self), "fixed": FrozenDict(fixed)})
 
     @cached_property
     def complete(self) -> tuple[Trial, ...]:
@@ -180,6 +205,12 @@ class History:
     @cached_property
     def seen(self) -> frozenset[Key]:
         """Canonical keys of all trials in any state: what a new proposal should avoid."""
+        # In one batch, which is many times faster where keys are those of graphs.
+        new = [t.architecture for t in self.trials if "key" not in vars(t.architecture)]
+        if len(new) > 1:
+            keys = self.space.keys(self.space.rows(new)).tolist()
+            for architecture, key in zip(new, keys, strict=True):
+                vars(architecture)["key"] = key
         return frozenset(t.architecture.key for t in self.trials)
 
     @cached_property
@@ -227,6 +258,13 @@ class History:
             tuple(Objective.parse(text) for text in data["objectives"]),
             tuple(Trial.from_json(trial, space) for trial in data["trials"]),
         )
+
+
+def _unchecked(state: Mapping[str, Any]) -> History:
+    """A history from its attributes and derived properties, which hold by construction."""
+    history: History = object.__new__(History)
+    vars(history).update(state)
+    return history
 
 
 def objectives_of(specs: Sequence[Objective | str]) -> tuple[Objective, ...]:

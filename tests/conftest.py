@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+# The conformance kits are modules of the package, whose assertions pytest leaves alone else.
+pytest.register_assert_rewrite("nas_plugins.testing")
 
 # The same examples every time, and no deadline: timing never decides a test.
 settings.register_profile(

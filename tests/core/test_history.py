@@ -18,6 +18,8 @@ from nas_plugins.history import History, Objective, Proposal, Trial, TrialState,
 SPACE = nap.space("nasbench201")
 OBJECTIVES = (Objective("accuracy"), Objective("latency", "min"))
 
+DERIVED = ("complete", "seen", "losses", "violations", "front", "best")
+
 values = st.floats(allow_nan=False, width=32)
 trials = st.lists(
     st.tuples(
@@ -88,6 +90,23 @@ def test_seen_counts_every_state() -> None:
     )
     assert history.seen == {t.architecture.key for t in history.trials}
     assert len(history.complete) == 1
+
+
+@given(trials, st.integers(0, 12), st.sets(st.sampled_from(DERIVED)))
+def test_a_history_that_grows_equals_one_made_at_once(
+    specs: list, cut: int, derived: set[str]
+) -> None:
+    whole = _history(specs)
+    part = History(SPACE, OBJECTIVES, whole.trials[:cut])
+    for name in derived:
+        getattr(part, name)
+    grown = part.extend(whole.trials[cut:]).fixing({"1<-0": "none"})
+    assert grown.trials == whole.trials
+    assert grown.fixed == {"1<-0": "none"}
+    assert grown != whole
+    assert grown.fixing({}) == whole
+    for name in DERIVED:
+        assert np.array_equal(np.asarray(getattr(grown, name)), np.asarray(getattr(whole, name)))
 
 
 def test_best_follows_the_direction() -> None:

@@ -1,0 +1,145 @@
+"""Drawing architectures that are new: what the search strategies share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Set
+
+import numpy as np
+
+from nas_plugins.errors import SpaceExhaustedError
+from nas_plugins.history import History, TrialState
+from nas_plugins.spaces.base import Architecture, Key, Rows, SearchSpace
+
+_MAX_BATCH = 4096
+_MAX_DRAWS = 16384
+_ENUMERABLE = 2**22
+
+
+def unseen(
+    space: SearchSpace, n: int, rng: np.random.Generator, *, taken: Set[Key] = frozenset()
+) -> list[Architecture]:
+    """Draws up to `n` architectures whose keys differ and are not in `taken`.
+
+    Draws as `SearchSpace.random` does and drops what is taken. When that finds too few, the
+    rest is drawn uniformly from an enumeration of what is left.
+
+    Args:
+        space: The space to draw from.
+        n: How many.
+        rng: Source of randomness.
+        taken: Canonical keys to avoid.
+
+    Returns:
+        Fewer than `n` when the space holds no more, or when it is too large to enumerate
+        (over 4 million combinations) and 16,384 draws found nothing else.
+    """
+    found: dict[Key, tuple[int, ...]] = {}
+    combinations = math.prod(space.cardinalities.tolist())
+    # Beyond this many draws, looking at every combination is cheaper.
+    limit = min(_MAX_DRAWS, 2 * max(combinations, n))
+    batch, drawn = n, 0
+    while len(found) < n and drawn < limit:
+        rows = space.random(batch, rng)
+        _keep(found, space, rows, taken, n)
+        drawn += batch
+        batch = min(2 * batch, _MAX_BATCH)
+    if len(found) < n and combinations <= _ENUMERABLE:
+        rest = _remaining(space, taken | found.keys())
+        _keep(found, space, rest[rng.permutation(len(rest))], taken, n)
+    return [Architecture(space, indices) for indices in found.values()]
+
+
+def _keep(
+    found: dict[Key, tuple[int, ...]], space: SearchSpace, rows: Rows, taken: Set[Key], n: int
+) -> None:
+    """Adds new rows to `found` until it holds `n`."""
+    for key, indices in zip(space.keys(rows).tolist(), rows.tolist(), strict=True):
+        if len(found) >= n:
+            return
+        if key not in taken and key not in found:
+            found[key] = tuple(indices)
+
+
+def _remaining(space: SearchSpace, taken: Set[Key]) -> Rows:
+    """One row for every architecture whose key is not taken, `(R, D)`."""
+    rest: dict[Key, list[int]] = {}
+    for rows in space.enumerate():
+        for key, indices in zip(space.keys(rows).tolist(), rows.tolist(), strict=True):
+            if key not in taken:
+                rest.setdefault(key, indices)
+    shape = (len(rest), len(space.decisions))
+    return np.array(list(rest.values()), dtype=np.int16).reshape(shape)
+
+
+def started(history: History, *, up_to: int) -> int:
+    """Counts the trials that have or may still get values, stopping at `up_to`."""
+    if len(history.complete) >= up_to:
+        return up_to
+    running = sum(trial.state is TrialState.RUNNING for trial in history.trials)
+    return min(len(history.complete) + running, up_to)
+
+
+class FreshDraws:
+    """Draws for one call of ``propose``: each draw is new, and taken from then on.
+
+    Args:
+        history: What has been seen.
+        rng: Source of randomness.
+        avoid_duplicates: When False, nothing is ever taken and every draw is accepted.
+    """
+
+    def __init__(
+        self, history: History, rng: np.random.Generator, *, avoid_duplicates: bool = True
+    ) -> None:
+        self.space = history.space
+        self.rng = rng
+        self.avoid_duplicates = avoid_duplicates
+        self.taken: set[Key] = set(history.seen) if avoid_duplicates else set()
+        self._open = int((self.space.cardinalities > 1).sum())
+
+    def take(self, architectures: Iterable[Architecture]) -> None:
+        """Marks architectures as taken."""
+        if self.avoid_duplicates:
+            self.taken.update(a.key for a in architectures)
+
+    def random(self, n: int = 1) -> list[Architecture]:
+        """Draws up to `n` random architectures; fewer when the space is exhausted."""
+        if not self.avoid_duplicates:
+            return self.space.architectures(self.space.random(n, self.rng))
+        drawn = unseen(self.space, n, self.rng, taken=self.taken)
+        self.take(drawn)
+        return drawn
+
+    def mutation(
+        self, parent: Architecture, *, n_changes: int = 1, tries: int = 1
+    ) -> Architecture | None:
+        """Draws a mutation of `parent`, or returns ``None`` when `tries` draws were all taken.
+
+        `n_changes` is cut to the number of decisions that have a choice.
+        """
+        changes = min(n_changes, self._open)
+        if changes < 1:
+            return None
+        for _ in range(tries):
+            try:
+                child = self.space.mutate(parent, self.rng, n_changes=changes)
+            except SpaceExhaustedError:
+                return None
+            if child.key not in self.taken:
+                self.take([child])
+                return child
+        return None
+
+    def widening(
+        self, parent: Architecture, *, n_changes: int = 1, tries: int = 16
+    ) -> Architecture | None:
+        """As `mutation`, with one more change each time that `tries` draws were all taken."""
+        for changes in range(n_changes, max(self._open, n_changes) + 1):
+            child = self.mutation(parent, n_changes=changes, tries=tries)
+            if child is not None:
+                return child
+        return None
+
+
+__all__ = ["FreshDraws", "started", "unseen"]

@@ -1,0 +1,46 @@
+"""Limits on metrics are values that read and write as text."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from nas_plugins.constraints import Constraint, constraints_of
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "relation", "bound"),
+    [
+        ("latency_ms<=5", "latency_ms", "<=", 5.0),
+        (" val_accuracy >= 90.125 ", "val_accuracy", ">=", 90.125),
+        ("a<=1e-07", "a", "<=", 1e-7),
+        ("x<=-3", "x", "<=", -3.0),
+    ],
+)
+def test_constraints_round_trip_as_text(text: str, name: str, relation: str, bound: float) -> None:
+    constraint = Constraint.parse(text)
+    assert constraint == Constraint(name, relation, bound)
+    assert Constraint.parse(str(constraint)) == constraint
+    assert pickle.loads(pickle.dumps(constraint)) == constraint
+    assert str(constraint) == text.replace(" ", "")
+
+
+def test_the_excess_is_positive_beyond_the_limit() -> None:
+    assert Constraint.parse("a<=5").excess(7) == 2
+    assert Constraint.parse("a<=5").excess(5) == 0
+    assert Constraint.parse("a>=5").excess(7) == -2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a<5", "a=5", "<=5", "a<=", "a<=five", "a<=inf", "a<=nan"]
+)
+def test_malformed_constraints_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="constraint"):
+        Constraint.parse(text)
+
+
+def test_constraints_differ() -> None:
+    assert constraints_of(["a<=1", Constraint("a", "<=", 2)])[1].bound == 2
+    with pytest.raises(ValueError, match="`constraints` must differ"):
+        constraints_of(["a<=1", "a <= 1.0"])
