@@ -1,0 +1,102 @@
+"""Texts in the attributes of trials and studies, in pieces that every storage takes.
+
+A short text is one attribute. A long one is cut: the pieces are written first and the
+attribute under the text's own name last, holding the number of pieces and a checksum. A reader
+that meets a text half written, or half overwritten, therefore finds nothing rather than a part.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+PREFIX = "nas_plugins:"
+PIECE = 2045
+"""Characters of JSON per attribute, as in Optuna's own samplers: some storages cut at 2,048."""
+
+_NOTE = "note:"
+_MAX_NAME = 200
+_CHOICES = "choices"
+
+
+def entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
+    """Yields attribute keys and values in the order in which they must be written."""
+    pieces = list(_pieces(text))
+    if len(pieces) == 1:
+        yield PREFIX + name, text
+        return
+    for i, piece in enumerate(pieces):
+        yield _piece_key(name, i), piece
+    yield PREFIX + name, {"pieces": len(pieces), "crc32": _checksum(text)}
+
+
+def read(attributes: Mapping[str, Any], name: str) -> str | None:
+    """Returns the text, or ``None`` if it is absent or not complete."""
+    head = attributes.get(PREFIX + name)
+    if not isinstance(head, dict):
+        return head if isinstance(head, str) else None
+    pieces = [attributes.get(_piece_key(name, i)) for i in range(int(head.get("pieces", 0)))]
+    text = "".join(piece for piece in pieces if isinstance(piece, str))
+    return text if _checksum(text) == head.get("crc32") else None
+
+
+def note_entries(notes: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """Yields the attributes of notes; names are cut to 200 characters."""
+    for name, text in notes.items():
+        yield from entries(_NOTE + name[:_MAX_NAME], text)
+
+
+def read_notes(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the complete notes by name, in order of the names."""
+    prefix = PREFIX + _NOTE
+    names = sorted(key[len(prefix) :] for key in attributes if key.startswith(prefix))
+    texts = {name: read(attributes, _NOTE + name) for name in names}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def choices_entries(choices: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields the attributes that publish the choices of a running trial."""
+    return entries(_CHOICES, json.dumps(dict(choices)))
+
+
+def read_choices(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the published choices; empty where there are none."""
+    text = read(attributes, _CHOICES)
+    try:
+        choices = json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        return {}
+    return choices if isinstance(choices, dict) else {}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cuts where the JSON of a piece, escapes and quotes included, fits into an attribute."""
+    start = 0
+    while start < len(text) or start == 0:
+        piece = text[start : start + PIECE - 2]
+        while len(json.dumps(piece)) > PIECE:
+            piece = piece[: len(piece) * PIECE // (len(json.dumps(piece)) + 12)]
+        yield piece
+        start += max(len(piece), 1)
+
+
+def _piece_key(name: str, i: int) -> str:
+    return f"{PREFIX}piece:{i}:{name}"
+
+
+def _checksum(text: str) -> int:
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+__all__ = [
+    "PIECE",
+    "PREFIX",
+    "choices_entries",
+    "entries",
+    "note_entries",
+    "read",
+    "read_choices",
+    "read_notes",
+]

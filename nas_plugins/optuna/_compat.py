@@ -1,0 +1,125 @@
+"""The one module that uses private names of Optuna, the same for Optuna 4.8 to 5.0.
+
+Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is used here:
+``_get_trials``, ``_storage``, ``_study_id``, ``directions`` and ``sampler``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.samplers import PartialFixedSampler
+from optuna.storages import BaseStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+
+_CONSTRAINTS = "constraints"
+_CONSTRAINT_NAMES = "nas_plugins:constraint-names"
+_METRIC_NAMES = "study:metric_names"
+_FIXED = "fixed_params"
+
+
+def all_trials(study: Study, *, fresh: bool = False) -> list[FrozenTrial]:
+    """The study's trials in order of number; not copies, so they must not be changed.
+
+    Args:
+        study: The study.
+        fresh: Ask the storage again, even if the trial being sampled has done so already.
+    """
+    return study._get_trials(deepcopy=False, use_cache=not fresh)
+
+
+def study_key(study: Study) -> tuple[BaseStorage, int]:
+    """What identifies a study in this process. Study ids alone repeat between storages."""
+    return study._storage, study._study_id
+
+
+def trial_identity(trial: FrozenTrial) -> tuple[Any, ...]:
+    """What tells a trial from one of the same number in a study made anew under the same id."""
+    return trial._trial_id, trial.datetime_start
+
+
+def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
+    """Writes a system attribute of a trial into the storage."""
+    study._storage.set_trial_system_attr(trial._trial_id, key, value)
+
+
+def directions(study: Study) -> list[str]:
+    """``"min"`` or ``"max"`` per objective."""
+    return ["max" if d == StudyDirection.MAXIMIZE else "min" for d in study.directions]
+
+
+def metric_names(study: Study) -> list[str] | None:
+    """The names given by ``Study.set_metric_names``, if any."""
+    names = study._storage.get_study_system_attrs(study._study_id).get(_METRIC_NAMES)
+    return None if names is None else [str(name) for name in names]
+
+
+def fixed_params(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    """Parameters of a trial that are decided before it is sampled.
+
+    These are the parameters that are set already (a retried trial), those of
+    ``Study.enqueue_trial``, and those of ``PartialFixedSampler``, in order of precedence.
+    """
+    fixed: dict[str, Any] = {}
+    sampler = study.sampler
+    while isinstance(sampler, PartialFixedSampler):
+        fixed = {**sampler._fixed_params, **fixed}
+        sampler = sampler._base_sampler
+    return {**fixed, **enqueued_params(trial), **trial.params}
+
+
+def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Parameters given with ``Study.enqueue_trial``."""
+    params: Mapping[str, Any] = trial.system_attrs.get(_FIXED) or {}
+    return params
+
+
+def constraints(trial: FrozenTrial) -> dict[str, float]:
+    """Constraint values by name, feasible where <= 0; without a name, by position."""
+    found = getattr(trial, "constraints", None)  # since Optuna 5
+    if found is None:
+        found = _constraints_before_5(trial.system_attrs)
+    names = dict(enumerate(trial.system_attrs.get(_CONSTRAINT_NAMES) or ()))
+    return {
+        names.get(int(key), key) if key.isdecimal() else key: float(value)
+        for key, value in found.items()
+    }
+
+
+def _constraints_before_5(attributes: Mapping[str, Any]) -> dict[str, float]:
+    found = {str(i): value for i, value in enumerate(attributes.get(_CONSTRAINTS) or ())}
+    prefix = f"{_CONSTRAINTS}:"  # a study that Optuna 5 has worked on
+    named = {k[len(prefix) :]: v for k, v in attributes.items() if k.startswith(prefix)}
+    return {**found, **named}
+
+
+def set_constraints(trial: optuna.Trial, values: Mapping[str, float]) -> None:
+    """Sets the constraint values of a running trial, feasible where <= 0.
+
+    Optuna 5 keeps them by name. Before, Optuna knew a bare list of them, which its own
+    samplers and ``Study.best_trials`` respect; the names are then kept beside it.
+    """
+    if hasattr(trial, "set_constraint"):
+        for name, value in values.items():
+            trial.set_constraint(name, value)
+    elif values:
+        write = trial.storage.set_trial_system_attr
+        write(trial._trial_id, _CONSTRAINT_NAMES, list(values))
+        write(trial._trial_id, _CONSTRAINTS, list(values.values()))
+
+
+__all__ = [
+    "all_trials",
+    "constraints",
+    "directions",
+    "enqueued_params",
+    "fixed_params",
+    "metric_names",
+    "set_constraints",
+    "set_trial_attribute",
+    "study_key",
+    "trial_identity",
+]

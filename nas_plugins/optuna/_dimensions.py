@@ -1,0 +1,111 @@
+"""Optuna's distributions: which of them are decisions, and drawing from the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from nas_plugins.spaces.base import Choice, SearchSpace
+from nas_plugins.spaces.categorical import CategoricalSpace
+
+MAX_INTEGERS = 16
+"""An integer range of at most so many values counts as a decision."""
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The open decisions of a space as Optuna sees them; a fresh dictionary."""
+    return {
+        decision.name: CategoricalDistribution(decision.choices)
+        for decision in space.decisions
+        if len(decision.choices) > 1
+    }
+
+
+def space_of(search_space: Mapping[str, BaseDistribution]) -> CategoricalSpace | None:
+    """The space of all parameters that are decisions, in order of their names.
+
+    Returns:
+        ``None`` where no parameter is a decision.
+    """
+    decisions = {name: choices(search_space[name]) for name in sorted(search_space)}
+    found = {name: values for name, values in decisions.items() if values}
+    return CategoricalSpace(found) if found else None
+
+
+def choices(distribution: BaseDistribution) -> tuple[Choice, ...]:
+    """The choices of a parameter that is a decision; empty for any other parameter.
+
+    Categorical parameters are decisions when their choices are different plain values, and
+    integers when their range is short and linear. Where there is one value only, there is
+    nothing to decide.
+    """
+    if distribution.single():
+        return ()
+    if isinstance(distribution, IntDistribution) and not distribution.log:
+        values = range(distribution.low, distribution.high + 1, distribution.step)
+        return tuple(values) if len(values) <= MAX_INTEGERS else ()
+    if isinstance(distribution, CategoricalDistribution):
+        found = distribution.choices
+        # Optuna itself does not tell 1 from True or 1.0, and NaN equals nothing.
+        plain = all(c is None or isinstance(c, (bool, int, float, str)) for c in found)
+        if plain and not any(map(_is_nan, found)) and len(set(found)) == len(found):
+            return found
+    return ()
+
+
+def _is_nan(choice: Choice) -> bool:
+    return isinstance(choice, float) and math.isnan(choice)
+
+
+def draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
+    """Draws a value uniformly (log-uniformly where the distribution says so).
+
+    Returns:
+        A plain Python value, in range and on the distribution's step.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[_below(len(distribution.choices), rng)]
+    if isinstance(distribution, IntDistribution):
+        return _draw_int(distribution, rng)
+    if isinstance(distribution, FloatDistribution):
+        return _draw_float(distribution, rng)
+    raise TypeError(f"unknown distribution {type(distribution).__name__}")
+
+
+def _draw_int(distribution: IntDistribution, rng: np.random.Generator) -> int:
+    low, high = distribution.low, distribution.high
+    if distribution.log:
+        value = round(math.exp(rng.uniform(math.log(low - 0.5), math.log(high + 0.5))))
+        return min(max(value, low), high)
+    return low + distribution.step * _below((high - low) // distribution.step + 1, rng)
+
+
+def _draw_float(distribution: FloatDistribution, rng: np.random.Generator) -> float:
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if step is not None:
+        return min(low + step * _below(round((high - low) / step) + 1, rng), high)
+    if distribution.log:
+        value = math.exp(rng.uniform(math.log(low), math.log(high)))
+    else:
+        share = rng.random()
+        value = low * (1 - share) + high * share  # `high - low` may overflow
+    return float(min(max(value, low), high))
+
+
+def _below(n: int, rng: np.random.Generator) -> int:
+    """A uniform integer in 0..n-1, for `n` of any size."""
+    if n < 2**63:
+        return int(rng.integers(n))
+    return int.from_bytes(rng.bytes(n.bit_length() // 8 + 16), "little") % n
+
+
+__all__ = ["MAX_INTEGERS", "choices", "distributions", "draw", "space_of"]

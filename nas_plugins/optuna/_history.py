@@ -1,0 +1,178 @@
+"""From Optuna's trials to a `History`, kept up to date at the cost of what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.errors import InvalidArchitectureError
+from nas_plugins.history import History, Objective, Trial, TrialState
+from nas_plugins.optuna import _attributes, _compat
+from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
+
+_STATES = {
+    OptunaState.COMPLETE: TrialState.COMPLETE,
+    OptunaState.FAIL: TrialState.FAILED,
+    OptunaState.PRUNED: TrialState.PRUNED,
+    OptunaState.RUNNING: TrialState.RUNNING,
+    # An enqueued trial is as good as running: its architecture will be evaluated.
+    OptunaState.WAITING: TrialState.RUNNING,
+}
+_MAX_TAIL = 512
+
+
+def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
+    """The architecture that a trial evaluates.
+
+    Its parameters decide. Decisions among them that are not set (yet) are taken from the
+    enqueued parameters, then from the choices published when the trial was sampled, unless
+    these contradict the parameters. An objective that uses a part of the decisions only thus
+    still leaves a history.
+
+    Returns:
+        ``None`` where decisions remain open or the choices are not an architecture.
+    """
+    params = trial.params
+    try:
+        chosen = {d.name: params[d.name] for d in space.decisions}
+    except KeyError:
+        chosen = _chosen(trial, space)
+    try:
+        return Architecture(space, tuple(d.index(chosen[d.name]) for d in space.decisions))
+    except (KeyError, InvalidArchitectureError):
+        return None
+
+
+def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
+    given = {**_compat.enqueued_params(trial), **trial.params}
+    published = _attributes.read_choices(trial.system_attrs)
+    if any(published.get(name, value) != value for name, value in given.items()):
+        published = {}
+    single = {d.name: d.choices[0] for d in space.decisions if len(d.choices) == 1}
+    return {**single, **published, **given}
+
+
+def convert(trial: FrozenTrial, space: SearchSpace) -> Trial | None:
+    """The trial as a value, or ``None`` where it has no architecture of the space."""
+    architecture = architecture_of(trial, space)
+    if architecture is None:
+        return None
+    complete = trial.state == OptunaState.COMPLETE
+    return Trial(
+        number=trial.number,
+        architecture=architecture,
+        state=_STATES[trial.state],
+        values=tuple(trial.values) if complete else (),
+        constraints=FrozenDict(_compat.constraints(trial)),
+        notes=FrozenDict(_attributes.read_notes(trial.system_attrs)),
+    )
+
+
+class TrialLog:
+    """The trials of one study, converted once each.
+
+    Finished trials never change. Those that precede every unfinished trial form a base whose
+    derived properties are extended rather than computed anew. Trials that hang unfinished far
+    behind the others (a worker that was killed) join the base too, and are watched.
+
+    Args:
+        space: What the trials' parameters are read as.
+        objectives: The study's objectives.
+    """
+
+    def __init__(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
+        self._empty = History(space, tuple(objectives))
+        self._reset()
+
+    @property
+    def space(self) -> SearchSpace:
+        """What the trials' parameters are read as."""
+        return self._empty.space
+
+    def _reset(self) -> None:
+        self._base = self._empty
+        self._settled = 0
+        self._hanging: dict[int, Trial | None] = {}
+        self._finished: dict[int, Trial | None] = {}
+
+    def history(self, trials: Sequence[FrozenTrial], *, exclude: int | None = None) -> History:
+        """The trials as a history.
+
+        Args:
+            trials: All trials of the study, in order of number.
+            exclude: Number of the trial that is being sampled.
+        """
+        self._check(trials)
+        if len(trials) < self._settled or (exclude is not None and exclude < self._settled):
+            # A view older than the base (of another thread), or a trial asked for long ago.
+            every = self._converted(trials)
+            return self._empty.extend(t for t in every if t is not None and t.number != exclude)
+        self._settle(trials, exclude)
+        tail = self._converted(trials[self._settled :])
+        return self._base.extend(t for t in tail if t is not None and t.number != exclude)
+
+    def _check(self, trials: Sequence[FrozenTrial]) -> None:
+        """Starts over where a trial that hung has moved on."""
+        hanging = [(trials[i], known) for i, known in self._hanging.items() if i < len(trials)]
+        if any(convert(trial, self.space) != known for trial, known in hanging):
+            self._reset()
+
+    def _settle(self, trials: Sequence[FrozenTrial], exclude: int | None) -> None:
+        """Moves trials from the tail into the base."""
+        forced = len(trials) - _MAX_TAIL
+        settled: list[Trial] = []
+        position = self._settled
+        # Numbers may have gaps for a moment, while other workers create trials.
+        while position < len(trials) and trials[position].number == position != exclude:
+            trial = trials[position]
+            if not trial.state.is_finished():
+                if position >= forced:
+                    break
+                self._hanging[position] = convert(trial, self.space)
+            converted = next(self._converted([trial]))
+            if converted is not None:
+                settled.append(converted)
+            self._finished.pop(position, None)
+            position += 1
+        self._settled = position
+        if settled:
+            self._base = self._base.extend(settled)
+            # Derived once here, they are carried over to every later history.
+            for name in ("complete", "seen", "losses", "violations", "front"):
+                getattr(self._base, name)
+
+    def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Trial | None]:
+        for trial in trials:
+            if not trial.state.is_finished():
+                yield convert(trial, self.space)
+                continue
+            if trial.number not in self._finished:
+                self._finished[trial.number] = convert(trial, self.space)
+            yield self._finished[trial.number]
+
+
+def objectives_in(directions: Sequence[str], names: Sequence[str] | None) -> tuple[Objective, ...]:
+    """Objectives of a study: named where the study has usable metric names."""
+    if names is None or len(set(names)) < len(directions) or not all(names):
+        numbered = [f"value_{i}" for i in range(len(directions))]
+        names = numbered if len(numbered) > 1 else ["value"]
+    return tuple(Objective(n, d) for n, d in zip(names, directions, strict=True))
+
+
+def restrict(params: Mapping[str, Any], space: SearchSpace) -> dict[str, Choice]:
+    """Those of the parameters that are decisions of the space and take one of its choices."""
+    kept: dict[str, Choice] = {}
+    for decision in space.decisions:
+        if decision.name in params:
+            try:
+                kept[decision.name] = decision.choices[decision.index(params[decision.name])]
+            except InvalidArchitectureError:
+                continue
+    return kept
+
+
+__all__ = ["TrialLog", "architecture_of", "convert", "objectives_in", "restrict"]

@@ -1,0 +1,121 @@
+"""From a trial to an architecture, and from an evaluator to an objective function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+
+from nas_plugins.constraints import Constraint, constraints_of
+from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, NasPluginsError
+from nas_plugins.history import Objective, objectives_of
+from nas_plugins.optuna import _attributes, _compat
+from nas_plugins.protocols import Evaluator
+from nas_plugins.spaces.base import Architecture, SearchSpace
+
+REASON = f"{_attributes.PREFIX}reason"
+"""User attribute of a failed or pruned trial: one sentence that tells why."""
+
+_METRIC = "metric:"
+
+
+def suggest(trial: optuna.Trial, space: SearchSpace) -> Architecture:
+    """Asks a trial for an architecture, one categorical parameter per decision.
+
+    Works with any sampler. One that samples each parameter on its own, such as Optuna's
+    default, may combine choices that are not an architecture together.
+
+    Args:
+        trial: The running trial.
+        space: The space; parameters are named as its decisions.
+
+    Raises:
+        InvalidArchitectureError: The sampler's combination is not an architecture.
+    """
+    return space.architecture(
+        {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
+    )
+
+
+def objective(
+    evaluator: Evaluator,
+    space: SearchSpace,
+    objectives: Sequence[Objective | str],
+    *,
+    constraints: Sequence[Constraint | str] = (),
+) -> Callable[[optuna.Trial], float | tuple[float, ...]]:
+    """Makes an objective function for ``Study.optimize``.
+
+    Metrics that are no objective are kept as user attributes ``metric:<name>``. When the
+    sampler's combination is not an architecture, the trial is pruned. When a value is missing
+    or NaN, `MetricUnavailableError` is raised: pass ``catch=NasPluginsError`` to ``optimize``
+    so that the study goes on. Either way the user attribute ``nas_plugins:reason`` of the
+    trial tells why.
+
+    Args:
+        evaluator: What measures the architectures. The function pickles if it does.
+        space: The space to search.
+        objectives: Metrics as `Objective` or text such as ``"val_accuracy:max"``; in the order
+            of the study's directions.
+        constraints: Limits on metrics as `Constraint` or text such as ``"latency_ms<=5"``.
+
+    Raises:
+        ValueError: An objective or constraint is malformed or comes twice.
+    """
+    return _ObjectiveFunction(
+        evaluator, space, objectives_of(objectives), constraints_of(constraints)
+    )
+
+
+@dataclass(frozen=True)
+class _ObjectiveFunction:
+    """What `objective` returns: a class, so that it pickles."""
+
+    evaluator: Evaluator
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+
+    def __call__(self, trial: optuna.Trial) -> float | tuple[float, ...]:
+        try:
+            return self._evaluate(trial, suggest(trial, self.space))
+        except InvalidArchitectureError as error:
+            trial.set_user_attr(REASON, str(error))
+            raise optuna.TrialPruned(str(error)) from error
+        except NasPluginsError as error:
+            trial.set_user_attr(REASON, str(error))
+            raise
+
+    def _evaluate(
+        self, trial: optuna.Trial, architecture: Architecture
+    ) -> float | tuple[float, ...]:
+        metrics = self.evaluator.evaluate([architecture])[0]
+        names = [objective.name for objective in self.objectives]
+        values = [_value(metrics, name, architecture) for name in names]
+        excess = {
+            str(constraint): constraint.excess(_value(metrics, constraint.name, architecture))
+            for constraint in self.constraints
+        }
+        _compat.set_constraints(trial, excess)
+        for name, value in metrics.items():
+            if name not in names and math.isfinite(value):
+                trial.set_user_attr(_METRIC + name, float(value))
+        return values[0] if len(values) == 1 else tuple(values)
+
+
+def _value(metrics: Mapping[str, float], name: str, architecture: Architecture) -> float:
+    try:
+        value = float(metrics[name])
+    except KeyError:
+        raise MetricUnavailableError(
+            f"the evaluator returned no metric {name!r} for {architecture}; "
+            f"it returned {sorted(metrics)}"
+        ) from None
+    if math.isnan(value):
+        raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
+    return value
+
+
+__all__ = ["REASON", "objective", "suggest"]

@@ -1,0 +1,207 @@
+"""Studies that know what they search, and the history of any study."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.search_space import intersection_search_space
+from optuna.storages import BaseStorage
+
+from nas_plugins.errors import EngineError, NasPluginsError
+from nas_plugins.history import History, Objective, objectives_of
+from nas_plugins.optuna import _attributes, _compat, _dimensions
+from nas_plugins.optuna._history import TrialLog, objectives_in
+from nas_plugins.optuna._sampler import StrategySampler
+from nas_plugins.protocols import Strategy
+from nas_plugins.results import package_versions
+from nas_plugins.spaces.base import SearchSpace, space_from_json
+
+_SPACE, _OBJECTIVES, _STRATEGY = "space", "objectives", "strategy"
+_SEED, _SETTINGS, _VERSIONS = "seed", "settings", "versions"
+
+
+def create_study(
+    space: SearchSpace,
+    objectives: Sequence[Objective | str],
+    *,
+    strategy: Strategy | str | BaseSampler,
+    seed: int | None = None,
+    storage: str | BaseStorage | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> optuna.Study:
+    """Creates or resumes a study whose sampler is a strategy.
+
+    Directions and metric names follow from the objectives. What a report needs is kept in user
+    attributes ``nas_plugins:...`` of the study, written once: `settings` of the study tells it.
+
+    Args:
+        space: The space to search.
+        objectives: As `Objective` or text such as ``"val_accuracy:max"``.
+        strategy: A strategy, the name of one, or any Optuna sampler, which is used as it is.
+        seed: Seed of the strategy. If ``None``, a resumed study keeps its seed and a new one
+            draws it.
+        storage: Optuna's storage or its URL; in memory if ``None``.
+        name: Name of the study.
+        resume: Whether to go on with a study of this name if there is one.
+        settings: Further values to keep, e.g. the benchmark's name; plain JSON.
+
+    Raises:
+        EngineError: The study exists and `resume` is false, or it searches something else.
+    """
+    wanted = objectives_of(objectives)
+    try:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=resume,
+            directions=["minimize" if o.direction == "min" else "maximize" for o in wanted],
+        )
+    except optuna.exceptions.DuplicatedStudyError as error:
+        raise EngineError(
+            f"study {name!r} exists already; resume it or choose another `name`"
+        ) from error
+    recorded: dict[str, Any] = {
+        _SPACE: space.to_json(),
+        _OBJECTIVES: [str(objective) for objective in wanted],
+    }
+    _check(study, wanted, recorded)
+    if seed is None:
+        seed = _recorded(study, _SEED)
+    if seed is None:
+        seed = secrets.randbits(32)
+    if study.metric_names is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([objective.name for objective in wanted])
+    recorded |= {
+        _STRATEGY: _described(strategy),
+        _SEED: seed,
+        _SETTINGS: dict(settings or {}),
+        _VERSIONS: dict(package_versions()),
+    }
+    _record(study, recorded)
+    if isinstance(strategy, BaseSampler):
+        study.sampler = strategy
+    else:
+        study.sampler = StrategySampler(strategy, space=space, seed=seed)
+    return study
+
+
+def history(
+    study: optuna.Study,
+    *,
+    space: SearchSpace | None = None,
+    objectives: Sequence[Objective | str] | None = None,
+) -> History:
+    """Returns the history of any study.
+
+    Trials that are no architecture of the space, as far as they have run, are left out.
+
+    Args:
+        study: The study.
+        space: What its parameters are read as. If ``None``, what `create_study` has recorded,
+            otherwise the space of the categorical parameters that all complete trials share.
+        objectives: Names and directions. If ``None``, what `create_study` has recorded,
+            otherwise the study's metric names and directions.
+
+    Raises:
+        EngineError: No space is given or recorded and no parameter is categorical, or the
+            objectives contradict the directions of the study.
+    """
+    trials = _compat.all_trials(study, fresh=True)
+    if space is None:
+        space = _recorded_space(study)
+    if space is None:
+        space = _dimensions.space_of(intersection_search_space(trials))
+    if space is None:
+        raise EngineError(
+            f"the trials of study {study.study_name!r} share no categorical parameter; "
+            "pass `space`"
+        )
+    known = objectives if objectives is not None else _recorded(study, _OBJECTIVES)
+    directions = _compat.directions(study)
+    if known is None:
+        found = objectives_in(directions, study.metric_names)
+    else:
+        found = objectives_of(known)
+        _check_directions(study, found)
+    return TrialLog(space, found).history(trials)
+
+
+def study_settings(study: optuna.Study) -> dict[str, Any]:
+    """What `create_study` has recorded besides space and objectives, as JSON values.
+
+    Keys: ``strategy``, ``seed``, ``settings``, ``versions``; absent where not recorded.
+    """
+    found = {key: _recorded(study, key) for key in (_STRATEGY, _SEED, _SETTINGS, _VERSIONS)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _described(strategy: Strategy | str | BaseSampler) -> str:
+    if isinstance(strategy, BaseSampler):
+        return type(strategy).__name__  # its representation would tell an address only
+    return strategy if isinstance(strategy, str) else repr(strategy)
+
+
+def _check(
+    study: optuna.Study, objectives: Sequence[Objective], expected: Mapping[str, Any]
+) -> None:
+    """Raises where a resumed study searches something else."""
+    _check_directions(study, objectives)
+    for key, value in expected.items():
+        found = _recorded(study, key)
+        if found is not None and found != json.loads(json.dumps(value)):
+            raise EngineError(
+                f"study {study.study_name!r} has `{key}` {_short(found)}, not {_short(value)}; "
+                "choose another `name`"
+            )
+
+
+def _check_directions(study: optuna.Study, objectives: Sequence[Objective]) -> None:
+    directions = _compat.directions(study)
+    if [objective.direction for objective in objectives] != directions:
+        raise EngineError(
+            f"study {study.study_name!r} has the directions {directions}, "
+            f"not those of `objectives` {[str(objective) for objective in objectives]}"
+        )
+
+
+def _record(study: optuna.Study, values: Mapping[str, Any]) -> None:
+    """Writes what is not there yet."""
+    present = study.user_attrs
+    for key, value in values.items():
+        if _attributes.read(present, key) is None:
+            for entry, content in _attributes.entries(key, json.dumps(value)):
+                study.set_user_attr(entry, content)
+
+
+def _recorded(study: optuna.Study, key: str) -> Any:
+    text = _attributes.read(study.user_attrs, key)
+    return None if text is None else json.loads(text)
+
+
+def _recorded_space(study: optuna.Study) -> SearchSpace | None:
+    data = _recorded(study, _SPACE)
+    try:
+        return None if data is None else space_from_json(data)
+    except (NasPluginsError, TypeError) as error:
+        raise EngineError(
+            f"study {study.study_name!r} searches a space that cannot be built here: {error}; "
+            "pass `space`"
+        ) from error
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+__all__ = ["create_study", "history", "study_settings"]
