@@ -16,7 +16,7 @@ CREATE = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upg
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 endif
 
-.PHONY: demo test lint types layers unit optuna-versions install install-test clean
+.PHONY: demo test lint types layers unit optuna-versions notebooks install install-test clean
 
 demo: install
 	$(BIN)/nas-plugins search --space nasbench201 --benchmark nasbench201/cifar10 \
@@ -59,3 +59,6 @@ $(VENV)/.installed-test: pyproject.toml constraints.txt
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache
+
+notebooks: install-test
+	$(BIN)/python examples/execute.py
