@@ -258,11 +258,16 @@ def parallel_figure(result: SearchResult) -> Any:
         for i, o in enumerate(result.history.objectives)
     ]
     first = result.history.objectives[0]
+    values = [t.values[0] for t in trials]
+    # A few bad trials must not use up the colours of the good ones.
+    clipped = np.quantile(values, [0.1, 1.0] if first.direction == "max" else [0.0, 0.9])
     figure = go.Figure(
         go.Parcoords(
             dimensions=dimensions,
             line={
-                "color": [t.values[0] for t in trials],
+                "color": values,
+                "cmin": float(clipped[0]),
+                "cmax": float(clipped[1]),
                 "colorscale": "Viridis",
                 "reversescale": first.direction == "min",
                 "showscale": True,
@@ -270,7 +275,7 @@ def parallel_figure(result: SearchResult) -> Any:
             },
         )
     )
-    figure.update_layout(margin={"l": 70, "r": 40, "t": 60, "b": 30})
+    figure.update_layout(margin={"l": 110, "r": 40, "t": 60, "b": 30})
     return figure
 
 

@@ -131,7 +131,8 @@ def _parallel_caption(result: SearchResult) -> str:
 
 
 def _settings_section(result: SearchResult) -> Markup:
-    settings = {key: _written(value) for key, value in result.settings.items()}
+    empty = (None, [], {}, ())
+    settings = {k: _written(v) for k, v in result.settings.items() if v not in empty}
     tables = [pairs("Settings", settings), pairs("Versions", result.versions)]
     return element(
         "section",
@@ -142,8 +143,6 @@ def _settings_section(result: SearchResult) -> Markup:
 
 
 def _written(value: Any) -> str:
-    if value is None or value in ([], {}):
-        return "—"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={item}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
