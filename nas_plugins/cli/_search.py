@@ -1,0 +1,321 @@
+"""One search from a request to a result: storage, study, trials, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.cli._plan import Plan, Problem, prepare
+from nas_plugins.cli._pool import Job, Pool
+from nas_plugins.cli._progress import Display, Score, display
+from nas_plugins.cli._result import assemble, with_problem
+from nas_plugins.cli._run import Leftovers, Session, Stop, settle
+from nas_plugins.cli._storage import Opened, StorageURL, open_storage, storage_errors
+from nas_plugins.errors import EngineError, unknown_name
+from nas_plugins.optuna import study_settings
+from nas_plugins.pareto import Floats
+from nas_plugins.results import SearchResult
+
+_SHARED_FILE = "trials.journal"
+_SHARED_STUDY = "search"
+
+
+class Status(str, Enum):
+    """How a search ended."""
+
+    FINISHED = "finished"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    TERMINATED = "terminated"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``nas-plugins search`` was asked to do.
+
+    Attributes:
+        plan: What is searched for.
+        trials: Trials in all, those of earlier runs included.
+        seed: Of the strategy; ``None`` keeps a resumed study's, or draws one.
+        url: The storage; ``None`` for memory.
+        study: Name; given exactly if `url` is.
+        resume: Whether to go on with an existing study.
+        take_over: Whether to fail running trials of processes that nothing is known about.
+        workers: Processes.
+        timeout: Seconds after which no trial begins, or ``None``.
+        out: Folder of the results, or ``None``.
+        quiet: Whether nothing but errors is shown.
+    """
+
+    plan: Plan
+    trials: int
+    seed: int | None = None
+    url: StorageURL | None = None
+    study: str | None = None
+    resume: bool = False
+    take_over: bool = False
+    workers: int = 1
+    timeout: float | None = None
+    out: Path | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a search.
+
+    Attributes:
+        result: Everything that was found.
+        status: How it ended.
+        url: Where the trials are kept; ``None`` when they are gone with the process.
+        study: Name of the study there.
+        error: What ended it, where something broke.
+    """
+
+    result: SearchResult
+    status: Status
+    url: StorageURL | None
+    study: str | None
+    error: EngineError | None = None
+
+
+def run(request: Request) -> Outcome:
+    """Runs a search to its end, whatever ends it.
+
+    Raises:
+        NasPluginsError: It could not begin. Once trials run, an error is part of the outcome.
+    """
+    begun = time.monotonic()
+    problem = prepare(request.plan)
+    front = problem.true_front()
+    shown = display(Score(problem.objectives, front), quiet=request.quiet)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_logging_to(shown))
+        for remark in problem.remarks():
+            shown.say(remark)
+        request, kept = _with_storage(request, stack)
+        opened = open_storage(request.url, create=not request.resume)
+        if opened.mended:
+            shown.say(f"{opened.url}: cut an unfinished record of {opened.mended} bytes")
+        with storage_errors(request.url):
+            session = _session(request, problem, opened)
+            leftovers = settle(session, take_over=request.take_over)
+        _tell(leftovers, shown)
+        status, error = _work(request, session, shown, begun)
+        with storage_errors(request.url):
+            result = _result(request, session, front, status, time.monotonic() - begun)
+    url, study = (request.url, request.study) if kept else (None, None)
+    return Outcome(result, status, url, study, error)
+
+
+def _with_storage(request: Request, stack: contextlib.ExitStack) -> tuple[Request, bool]:
+    """Adds the journal that workers share where no storage is given.
+
+    Returns:
+        The request, and whether its trials outlast this process.
+    """
+    if request.url is not None:
+        return request, True
+    if request.workers == 1:
+        return request, False
+    folder = request.out
+    if folder is None:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nas-plugins-")))
+    url = StorageURL(f"journal:///{folder / _SHARED_FILE}")
+    return replace(request, url=url, study=_SHARED_STUDY), request.out is not None
+
+
+def _session(request: Request, problem: Problem, opened: Opened) -> Session:
+    """Opens the study; says what is wrong in the words of the command line."""
+    names = optuna.get_all_study_names(opened.storage)
+    if request.resume and request.study not in names:
+        raise unknown_name(f"study of {request.url}", request.study or "", names)
+    if not request.resume and request.study in names:
+        raise EngineError(
+            f"study {request.study!r} exists already in {request.url}; pass --resume (with "
+            "--storage and --study) to go on with it, or choose another --study"
+        )
+    lasting = _lasting(request, problem)
+    if request.resume:
+        study = optuna.load_study(study_name=request.study, storage=opened.storage)
+        _check_resumed(request, lasting, study_settings(study))
+    return Session.open(
+        problem,
+        opened.storage,
+        name=request.study,
+        seed=request.seed,
+        resume=request.resume,
+        settings=lasting,
+    )
+
+
+def _lasting(request: Request, problem: Problem) -> dict[str, Any]:
+    """The settings that every run of a study must share."""
+    plan = request.plan
+    return {
+        "space": problem.space.name,
+        "objectives": [str(objective) for objective in problem.objectives],
+        "benchmark": plan.benchmark,
+        "evaluators": list(plan.evaluators),
+        "strategy": plan.strategy,
+        "constraints": [str(constraint) for constraint in problem.constraints],
+        "benchmark_options": dict(plan.benchmark_options),
+        "evaluator_options": dict(plan.evaluator_options),
+        "strategy_options": dict(plan.strategy_options),
+    }
+
+
+def _check_resumed(
+    request: Request, lasting: Mapping[str, Any], recorded: Mapping[str, Any]
+) -> None:
+    """Refuses to mix trials of different searches in one study."""
+    before = {**(recorded.get("settings") or {}), "seed": recorded.get("seed")}
+    now = {**lasting, "seed": request.seed}
+    if request.seed is None:
+        del now["seed"]
+    for key, value in now.items():
+        if key in before and before[key] != value:
+            raise EngineError(
+                f"study {request.study!r} was begun with {key} {before[key]!r}, not {value!r}; "
+                "resume it with the same or choose another --study"
+            )
+
+
+def _tell(leftovers: Leftovers, shown: Display) -> None:
+    for numbers, text in (
+        (leftovers.failed, "marked failed, as its process is gone"),
+        (leftovers.live, "left to the live process that works on it"),
+        (leftovers.unknown, "left running elsewhere; --take-over marks it failed"),
+    ):
+        for number in numbers:
+            shown.say(f"trial {number}: {text}")
+
+
+class _Budget:
+    """How many trials may still begin.
+
+    Args:
+        total: Trials of the study in all.
+        session: Other processes may work on its study too.
+        stop: No further trial once it is set.
+        deadline: No further trial after this moment of the monotonic clock.
+    """
+
+    def __init__(self, total: int, session: Session, stop: Stop, deadline: float | None) -> None:
+        self._total = total
+        self._session = session
+        self._stop = stop
+        self._deadline = deadline
+        self._left = total - len(session.trials())
+        self.timed_out = False
+
+    def take(self) -> bool:
+        """Whether one more trial may begin; counts it if so."""
+        if self._stop or self._left <= 0:
+            return False
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self.timed_out = True
+            return False
+        if len(self._session.trials()) >= self._total:
+            return False
+        self._left -= 1
+        return True
+
+
+def _work(
+    request: Request, session: Session, shown: Display, begun: float
+) -> tuple[Status, EngineError | None]:
+    stop = Stop()
+    with stop.listening(signal.SIGINT, signal.SIGTERM):
+        try:
+            with storage_errors(request.url):
+                deadline = None if request.timeout is None else begun + request.timeout
+                budget = _Budget(request.trials, session, stop, deadline)
+                ended = [t for t in session.trials() if t.state.is_finished()]
+                shown.start([session.describe(t) for t in ended], request.trials)
+                if request.workers == 1 or request.url is None or request.study is None:
+                    session.work(budget.take, shown.add)
+                else:
+                    job = Job(request.plan, request.url.absolute(), request.study)
+                    Pool(session, job, request.workers).run(budget.take, shown)
+        except KeyboardInterrupt:
+            return Status.INTERRUPTED, None
+        except EngineError as error:
+            return Status.BROKEN, error
+        finally:
+            shown.close()
+    if stop:
+        return (Status.INTERRUPTED if stop.signal == signal.SIGINT else Status.TERMINATED), None
+    return (Status.TIMEOUT if budget.timed_out else Status.FINISHED), None
+
+
+def _result(
+    request: Request,
+    session: Session,
+    front: Floats | None,
+    status: Status,
+    seconds: float,
+) -> SearchResult:
+    problem = session.problem
+    settings = {
+        **_lasting(request, problem),
+        "space_options": dict(request.plan.space_options),
+        "trials": request.trials,
+        "seed": study_settings(session.study).get("seed"),
+        "workers": request.workers,
+        "timeout": request.timeout,
+        "storage": None if request.url is None else str(request.url),
+        "study": request.study,
+        "resumed": request.resume,
+        "status": status.value,
+    }
+    result = with_problem(assemble(session.study), problem, front)
+    return replace(result, settings=FrozenDict(settings), seconds=seconds)
+
+
+class _DisplayHandler(logging.Handler):
+    """Shows what is logged between the lines of the display, each text once."""
+
+    def __init__(self, shown: Display) -> None:
+        super().__init__(logging.WARNING)
+        self._shown = shown
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg not in self._said:
+            self._said.add(record.msg)
+            self._shown.say(record.getMessage())
+
+
+@contextlib.contextmanager
+def _logging_to(shown: Display) -> Iterator[None]:
+    """Sends the package's warnings to the display and keeps Optuna's chatter away."""
+    logger, handler = logging.getLogger("nas_plugins"), _DisplayHandler(shown)
+    propagate, verbosity = logger.propagate, optuna.logging.get_verbosity()
+    logger.addHandler(handler)
+    logger.propagate = False
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        optuna.logging.set_verbosity(verbosity)
+
+
+__all__ = ["Outcome", "Request", "Status", "run"]

@@ -1,0 +1,197 @@
+"""Storages by URL: opening, naming them without passwords, and errors in one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_plugins.cli._errors import UsageError
+from nas_plugins.errors import EngineError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+_JOURNAL = re.compile(r"journal:///(?P<path>.+)")
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]+)(?:\?.*)?")
+_PASSWORD = re.compile(r"(?<=://)(?P<user>[^:/@]*):[^@]*(?=@)")
+_BUSY_SECONDS = 60.0  # how long a worker waits while another writes to the same SQLite file
+
+
+def without_password(text: str) -> str:
+    """Hides the password of a URL; any other text stays as it is."""
+    return _PASSWORD.sub(r"\g<user>:***", text)
+
+
+@dataclass(frozen=True)
+class StorageURL:
+    """Where trials are kept; written as Optuna and SQLAlchemy do, and ``journal:///PATH``.
+
+    After the third slash comes the path: ``sqlite:///s.db`` lies in the working directory,
+    ``sqlite:////var/s.db`` is absolute. The same holds for ``journal:///``.
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> StorageURL:
+        """Reads what was given as ``--storage``.
+
+        Raises:
+            UsageError: It is not a URL, or a journal without a path.
+        """
+        url = cls(text)
+        if "://" not in text:
+            raise UsageError(
+                "--storage must be a URL such as sqlite:///search.db or journal:///search.log, "
+                f"got {text!r}"
+            )
+        if text.startswith("journal:") and url.journal is None:
+            raise UsageError(f"--storage must be written journal:///FILE, got {url}")
+        return url
+
+    def __str__(self) -> str:
+        return without_password(self.text)
+
+    @property
+    def journal(self) -> Path | None:
+        """The file of a ``journal:///`` URL."""
+        match = _JOURNAL.fullmatch(self.text)
+        return Path(match["path"]) if match else None
+
+    @property
+    def file(self) -> Path | None:
+        """The file behind the URL; ``None`` for a server, memory or SQLite's own URI form."""
+        if self.journal is not None:
+            return self.journal
+        match = _SQLITE.fullmatch(self.text)
+        if match is None or match["path"].startswith((":memory:", "file:")):
+            return None
+        return Path(match["path"])
+
+    def absolute(self) -> StorageURL:
+        """The same place, whatever the working directory."""
+        file = self.file
+        if file is None or file.is_absolute():
+            return self
+        return StorageURL(self.text.replace(f"///{file}", f"///{file.resolve()}", 1))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A storage that is ready.
+
+    Attributes:
+        storage: For Optuna; caches what has been read.
+        url: Where it is; ``None`` for memory.
+        mended: Bytes of an unfinished record that were cut off a journal.
+    """
+
+    storage: BaseStorage
+    url: StorageURL | None
+    mended: int = 0
+
+
+def open_storage(url: StorageURL | None, *, create: bool, write: bool = True) -> Opened:
+    """Opens the storage at `url`; in memory when it is ``None``.
+
+    Args:
+        url: Where.
+        create: Whether a file that does not exist is made.
+        write: Whether trials will be written; a torn journal is mended only then.
+
+    Raises:
+        EngineError: It cannot be opened, or is not a storage.
+    """
+    from optuna.storages import InMemoryStorage
+
+    if url is None:
+        return Opened(InMemoryStorage(), None)
+    file = url.file
+    if file is not None and not create and not file.exists():
+        raise EngineError(f"storage {url} does not exist ({file.resolve()})")
+    if file is not None and not file.resolve().parent.is_dir():
+        raise EngineError(
+            f"storage {url} cannot be made: there is no folder {file.resolve().parent}"
+            + ("" if file.is_absolute() else " (an absolute path takes four slashes)")
+        )
+    with storage_errors(url):
+        return _journal(url, write) if url.journal else Opened(_database(url), url)
+
+
+def _database(url: StorageURL) -> BaseStorage:
+    from optuna.storages import RDBStorage, get_storage
+
+    options: dict[str, Any] = {}
+    if url.text.startswith("sqlite"):
+        options = {"connect_args": {"timeout": _BUSY_SECONDS}}
+    return get_storage(RDBStorage(url.text, engine_kwargs=options))
+
+
+def _journal(url: StorageURL, write: bool) -> Opened:
+    from optuna.storages import JournalStorage
+
+    from nas_plugins.cli._journal import backend, damaged_line, journal_lock, mend
+
+    if url.journal is None:
+        raise ValueError(f"{url} is not a journal")
+    # The lock is a symbolic link to the file, and Optuna spins on one that leads nowhere.
+    path = url.journal.resolve()
+    lock = journal_lock(path)
+    mended = mend(path, lock) if write and path.exists() else 0
+    try:
+        storage = JournalStorage(backend(path, lock))
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        line = damaged_line(path)
+        where = f"at line {line}" if line else f"({type(error).__name__}: {error})"
+        raise EngineError(f"storage {url} is damaged {where}: it is not a record") from error
+    return Opened(storage, url, mended)
+
+
+@contextlib.contextmanager
+def storage_errors(url: StorageURL | None) -> Iterator[None]:
+    """Turns what a storage raises into an `EngineError` of one sentence.
+
+    Around code in which nothing else reads or writes files: journals raise `OSError`.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # nobody reads what we print
+    except Exception as error:
+        if not is_storage_error(error) and not isinstance(error, OSError):
+            raise
+        raise EngineError(f"storage {url or 'in memory'}: {_reason(error)}") from error
+
+
+def is_storage_error(error: BaseException) -> bool:
+    """Whether the storage raised `error`, rather than an evaluator or a strategy."""
+    from optuna.exceptions import StorageInternalError
+
+    if isinstance(error, EngineError):
+        return False
+    # SQLAlchemy is imported only when a database is opened, so its errors go by name.
+    return isinstance(error, StorageInternalError) or type(error).__module__.startswith(
+        ("sqlalchemy", "alembic", "sqlite3")
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The database's own words, without SQLAlchemy's wrapping and Optuna's guess."""
+    innermost: BaseException = error
+    while isinstance(cause := innermost.__cause__ or getattr(innermost, "orig", None), Exception):
+        innermost = cause
+    return " ".join(str(innermost).split()) or type(innermost).__name__
+
+
+__all__ = [
+    "Opened",
+    "StorageURL",
+    "is_storage_error",
+    "open_storage",
+    "storage_errors",
+    "without_password",
+]

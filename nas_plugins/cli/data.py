@@ -1,0 +1,135 @@
+"""``nas-plugins data``: the files that benchmarks are read from."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas_plugins.cli._console import print_json, print_table, remark
+from nas_plugins.cli._errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from nas_plugins.benchmarks.files import DataFile, Progress
+
+app = typer.Typer(
+    help="List, fetch and verify the files that benchmarks are read from.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str | None, typer.Argument(help="A name that `data list` shows.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("list")
+def list_files(as_json: Json = False) -> None:
+    """List the files, what reads them, and which are there."""
+    from nas_plugins.benchmarks import files
+
+    found = files.listing()
+    if as_json:
+        print_json({"folder": str(files.data_dir()), "files": [_row(file) for file in found]})
+        return
+    print_table(
+        f"data files in {files.data_dir()}",
+        ["name", "there", "benchmarks", "holds", "licence"],
+        [
+            (f.name, "yes" if f.found else "no", ", ".join(f.benchmarks), f.description, f.licence)
+            for f in found
+        ],
+    )
+
+
+@app.command("fetch")
+def fetch(name: Name = None, as_json: Json = False) -> None:
+    """Download a file, or go on with an interrupted download, and check it."""
+    from nas_plugins.benchmarks import files
+
+    if name is None:
+        names = ", ".join(f.name for f in files.listing() if f.url)
+        raise UsageError(f"`data fetch` needs a NAME: {names}")
+    with _download(files.get(name)) as progress:
+        path = files.fetch(name, progress=progress)
+    _answer(name, path, as_json)
+
+
+@app.command("verify")
+def verify(name: Name = None, as_json: Json = False) -> int:
+    """Compare a file with its published checksum; without NAME every file that is there."""
+    from nas_plugins.benchmarks import files
+
+    names = [name] if name else [file.name for file in files.listing() if file.found]
+    outcomes = [files.verify(n) for n in names]
+    if as_json:
+        print_json(
+            {
+                "files": [
+                    {"name": o.file.name, "status": o.status.value, "detail": o.detail, "ok": o.ok}
+                    for o in outcomes
+                ]
+            }
+        )
+    else:
+        for outcome in outcomes:
+            print(f"{outcome.file.name}: {outcome.status.value}: {outcome.detail}")
+        if not outcomes:
+            remark(f"no file is there ({files.data_dir()})")
+    return ExitCode.OK if all(outcome.ok for outcome in outcomes) else ExitCode.DATA
+
+
+@app.command("path")
+def path(name: Name = None, as_json: Json = False) -> None:
+    """Print where a file is; without NAME the folder of all files."""
+    from nas_plugins.benchmarks import files
+
+    _answer(name, files.path(name) if name else files.data_dir(), as_json)
+
+
+def _answer(name: str | None, path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"name": name, "path": str(path)})
+    else:
+        print(path)
+
+
+def _row(file: DataFile) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "path": str(file.path),
+        "found": str(file.found) if file.found else None,
+        "benchmarks": list(file.benchmarks),
+        "description": file.description,
+        "licence": file.licence,
+        "url": file.url,
+        "page": file.page or None,
+        "checksum": str(file.checksum) if file.checksum else None,
+        "advice": None if file.found else file.advice,
+    }
+
+
+@contextlib.contextmanager
+def _download(file: DataFile) -> Iterator[Progress | None]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(file.name, total=file.size)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+__all__ = ["app"]

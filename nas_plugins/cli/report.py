@@ -1,0 +1,128 @@
+"""``nas-plugins report``: an HTML page from a result or a study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas_plugins.cli._console import remark
+from nas_plugins.cli._errors import UsageError
+
+if TYPE_CHECKING:
+    import optuna
+
+    from nas_plugins.cli._plan import Plan
+    from nas_plugins.results import SearchResult
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    result: Annotated[
+        Path | None, typer.Option(help="A result.json that `search --out` has written.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Storage of a study, as in `search`.", metavar="URL")
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
+) -> None:
+    """Write a report of a search as one HTML file that needs no network.
+
+    Give --result, or --storage and --study.
+    """
+    if (result is None) == (storage is None):
+        raise UsageError("give either --result FILE or --storage URL --study NAME")
+    if result is not None and study is not None:
+        raise UsageError("--study goes with --storage")
+    from nas_plugins.cli._output import prepare_file, write_html
+    from nas_plugins.results import SearchResult
+
+    prepare_file(out)
+    found = SearchResult.load(result) if result else from_storage(str(storage), study)
+    write_html(found, out)
+    remark(f"wrote {out}")
+
+
+def from_storage(storage: str, name: str | None) -> SearchResult:
+    """Reads a study of any origin as a result.
+
+    Of a study of ``nas-plugins search`` the benchmark is opened again, for the true front.
+
+    Args:
+        storage: URL.
+        name: Of the study; may be ``None`` where the storage holds one.
+
+    Raises:
+        EngineError: The storage cannot be read.
+        UsageError: It holds several studies and `name` is ``None``.
+        UnknownNameError: It holds no such study.
+    """
+    import optuna
+
+    from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
+    from nas_plugins.errors import unknown_name
+
+    url = StorageURL.parse(storage)
+    opened = open_storage(url, create=False, write=False)
+    with storage_errors(url):
+        names = optuna.get_all_study_names(opened.storage)
+        if name is None and len(names) != 1:
+            raise UsageError(f"{url} holds {len(names)} studies; choose one with --study")
+        name = name or names[0]
+        if name not in names:
+            raise unknown_name(f"study of {url}", name, names)
+        study = optuna.load_study(study_name=name, storage=opened.storage)
+        return _read(study, str(url))
+
+
+def _read(study: optuna.Study, url: str) -> SearchResult:
+    from nas_plugins._frozen import FrozenDict
+    from nas_plugins.cli._plan import prepare
+    from nas_plugins.cli._result import assemble, with_problem
+    from nas_plugins.errors import NasPluginsError
+    from nas_plugins.optuna import study_settings
+
+    recorded = study_settings(study)
+    settings: dict[str, Any] = {
+        **(recorded.get("settings") or {}),
+        "seed": recorded.get("seed"),
+        "storage": url,
+        "study": study.study_name,
+    }
+    result = replace(assemble(study), settings=FrozenDict(settings))
+    plan = _plan(settings, result)
+    if plan is None:
+        return result
+    try:
+        problem = prepare(plan)
+        return with_problem(result, problem, problem.true_front())
+    except NasPluginsError as error:
+        remark(f"note: the report goes without the true front: {error}")
+        return result
+
+
+def _plan(settings: dict[str, Any], result: SearchResult) -> Plan | None:
+    """What the study searches, where `nas-plugins search` has made it."""
+    from nas_plugins.cli._plan import Plan
+
+    if not settings.get("benchmark") and not settings.get("evaluators"):
+        return None
+    history = result.history
+    named = bool(settings.get("benchmark"))
+    return Plan(
+        benchmark=settings.get("benchmark"),
+        evaluators=tuple(settings.get("evaluators", ())),
+        space=None if named else history.space.name,
+        strategy=str(settings.get("strategy")),
+        objectives=tuple(map(str, history.objectives)),
+        constraints=tuple(settings.get("constraints", ())),
+        benchmark_options=settings.get("benchmark_options", {}),
+        evaluator_options=settings.get("evaluator_options", {}),
+        space_options={} if named else history.space.options,
+        strategy_options=settings.get("strategy_options", {}),
+    )
+
+
+__all__ = ["from_storage", "report"]

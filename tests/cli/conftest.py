@@ -1,0 +1,167 @@
+"""A distribution of plug-ins made for these tests, and ways to run the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas_plugins.cli import main
+
+_PLUGINS = '''
+"""Plug-ins of the tests."""
+import math, os, time
+from nas_plugins.protocols import Metric
+
+
+class Sum:
+    """Adds the choice indices up, or misbehaves as told."""
+
+    def __init__(self, *, seconds=0.0, score=None, fail_from=None, fail_below=-1, die_at=None):
+        self.seconds, self.score, self.fail_from = seconds, score, fail_from
+        self.fail_below, self.die_at = fail_below, die_at
+
+    @property
+    def metrics(self):
+        return (
+            Metric("score", "", "max", "sum of the indices"),
+            Metric("cost", "ms", "min", "weighted sum of the indices"),
+        )
+
+    def evaluate(self, architectures):
+        return [self._one(a) for a in architectures]
+
+    def _one(self, architecture):
+        time.sleep(self.seconds)
+        score = float(sum(architecture.indices))
+        if self.die_at is not None and score == self.die_at:
+            os.kill(os.getpid(), 9)
+        if self.fail_from is not None and score >= self.fail_from or score < self.fail_below:
+            raise RuntimeError(f"no memory for {architecture}")
+        cost = sum((i + 1) * index for i, index in enumerate(architecture.indices))
+        return {"score": score if self.score is None else float(self.score), "cost": float(cost)}
+
+
+class Broken:
+    """Fails at once."""
+
+    def __init__(self):
+        raise ValueError("`model` must be given, got None")
+'''
+
+_ENTRY_POINTS = """
+[nas_plugins.evaluators]
+sum = cli_test_plugins:Sum
+broken = cli_test_plugins:Broken
+absent = cli_test_plugins_absent:Thing
+"""
+
+
+@pytest.fixture(scope="session")
+def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds an installed distribution ``cli-test-plugins``."""
+    folder = tmp_path_factory.mktemp("site")
+    info = folder / "cli_test_plugins-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cli-test-plugins\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(_ENTRY_POINTS)
+    (folder / "cli_test_plugins.py").write_text(_PLUGINS)
+    return folder
+
+
+_DATA = os.environ.get("NAS_PLUGINS_DATA", "")
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """The folder of benchmark files that the tests were started with."""
+    if not _DATA:
+        pytest.skip("NAS_PLUGINS_DATA is not set")
+    return Path(_DATA)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command has left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one strict JSON document on the standard output stream."""
+
+        def refuse(word: str) -> None:
+            raise ValueError(f"{word} is not JSON")
+
+        return json.loads(self.out, parse_constant=refuse)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(
+    plugin_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Runs the command line in this process, in a folder of its own."""
+    monkeypatch.syspath_prepend(str(plugin_folder))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_PLUGINS_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("NAS_PLUGINS_CACHE", str(tmp_path / "no-cache"))
+
+    def call(*words: object) -> Ran:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(plugin_folder: Path, tmp_path: Path) -> Start:
+    """Starts the command line as a process of its own group."""
+
+    def call(*words: object) -> subprocess.Popen[str]:
+        path = os.pathsep.join([str(plugin_folder), os.environ.get("PYTHONPATH", "")])
+        return subprocess.Popen(
+            [sys.executable, "-m", "nas_plugins", *map(str, words)],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": path.rstrip(os.pathsep),
+                "PYTHONFAULTHANDLER": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return call
+
+
+def ended(process: subprocess.Popen[str], *, seconds: float = 120.0) -> Ran:
+    """Waits for a process."""
+    out, err = process.communicate(timeout=seconds)
+    return Ran(process.returncode, out, err)
+
+
+@pytest.fixture(name="ended")
+def _ended() -> Callable[..., Ran]:
+    return ended
