@@ -33,7 +33,7 @@ MEANING = {
     ExitCode.ALL_FAILED: "the search ended and no trial has a value",
     ExitCode.USAGE: "unknown name, wrong value or broken plug-in",
     ExitCode.DATA: "a benchmark file or an optional package is missing or damaged",
-    ExitCode.STORAGE: "the storage cannot be read or written, or its study does not fit",
+    ExitCode.STORAGE: "the storage fails, its study does not fit, or all workers were lost",
     ExitCode.OUTPUT: "a result or report cannot be written",
     ExitCode.INTERNAL: "an error inside nas-plugins; --debug shows where",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C; finished trials are kept",

@@ -143,3 +143,17 @@ def test_a_trial_that_somebody_else_ends_does_not_stop_the_search(start, ended, 
     assert ran.code == 0, ran.err
     counts = ran.json["counts"]
     assert (counts["trials"], counts["complete"], counts["failed"]) == (4, 3, 1)
+
+
+def test_workers_of_a_killed_parent_finish_their_trial_and_leave(start, ended, tmp_path):
+    words = (*SEARCH, "--storage", URLS["journal"], "--workers", 2, "--json",
+             "--evaluator-option", "seconds=0.2", "--trials")  # fmt: skip
+    process = start(*words, 1000)
+    wait_until("journal", tmp_path, process, lambda trials: len(finished(trials)) >= 3)
+    process.kill()
+    ended(process)  # the workers hold the pipes open, so this waits for them too
+    trials = trials_of(reader("journal", tmp_path))
+    assert {t.state for t in trials} == {TrialState.COMPLETE}
+    ran = ended(start(*words, len(trials) + 2, "--resume"))
+    assert ran.code == 0, ran.err
+    assert ran.json["counts"]["complete"] == len(trials) + 2
