@@ -27,6 +27,8 @@ import warnings
 
 import numpy as np
 import optuna
+from IPython.display import SVG, display
+from optuna.visualization.matplotlib import plot_pareto_front
 
 import nas_plugins as nap
 from nas_plugins import pareto
@@ -129,8 +131,6 @@ for name, make in samplers.items():
 # ## Optuna's plots work unchanged
 
 # %%
-from optuna.visualization.matplotlib import plot_pareto_front  # noqa: E402
-
 axes = plot_pareto_front(after, include_dominated_trials=True)
 axes.plot(*true_front[np.argsort(true_front[:, 0])].T, ":", color="black", label="true front")
 axes.set_title(f"{TRIALS} trials of archive evolution")
@@ -140,8 +140,6 @@ _ = axes.legend()
 # ## The cells on the front, drawn
 
 # %%
-from IPython.display import SVG, display  # noqa: E402
-
 best = sorted(after.best_trials, key=lambda t: -t.values[0])[:3]
 for trial in best:
     cell = space.architecture(trial.params)
