@@ -101,12 +101,14 @@ class Pool:
         session: The study, opened in this process too.
         job: What each worker does.
         n_workers: How many.
+        stop: May interrupt the wait for workers.
     """
 
-    def __init__(self, session: Session, job: Job, n_workers: int) -> None:
+    def __init__(self, session: Session, job: Job, n_workers: int, *, stop: Stop) -> None:
         self._session = session
         self._job = job
         self._n_workers = n_workers
+        self._stop = stop
         self._workers: list[_Worker] = []
         self._broken: Broken | None = None
         self._returned = 0
@@ -152,7 +154,8 @@ class Pool:
     def _listen(self, display: Display) -> None:
         """Takes in what workers have sent, waiting a moment for it."""
         pipes = [worker.pipe for worker in self._workers if worker.open]
-        ready = wait(pipes, timeout=_TICK)
+        with self._stop.interruptible():
+            ready = wait(pipes, timeout=_TICK)
         for worker in self._workers:
             if worker.pipe in ready:
                 try:
@@ -263,7 +266,7 @@ def work(job: Job, pipe: Connection) -> None:
                 pipe.send(Next())
                 return bool(pipe.recv())
 
-            session.work(take, pipe.send)
+            session.work(take, pipe.send, stop)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the parent is gone; what was running is finished
     except Exception as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -27,6 +27,8 @@ from nas_plugins.optuna import create_study, objective
 from nas_plugins.optuna._compat import new_trial
 from nas_plugins.optuna._history import convert
 from nas_plugins.optuna._objective import REASON
+from nas_plugins.protocols import Evaluator, Metric
+from nas_plugins.spaces.base import Architecture
 
 OWNER = "nas_plugins:owner"
 """User attribute of a trial: the process that works on it."""
@@ -82,12 +84,15 @@ class Session:
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         return [trial for trial in trials if trial.state != TrialState.WAITING]
 
-    def work(self, take: Callable[[], bool], report: Callable[[Finished], None]) -> None:
+    def work(
+        self, take: Callable[[], bool], report: Callable[[Finished], None], stop: Stop
+    ) -> None:
         """Runs trials one after the other.
 
         Args:
             take: Asked before each trial; no further trial begins once it returns False.
             report: Told of each trial that has ended.
+            stop: May interrupt an evaluation.
 
         Raises:
             KeyboardInterrupt: The evaluation was interrupted; its trial has failed.
@@ -95,7 +100,7 @@ class Session:
         """
         problem = self.problem
         function = objective(
-            problem.evaluator,
+            Interruptible(problem.evaluator, stop),
             problem.space,
             problem.objectives,
             constraints=problem.constraints,
@@ -200,10 +205,17 @@ def settle(session: Session, *, take_over: bool) -> Leftovers:
 
 
 class Stop:
-    """Remembers that SIGINT or SIGTERM came; a second SIGINT interrupts at once."""
+    """Remembers that SIGINT or SIGTERM came.
+
+    The first signal lets the running trial finish. A second SIGINT raises `KeyboardInterrupt`,
+    but only in an evaluation or while waiting for workers: raised in the middle of a write it
+    could leave a storage locked. A third one is raised anywhere.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._presses = 0
+        self._interruptible = False
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -218,14 +230,50 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A block that may end at any point."""
+        self._interruptible = True
+        try:
+            if self._presses > 1:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interruptible = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is None:
-            self.signal = number
-            if number == signal.SIGINT:
-                # This may come in the middle of a `print`, which must not be entered twice.
-                os.write(2, _STOPPING)
-        elif number == signal.SIGINT:
+        self.signal = self.signal or number
+        if number != signal.SIGINT:
+            return
+        self._presses += 1
+        if self._presses == 1:
+            # This may come in the middle of a `print`, which must not be entered twice.
+            os.write(2, _STOPPING)
+        elif self._interruptible or self._presses > 2:
             raise KeyboardInterrupt
 
 
-__all__ = ["OWNER", "Leftovers", "Session", "Stop", "reason_of", "settle"]
+@dataclass(frozen=True)
+class Interruptible:
+    """An evaluator that a second Ctrl-C ends.
+
+    Attributes:
+        evaluator: The evaluator.
+        stop: What listens.
+    """
+
+    evaluator: Evaluator
+    stop: Stop
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The evaluator's."""
+        return self.evaluator.metrics
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
+        """Evaluates until interrupted."""
+        with self.stop.interruptible():
+            return self.evaluator.evaluate(architectures)
+
+
+__all__ = ["OWNER", "Interruptible", "Leftovers", "Session", "Stop", "reason_of", "settle"]

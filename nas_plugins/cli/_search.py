@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins.cli._errors import UsageError
 from nas_plugins.cli._plan import Plan, Problem, prepare
 from nas_plugins.cli._pool import Job, Pool
 from nas_plugins.cli._progress import Display, Score, display
@@ -128,7 +129,9 @@ def _with_storage(request: Request, stack: contextlib.ExitStack) -> tuple[Reques
         The request, and whether its trials outlast this process.
     """
     if request.url is not None:
-        return request, True
+        if request.url.in_memory and request.workers > 1:
+            raise UsageError(f"--workers cannot share {request.url}; leave --storage out")
+        return request, not request.url.in_memory
     if request.workers == 1:
         return request, False
     folder = request.out
@@ -247,10 +250,10 @@ def _work(
                 ended = [t for t in session.trials() if t.state.is_finished()]
                 shown.start([session.describe(t) for t in ended], request.trials)
                 if request.workers == 1 or request.url is None or request.study is None:
-                    session.work(budget.take, shown.add)
+                    session.work(budget.take, shown.add, stop)
                 else:
                     job = Job(request.plan, request.url.absolute(), request.study)
-                    Pool(session, job, request.workers).run(budget.take, shown)
+                    Pool(session, job, request.workers, stop=stop).run(budget.take, shown)
         except KeyboardInterrupt:
             return Status.INTERRUPTED, None
         except EngineError as error:

@@ -72,6 +72,13 @@ class StorageURL:
             return None
         return Path(match["path"])
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether no other process can see it."""
+        return self.text.startswith("sqlite") and (
+            ":memory:" in self.text or self.text.partition("://")[2] in ("", "/")
+        )
+
     def absolute(self) -> StorageURL:
         """The same place, whatever the working directory."""
         file = self.file

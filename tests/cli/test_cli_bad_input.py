@@ -273,6 +273,13 @@ def test_no_folder_for_the_storage(run):
     assert "four slashes" in ran.err
 
 
+@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite://"])
+def test_workers_cannot_share_memory(run, url: str):
+    ran = run(*TOY, *BOTH, *SMALL, "--storage", url, "--study", "a", "--workers", 2)
+    assert ran.code == 2
+    assert "--workers cannot share" in ran.err
+
+
 def test_passwords_are_not_shown(run):
     ran = run(*TOY, *BOTH, *SMALL, "--storage", "nodb://me:secret@host/db", "--study", "a")
     assert ran.code == 4

@@ -1,0 +1,58 @@
+"""Failures in a result: counted, explained, kept in its file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+
+from nas_plugins.cli._plan import Plan, prepare
+from nas_plugins.cli._result import assemble, with_problem
+from nas_plugins.optuna import create_study, objective
+from nas_plugins.results import SearchResult
+
+PLAN = Plan(
+    benchmark=None,
+    evaluators=("complexity",),
+    space="nasbench201",
+    strategy="random",
+    objectives=("params_m:min",),
+)
+
+
+@pytest.fixture
+def result() -> SearchResult:
+    """Two complete trials, one that failed, one that ended without an architecture."""
+    problem = prepare(PLAN)
+    study = create_study(problem.space, problem.objectives, strategy=problem.strategy, seed=0)
+    function = objective(problem.evaluator, problem.space, problem.objectives)
+    study.optimize(function, n_trials=2)
+    trial = study.ask()
+    function(trial)
+    trial.set_user_attr("nas_plugins:reason", "no memory")
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+    return with_problem(assemble(study), problem, problem.true_front())
+
+
+def test_every_trial_counts(result: SearchResult):
+    counts = result.counts()
+    assert (counts["trials"], counts["complete"], counts["failed"]) == (4, 2, 2)
+    assert counts["distinct"] == 3
+
+
+def test_every_failure_has_a_reason(result: SearchResult):
+    assert result.failures() == {"no memory": 1, "no reason was recorded": 1}
+    assert result.summary()["failures"] == result.failures()
+
+
+def test_a_file_keeps_both(result: SearchResult, tmp_path: Path):
+    result.save(tmp_path / "r.json")
+    again = SearchResult.load(tmp_path / "r.json")
+    assert again == result
+    assert again.counts() == result.counts()
+    data = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    del data["lost"]  # as files were written before trials were lost
+    assert SearchResult.from_json(data).counts()["trials"] == 3
