@@ -1,0 +1,252 @@
+"""One search run for `search.py`: our strategies alone or in Optuna, and Optuna's samplers."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import nas_plugins as nap
+from nas_plugins import registry
+from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, unknown_name
+from nas_plugins.history import objectives_of
+
+Floats = npt.NDArray[np.float64]
+
+OPTUNA_SAMPLERS = ("tpe", "nsga2", "gp", "optuna-random")
+SLOW = ("gp",)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One search problem.
+
+    Attributes:
+        benchmark: Registered name.
+        objectives: Searched on, written ``name:direction``.
+        report: Metric that replaces the first objective when results are scored.
+    """
+
+    benchmark: str
+    objectives: tuple[str, ...]
+    report: str
+
+    @property
+    def searched(self) -> tuple[nap.Objective, ...]:
+        """The objectives that the search sees."""
+        return objectives_of(self.objectives)
+
+    @property
+    def reported(self) -> tuple[nap.Objective, ...]:
+        """The objectives on which results are scored."""
+        first, *others = self.searched
+        return (nap.Objective(self.report, first.direction), *others)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to do: strategy, e.g. ``"regularized-evolution:population_size=50"``, and seed."""
+
+    case: Case
+    strategy: str
+    engine: str
+    n_trials: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a job gave.
+
+    Attributes:
+        job: The job.
+        searched: `(n, m)` values the search saw, in order; NaN where a trial failed.
+        reported: `(n, m)` values on which it is scored.
+        distinct: `(n,)` different architectures so far.
+        seconds: `(n,)` spent so far outside the evaluation.
+    """
+
+    job: Job
+    searched: Floats
+    reported: Floats
+    distinct: npt.NDArray[np.int64]
+    seconds: Floats
+
+
+def engine_of(strategy: str, engine: str) -> str:
+    """The engine a strategy runs in: Optuna's own samplers know no other than Optuna."""
+    return "optuna" if _name(strategy) in OPTUNA_SAMPLERS else engine
+
+
+def is_slow(strategy: str) -> bool:
+    """Whether a run takes minutes rather than seconds."""
+    return _name(strategy) in SLOW
+
+
+def check_strategy(strategy: str) -> None:
+    """Raises an error for an unknown name or a malformed option."""
+    name, _ = _parsed(strategy)
+    known = [*registry.names("strategy"), *OPTUNA_SAMPLERS]
+    if name not in known:
+        raise unknown_name("strategy", name, known)
+
+
+def run(job: Job) -> Run:
+    """Does a job."""
+    bench = _benchmark(job.case.benchmark)
+    loop = _in_optuna if job.engine == "optuna" else _alone
+    recorder = _Recorder(bench, job.case)
+    loop(job, recorder)
+    n = len(recorder.architectures)
+    keys = [None if a is None else a.key for a in recorder.architectures]
+    first = {key: i for i, key in reversed(list(enumerate(keys))) if key is not None}
+    return Run(
+        job,
+        np.array(recorder.searched).reshape(n, -1),
+        np.array(recorder.reported).reshape(n, -1),
+        np.cumsum([first.get(key) == i for i, key in enumerate(keys)]),
+        np.cumsum(recorder.seconds),
+    )
+
+
+@lru_cache(maxsize=4)
+def _benchmark(name: str) -> nap.Benchmark:
+    return nap.benchmark(name)
+
+
+class _Recorder:
+    """Evaluates architectures one by one and keeps what came out, with the time between."""
+
+    def __init__(self, bench: nap.Benchmark, case: Case) -> None:
+        self.bench = bench
+        self.case = case
+        self.architectures: list[nap.Architecture | None] = []
+        self.searched: list[list[float]] = []
+        self.reported: list[list[float]] = []
+        self.seconds: list[float] = []
+
+    def evaluate(self, architecture: nap.Architecture | None) -> list[float] | None:
+        """Values of the objectives; ``None`` when one was not measured or nothing was valid."""
+        if architecture is None:
+            self._fail(architecture, [math.nan] * len(self.case.objectives))
+            return None
+        metrics = self.bench.evaluate([architecture])[0]
+        reported = [metrics.get(o.name, math.nan) for o in self.case.reported]
+        try:
+            values = [metrics[objective.name] for objective in self.case.searched]
+        except MetricUnavailableError:
+            self._fail(architecture, reported)
+            return None
+        self._keep(architecture, values, reported)
+        return values
+
+    def _fail(self, architecture: nap.Architecture | None, reported: list[float]) -> None:
+        self._keep(architecture, [math.nan] * len(reported), reported)
+
+    def _keep(
+        self, architecture: nap.Architecture | None, searched: list[float], reported: list[float]
+    ) -> None:
+        self.architectures.append(architecture)
+        self.searched.append(searched)
+        self.reported.append(reported)
+
+
+def _alone(job: Job, recorder: _Recorder) -> None:
+    """Runs a strategy as a pure function of a growing history."""
+    name, options = _parsed(job.strategy)
+    strategy = nap.strategy(name, **options)
+    rng = np.random.default_rng(job.seed)
+    history = nap.History(recorder.bench.space, job.case.searched)
+    while len(history) < job.n_trials:
+        start = time.perf_counter()
+        proposals = strategy.propose(history, 1, rng)
+        seconds = time.perf_counter() - start
+        if not proposals:
+            break
+        architecture = proposals[0].architecture
+        values = recorder.evaluate(architecture)
+        state = nap.TrialState.FAILED if values is None else nap.TrialState.COMPLETE
+        start = time.perf_counter()
+        trial = nap.Trial(
+            len(history), architecture, state, tuple(values or ()), notes=proposals[0].notes
+        )
+        history = history.extend([trial])
+        recorder.seconds.append(seconds + time.perf_counter() - start)
+
+
+def _in_optuna(job: Job, recorder: _Recorder) -> None:
+    """Runs a sampler in an in-memory study."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    directions = [f"{objective.direction}imize" for objective in job.case.searched]
+    sampler, suggest = _sampler(job, recorder.bench.space)
+    study = optuna.create_study(sampler=sampler, directions=directions)
+    for _ in range(job.n_trials):
+        start = time.perf_counter()
+        trial = study.ask()
+        architecture = suggest(trial)
+        seconds = time.perf_counter() - start
+        values = recorder.evaluate(architecture)
+        start = time.perf_counter()
+        if values is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, values)
+        recorder.seconds.append(seconds + time.perf_counter() - start)
+
+
+def _sampler(
+    job: Job, space: nap.SearchSpace
+) -> tuple[Any, Callable[[Any], nap.Architecture | None]]:
+    """A sampler and the function that reads an architecture from one of its trials."""
+    import optuna
+
+    name, options = _parsed(job.strategy)
+    if name not in OPTUNA_SAMPLERS:
+        from nas_plugins.optuna import StrategySampler, suggest
+
+        strategy = nap.strategy(name, **options)
+        sampler = StrategySampler(strategy, space=space, seed=job.seed)
+        return sampler, lambda trial: suggest(trial, space)
+    classes: dict[str, Callable[..., Any]] = {
+        "tpe": optuna.samplers.TPESampler,
+        "nsga2": optuna.samplers.NSGAIISampler,
+        "gp": optuna.samplers.GPSampler,
+        "optuna-random": optuna.samplers.RandomSampler,
+    }
+    defaults: dict[str, Any] = {"population_size": 20} if name == "nsga2" else {}
+    stock = classes[name](seed=job.seed, **(defaults | options))
+    return stock, lambda trial: _suggested(trial, space)
+
+
+def _suggested(trial: Any, space: nap.SearchSpace) -> nap.Architecture | None:
+    """One categorical parameter per decision; ``None`` where they are no architecture together."""
+    choices = {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
+    try:
+        return space.architecture(choices)
+    except InvalidArchitectureError:
+        return None
+
+
+def _parsed(strategy: str) -> tuple[str, dict[str, Any]]:
+    """Reads ``name:option=value:...``; values are JSON."""
+    name, *pairs = strategy.split(":")
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise ValueError(f"`strategies`: expected option=value in {strategy!r}, got {pair!r}")
+        options[key] = json.loads(value)
+    return name, options
+
+
+def _name(strategy: str) -> str:
+    return strategy.partition(":")[0]
