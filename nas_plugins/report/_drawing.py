@@ -60,6 +60,8 @@ def draw(architecture: Architecture) -> str:
         return _edge_cell([OPERATIONS[i] for i in architecture.indices], label)
     cells = _genotype_cells(str(architecture))
     if cells:
+        if len(cells) > 1 and len({tuple(ops) for ops in cells.values()}) == 1:
+            cells = {" and ".join(cells): next(iter(cells.values()))}
         return _stacked([(name, _genotype_part(ops)) for name, ops in cells.items()], label)
     graph = architecture.space.graph(architecture)
     nodes = [node for node, name in enumerate(graph.labels) if name]
@@ -194,7 +196,8 @@ def _is_operation(item: object, position: int) -> bool:
 def _genotype_part(operations: Sequence[tuple[str, int]]) -> _Part:
     """A cell with a node per sum and a box per operation; two operations enter each sum."""
     blocks = (len(operations) + 1) // 2
-    names = ["c k−2", "c k−1", *map(str, range(blocks))]  # noqa: RUF001
+    names = ["c\N{LATIN SUBSCRIPT SMALL LETTER K}\u208b\u2082", "c\u2096\u208b\u2081"]
+    names += map(str, range(blocks))
     nodes: dict[int, _Node] = {}
     edges: list[_layout.Edge] = []
     first_operation = 2 + blocks
@@ -207,7 +210,7 @@ def _genotype_part(operations: Sequence[tuple[str, int]]) -> _Part:
         if i % 2 or i == len(operations) - 1:
             nodes[target] = _Node(names[target], "plain", f"sum {names[target]}")
     output = first_operation + len(operations)
-    nodes[output] = _Node("c k", "plain", "c_{k}: all sums concatenated")
+    nodes[output] = _Node("c\u2096", "plain", "c_{k}: all sums concatenated")
     edges += [(2 + block, output) for block in range(blocks)]
     used = {source for source, _ in edges} | {target for _, target in edges}
     return _layered_part({node: box for node, box in nodes.items() if node in used}, edges)
@@ -285,7 +288,7 @@ def _chain_link(start: Point, end: Point, width: float) -> Markup:
 
 # -- NAS-Bench-201 -------------------------------------------------------------------------
 
-_NODE_X = (56.0, 186.0, 316.0, 446.0)
+_NODE_X = (52.0, 194.0, 336.0, 478.0)
 _BASE = 122.0
 _RISE = {(0, 2): -54.0, (1, 3): 54.0, (0, 3): -100.0}
 _RADIUS = 13.0

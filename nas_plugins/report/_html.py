@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-_VOID = frozenset({"br", "col", "meta"})
+_VOID = frozenset({"meta", "wbr"})
 _UNPRINTABLE = {
     code: "\N{REPLACEMENT CHARACTER}" for code in range(32) if chr(code) not in "\t\n\r"
 }
@@ -26,8 +26,16 @@ def escape(text: object) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    encodable = str(text).encode("utf-8", "replace").decode("utf-8")
-    return Markup(html.escape(encodable.translate(_UNPRINTABLE), quote=True))
+    return Markup(html.escape(_clean(text), quote=True))
+
+
+def plot_text(text: object) -> str:
+    """Escapes `text` for plotly, which reads a subset of HTML but has no attributes here."""
+    return html.escape(_clean(text), quote=False)
+
+
+def _clean(text: object) -> str:
+    return str(text).encode("utf-8", "replace").decode("utf-8").translate(_UNPRINTABLE)
 
 
 def element(tag: str, *children: object, **attributes: object) -> Markup:
@@ -63,4 +71,4 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
-__all__ = ["Markup", "element", "escape", "join", "script_json"]
+__all__ = ["Markup", "element", "escape", "join", "plot_text", "script_json"]

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 Edge = tuple[int, int]
 _SWEEPS = 12
-_RELAXATIONS = 60
+_RELAXATIONS, _STILL = 100, 0.004
 
 
 @dataclass(frozen=True)
@@ -163,16 +163,27 @@ def _crossings(order: list[list[int]], links: Sequence[Edge]) -> int:
 def _heights(order: list[list[int]], links: Sequence[Edge]) -> dict[int, float]:
     before, after = _neighbours(links)
     height = {node: i - (len(row) - 1) / 2 for row in order for i, node in enumerate(row)}
+    pulls: dict[int, list[tuple[int, float]]] = {
+        node: [(v, _pull(node, v)) for v in (*before.get(node, ()), *after.get(node, ()))]
+        for row in order
+        for node in row
+    }
+    totals = {node: sum(w for _, w in pull) or 1.0 for node, pull in pulls.items()}
     for sweep in range(_RELAXATIONS):
+        moved = 0.0
         for row in order if sweep % 2 == 0 else order[::-1]:
-            wanted, weights = [], []
-            for node in row:
-                around = [*before.get(node, ()), *after.get(node, ())]
-                pull = [_pull(node, other) for other in around]
-                mean = sum(w * height[v] for w, v in zip(pull, around, strict=True))
-                weights.append(sum(pull) or 1.0)
-                wanted.append(mean / weights[-1] if around else height[node])
-            height.update(zip(row, _spread(wanted, weights), strict=True))
+            wanted = [
+                sum(w * height[v] for v, w in pulls[node]) / totals[node]
+                if pulls[node]
+                else height[node]
+                for node in row
+            ]
+            spread = _spread(wanted, [totals[node] for node in row])
+            for node, value in zip(row, spread, strict=True):
+                moved = max(moved, abs(value - height[node]))
+                height[node] = value
+        if moved < _STILL:
+            break
     return height
 
 

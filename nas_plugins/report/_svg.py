@@ -35,9 +35,9 @@ _FAMILIES = (
     (re.compile(r"skip|identity|residual"), "skip"),
     (re.compile(r"max_?-?pool"), "max"),
     (re.compile(r"pool"), "avg"),
-    (re.compile(r"dil"), "other"),
+    (re.compile(r"dil|^k5_"), "other"),
     (re.compile(r"conv.*1x1|1x1.*conv"), "point"),
-    (re.compile(r"conv"), "conv"),
+    (re.compile(r"conv|^k3_"), "conv"),
 )
 _CYCLE = ("conv", "avg", "skip", "other", "point", "max")
 _NARROW, _WIDE = frozenset("fijlrt1.,:;|!'()[] "), frozenset("mwMWABCDGHNOQU@%")
@@ -185,7 +185,9 @@ def picture(width: float, height: float, label: str, body: object) -> Markup:
         viewBox=f"0 0 {number(width)} {number(height)}",
         width=number(width),
         height=number(height),
-        style=f"font:{number(FONT)}px system-ui,sans-serif;max-width:100%;height:auto",
+        # Narrower than this the text is too small: the report scrolls sideways instead.
+        style=f"--nap-legible:{number(0.55 * width)}px;font:{number(FONT)}px system-ui,sans-serif;"
+        "max-width:100%;height:auto",
     )
 
 

@@ -1,179 +1,301 @@
-"""The parts of the report that are text and tables."""
+"""The tables of the report: the best architectures, notes and failures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from nas_plugins import pareto
-from nas_plugins.history import Trial
+from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.report._drawing import draw
-from nas_plugins.report._figures import axis_title
+from nas_plugins.report._format import Column, count
 from nas_plugins.report._html import Markup, element, join
 from nas_plugins.results import SearchResult
-from nas_plugins.spaces.base import Key
 
-MAX_BEST = 30
-MAX_NOTES = 2000
-_QUALITY = {
-    "hv_ratio": "of the true front's hypervolume",
-    "igd_plus": "IGD+ to the true front",
-    "regret": "from the optimum",
-}
+MAX_FRONT, MIN_ROWS, TOP = 60, 10, 20
+NOTE_LIMIT, NOTES_LIMIT = 20_000, 2_500_000
+GROUP = 100
+MAX_REASONS, REASON_LIMIT = 100, 600
+_MAX_LISTED = 12
 
 
-def headline(result: SearchResult) -> Markup:
-    """The figures that say in one look how the search went."""
-    counts, history = result.counts(), result.history
-    tiles = []
-    for name, meaning in _QUALITY.items():
-        value = result.quality().get(name)
-        if value is not None:
-            tiles.append(_tile(f"{value:.1%}" if name == "hv_ratio" else f"{value:.3g}", meaning))
-    if len(history.objectives) > 1:
-        tiles.insert(0, _tile(str(len(history.front)), "architectures on the front"))
-    elif history.best is not None:
-        title = axis_title(result, history.objectives[0].name)
-        tiles.insert(0, _tile(f"{history.best.values[0]:.6g}", f"best {title}"))
-    tiles.append(_tile(f"{counts['complete']:,}", f"complete trials of {counts['trials']:,}"))
-    tiles.append(_tile(f"{counts['distinct']:,}", "distinct architectures"))
-    for state in ("failed", "pruned", "running", "infeasible"):
-        if counts[state]:
-            tiles.append(_tile(f"{counts[state]:,}", f"{state} trials"))
-    if result.seconds:
-        tiles.append(_tile(_duration(result.seconds), "wall time"))
-    return element("section", element("h2", "At a glance"), element("dl", *tiles, class_="tiles"))
+@dataclass(frozen=True)
+class Best:
+    """A row of the table of best architectures.
+
+    Attributes:
+        trial: The first trial of this architecture with this rank.
+        rank: 0 on the front (or for the best), then 1, 2, ...
+        repeats: Numbers of later trials of the same architecture in the table's range.
+    """
+
+    trial: Trial
+    rank: int
+    repeats: tuple[int, ...] = ()
 
 
-def _tile(value: str, meaning: str) -> Markup:
-    return element("div", element("dt", meaning), element("dd", value), class_="tile")
+def best_rows(history: History) -> list[Best]:
+    """The front, filled up with the next ranks; with one objective the best by value."""
+    if not history.complete:
+        return []
+    ranks = pareto.constrained_ranks(history.losses, history.violations).tolist()
+    losses = history.losses[:, 0].tolist()
+    order = sorted(range(len(ranks)), key=lambda i: (ranks[i], losses[i], i))
+    single = history.losses.shape[1] == 1
+    least, most = (TOP, TOP) if single else (MIN_ROWS, MAX_FRONT)
+    found: dict[object, Best] = {}
+    for i in order:
+        trial = history.complete[i]
+        key = trial.architecture.key
+        known = found.get(key)
+        if known is not None:
+            found[key] = Best(known.trial, known.rank, (*known.repeats, trial.number))
+        elif len(found) < (most if ranks[i] == 0 else least):
+            found[key] = Best(trial, ranks[i])
+        elif ranks[i] > 0:
+            break
+    return list(found.values())
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def best_trials(result: SearchResult) -> list[Trial]:
-    """The front, or with one objective the best twenty, best first; one per architecture."""
-    history = result.history
-    if len(history.objectives) > 1:
-        ordered = sorted(history.front, key=lambda t: result.losses([t.values]).tolist())
-    else:
-        ranks = pareto.constrained_ranks(history.losses, history.violations)
-        ordered = [history.complete[i] for i in ranks.argsort(kind="stable")][:20]
-    seen: dict[Key, Trial] = {}
-    for trial in ordered:
-        seen.setdefault(trial.architecture.key, trial)
-    return list(seen.values())
-
-
-def best_table(result: SearchResult) -> Markup:
-    """The best architectures with their values, drawn."""
-    trials = best_trials(result)
-    shown, several = trials[:MAX_BEST], len(result.history.objectives) > 1
-    cards = [_card(result, trial) for trial in shown]
-    title = "Architectures on the front" if several else "Best architectures"
-    more = f" The first {MAX_BEST} of {len(trials)}." if len(trials) > MAX_BEST else ""
-    best_first = result.history.objectives[0].name
-    caption = f"Sorted by {best_first}, best first.{more}"
-    return element(
-        "section",
-        element("h2", title),
-        element("p", caption, class_="caption"),
-        element("div", *cards, class_="cards"),
-    )
-
-
-def _card(result: SearchResult, trial: Trial) -> Markup:
-    objectives = result.history.objectives
-    values = [
-        element("div", element("dt", axis_title(result, o.name)), element("dd", f"{v:.6g}"))
-        for o, v in zip(objectives, trial.values, strict=True)
-    ]
-    values += [
-        element(
-            "div", element("dt", name), element("dd", "met" if v <= 0 else f"missed by {v:.4g}")
+def best_table(rows: Sequence[Best], shown: Sequence[Column]) -> Markup:
+    """Values, drawing, notation and notes per row."""
+    single = len(shown) == 1
+    head = [element("th", "Trial", scope="col")]
+    for column in shown:
+        arrow = (
+            "\N{DOWNWARDS ARROW}" if column.objective.direction == "min" else "\N{UPWARDS ARROW}"
         )
-        for name, v in trial.constraints.items()
-    ]
-    notes = [element("li", f"{name}: {text}") for name, text in trial.notes.items()]
+        unit = element("small", f" {column.unit}") if column.unit else None
+        title = f"{column.name}: {column.wish}"
+        sign = element("span", f" {arrow}", class_="wish", title=title, aria_label=column.wish)
+        head.append(element("th", column.name, unit, sign, scope="col", class_="number"))
+    head.append(element("th", "Architecture", scope="col"))
+    body = [_best_row(row, shown, single) for row in rows]
     return element(
-        "article",
-        element("h3", f"Trial {trial.number}"),
-        element("dl", *values, class_="values"),
-        element("div", Markup(draw(trial.architecture)), class_="drawing"),
-        element("code", str(trial.architecture), class_="architecture", tabindex="0"),
-        element("ul", *notes, class_="notes") if notes else None,
-        class_="card" + (" infeasible" if trial.violation > 0 else ""),
+        "table",
+        element("thead", element("tr", *head)),
+        element("tbody", *body),
+        class_="best",
     )
 
 
-def _met(value: float) -> str:
-    return "met" if value <= 0 else f"missed by {value:.4g}"
-
-
-def failure_section(result: SearchResult) -> Markup | None:
-    """Why trials failed or were pruned, with counts."""
-    failures = result.failures()
-    if not failures:
-        return None
-    rows = [
-        element("tr", element("td", reason or "no reason was recorded"), element("td", count))
-        for reason, count in sorted(failures.items(), key=lambda item: -item[1])
+def _best_row(row: Best, shown: Sequence[Column], single: bool) -> Markup:
+    trial = row.trial
+    badges = []
+    if trial.violation > 0:
+        badges.append(element("span", "infeasible", class_="badge warn"))
+    elif row.rank == 0:
+        badges.append(element("span", "best" if single else "front", class_="badge good"))
+    else:
+        badges.append(element("span", f"rank {row.rank + 1}", class_="badge"))
+    repeats = (
+        element("small", f"also {_numbers(row.repeats)}", class_="muted") if row.repeats else None
+    )
+    values = [
+        element("td", column.plain(value), class_="number", data_label=_labelled(column))
+        for column, value in zip(shown, trial.values, strict=True)
     ]
     return element(
-        "section",
-        element("h2", "Failed and pruned trials"),
-        _table(("reason", "trials"), rows),
+        "tr",
+        element("th", f"{trial.number}", *badges, repeats, scope="row", data_label="Trial"),
+        *values,
+        element(
+            "td",
+            element("div", Markup(draw(trial.architecture)), class_="cell"),
+            element("div", _notation(trial), _details(trial), class_="about"),
+            class_="architecture",
+        ),
+        id=f"trial-{trial.number}",
     )
 
 
-def notes_section(result: SearchResult) -> Markup | None:
-    """What strategies and evaluators noted on the trials, folded away."""
-    noted = [t for t in result.history.trials if t.notes]
-    if not noted:
-        return None
-    rows = [
-        element("tr", element("td", t.number), element("td", name), element("td", text))
-        for t in noted[:MAX_NOTES]
-        for name, text in t.notes.items()
-    ]
-    count = f"{len(noted):,} trials with notes"
-    if len(noted) > MAX_NOTES:
-        count += f", the first {MAX_NOTES:,} shown"
-    return element(
-        "section",
-        element("h2", "Notes"),
-        element("details", element("summary", count), _table(("trial", "note", "text"), rows)),
-    )
+def _labelled(column: Column) -> str:
+    return f"{column.name} ({column.unit})" if column.unit else column.name
 
 
-def pairs(caption: str, values: Mapping[str, object]) -> Markup:
-    """A two-column table of names and values."""
-    rows = [
-        element("tr", element("th", name, scope="row"), element("td", value))
-        for name, value in values.items()
-    ]
-    return element("table", element("caption", caption), element("tbody", *rows))
-
-
-def _table(headings: tuple[str, ...], rows: list[Markup]) -> Markup:
-    cells = join(element("th", heading, scope="col") for heading in headings)
+def _notation(trial: Trial) -> Markup:
     return element(
         "div",
-        element("table", element("thead", element("tr", cells)), element("tbody", *rows)),
-        class_="scroll",
+        element("code", breakable(str(trial.architecture))),
+        element(
+            "button",
+            "Copy",
+            type="button",
+            class_="copy",
+            aria_label=f"Copy the architecture of trial {trial.number}",
+        ),
+        class_="notation",
+    )
+
+
+def breakable(text: str) -> Markup:
+    """Text that may wrap behind ``|`` and ``,``, without a change to what is copied."""
+    parts = re.split(r"(?<=[|,])(?=[^|, ])", text)
+    return join(parts, element("wbr"))
+
+
+def _details(trial: Trial) -> Markup | None:
+    if not (trial.notes or trial.constraints):
+        return None
+    facts = _facts(trial)
+    if sum(len(value) for value in trial.notes.values()) <= 160:
+        return facts
+    return element("details", element("summary", count(len(trial.notes), "note")), facts)
+
+
+def _facts(trial: Trial) -> Markup:
+    """Constraints and notes of a trial as a list of terms."""
+    items: list[Markup] = []
+    for name, value in trial.constraints.items():
+        state = "violated" if value > 0 else "kept"
+        items += [element("dt", name), element("dd", f"{value:.6g} ({state}; must be at most 0)")]
+    for name, note in trial.notes.items():
+        items += [element("dt", name), element("dd", note_text(note))]
+    return element("dl", *items, class_="notes")
+
+
+def note_text(note: str) -> Markup:
+    """A note, cut where it is so long that it would swell the page."""
+    if len(note) <= NOTE_LIMIT:
+        return join([note])
+    return join(
+        [
+            note[:NOTE_LIMIT],
+            element("em", f" (cut here; {len(note) - NOTE_LIMIT:,} more characters)"),
+        ]
+    )
+
+
+# -- all trials ----------------------------------------------------------------------------
+
+
+def notes_list(trials: Sequence[Trial], shown: Sequence[Column]) -> tuple[Markup, int]:
+    """Collapsible notes of every trial that has any, in groups where there are many.
+
+    Returns:
+        The list, and how many trials were left out because the page would grow too large.
+    """
+    noted = [t for t in trials if t.notes or t.constraints]
+    entries: list[tuple[int, Markup]] = []
+    size = 0
+    for trial in noted:
+        entry = _notes_entry(trial, shown)
+        size += len(entry)
+        if size > NOTES_LIMIT and entries:
+            break
+        entries.append((trial.number, entry))
+    left_out = len(noted) - len(entries)
+    if len(entries) <= GROUP:
+        return join(entry for _, entry in entries), left_out
+    groups = [entries[i : i + GROUP] for i in range(0, len(entries), GROUP)]
+    return (
+        join(
+            element(
+                "details",
+                element("summary", f"Trials {group[0][0]} to {group[-1][0]}"),
+                *(entry for _, entry in group),
+                class_="group",
+            )
+            for group in groups
+        ),
+        left_out,
+    )
+
+
+def _notes_entry(trial: Trial, shown: Sequence[Column]) -> Markup:
+    values = [column(v) for column, v in zip(shown, trial.values, strict=False)]
+    state = [trial.state.value] if trial.state is not TrialState.COMPLETE else values
+    if trial.violation > 0:
+        state = [*state, "infeasible"]
+    return element(
+        "details",
+        element(
+            "summary",
+            element("b", f"Trial {trial.number}"),
+            element("span", " \N{MIDDLE DOT} ".join(state), class_="muted"),
+        ),
+        element("code", breakable(str(trial.architecture)), class_="block"),
+        _facts(trial),
+        id=f"notes-{trial.number}",
+        class_="trial",
+    )
+
+
+def failures_table(result: SearchResult) -> Markup:
+    """Failed and pruned trials by state and reason, the most frequent first."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for trial in result.history.trials:
+        if trial.state in {TrialState.FAILED, TrialState.PRUNED}:
+            reason = trial.notes.get("reason", "")
+            groups.setdefault((trial.state.value, reason), []).append(trial.number)
+    rows = [
+        (len(numbers), state, reason, _numbers(numbers))
+        for (state, reason), numbers in groups.items()
+    ]
+    rows += [
+        (n, TrialState.FAILED.value, reason, "before there was an architecture")
+        for reason, n in Counter(result.lost).items()
+    ]
+    rows.sort(key=lambda row: (-row[0], row[1:]))
+    body = [
+        element(
+            "tr",
+            element("td", f"{n:,}", class_="number", data_label="Trials"),
+            element("td", state, data_label="State"),
+            element("td", _reason(reason), class_="reason"),
+            element("td", where, class_="muted"),
+        )
+        for n, state, reason, where in rows[:MAX_REASONS]
+    ]
+    titles = [("Count", "number"), ("State", None), ("Reason", None), ("Trials", None)]
+    head = [element("th", title, scope="col", class_=kind) for title, kind in titles]
+    table = element(
+        "table",
+        element("thead", element("tr", *head)),
+        element("tbody", *body),
+        class_="failures",
+    )
+    if len(rows) <= MAX_REASONS:
+        return table
+    rest = count(len(rows) - MAX_REASONS, "rarer reason")
+    return join([table, element("p", f"{rest} are left out.", class_="caption")])
+
+
+def _reason(text: str) -> str:
+    if not text:
+        return "No reason was recorded."
+    return text if len(text) <= REASON_LIMIT else f"{text[:REASON_LIMIT]} ..."
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    listed = ", ".join(map(str, numbers[:_MAX_LISTED]))
+    more = f" and {len(numbers) - _MAX_LISTED:,} more" if len(numbers) > _MAX_LISTED else ""
+    return f"{'trial' if len(numbers) == 1 else 'trials'} {listed}{more}"
+
+
+def pairs_table(pairs: Mapping[str, object], *, head: tuple[str, str]) -> Markup:
+    """A table of names and values."""
+    rows = [
+        element("tr", element("th", name, scope="row"), element("td", value))
+        for name, value in pairs.items()
+    ]
+    titles = [element("th", title, scope="col") for title in head]
+    return element(
+        "table",
+        element("thead", element("tr", *titles)),
+        element("tbody", *rows),
+        class_="pairs",
     )
 
 
 __all__ = [
-    "MAX_BEST",
+    "Best",
+    "best_rows",
     "best_table",
-    "best_trials",
-    "failure_section",
-    "headline",
-    "notes_section",
-    "pairs",
+    "failures_table",
+    "note_text",
+    "notes_list",
+    "pairs_table",
 ]

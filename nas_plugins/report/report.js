@@ -1,56 +1,127 @@
-// Draws the figures in the page's own colours, and again when the colour scheme changes.
+"use strict";
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  const axis = () => ({
-    gridcolor: colour("--rule"),
-    linecolor: colour("--rule"),
-    zerolinecolor: colour("--rule"),
-    automargin: true,
-  });
-
-  const themed = (layout) => {
-    const result = {
-      ...layout,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: colour("--text"), family: "system-ui, sans-serif", size: 13 },
-      hoverlabel: { bgcolor: colour("--card"), font: { color: colour("--text") }, align: "left" },
-      margin: { l: 60, r: 16, t: 16, b: 50, ...(layout.margin || {}) },
-      legend: { orientation: "h", ...(layout.legend || {}) },
-      autosize: true,
-    };
-    for (const name of ["xaxis", "yaxis"]) result[name] = { ...axis(), ...(layout[name] || {}) };
-    return result;
+  const root = document.documentElement;
+  const report = JSON.parse(document.getElementById("report-data").textContent);
+  const config = {
+    displaylogo: false,
+    responsive: true,
+    // Named one by one: plotly's own choice has a button that sends the plot to its makers.
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+    toImageButtonOptions: { format: "svg" },
   };
 
-  const coloured = (traces) =>
-    traces.map((trace) =>
-      trace.type === "parcoords"
-        ? {
-            ...trace,
-            labelfont: { color: colour("--text") },
-            tickfont: { color: colour("--text") },
-            rangefont: { color: "rgba(0,0,0,0)" },
-          }
-        : trace,
+  // Placeholders are objects, texts are strings: no text can pass for a placeholder.
+  function resolve(value, style) {
+    if (Array.isArray(value)) {
+      const numbers = typeof value[0] === "number" && typeof value.at(-1) === "number";
+      return numbers ? value : value.map((item) => resolve(item, style));
+    }
+    if (value === null || typeof value !== "object") return value;
+    if ("$css" in value) return style.getPropertyValue(value.$css).trim();
+    if ("$ref" in value) {
+      const list = report.shared[value.$ref];
+      return value.take ? value.take.map((i) => list[i]) : list;
+    }
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, resolve(item, style)]),
     );
+  }
 
-  const draw = () => {
-    for (const [id, figure] of Object.entries(figures)) {
-      const place = document.getElementById(id);
-      if (place) {
-        Plotly.react(place, coloured(figure.data), themed(figure.layout), {
-          responsive: true,
-          displaylogo: false,
-          displayModeBar: false,
-        });
+  const view = {};
+
+  function draw(name) {
+    const figure = report.figures[name];
+    const target = document.getElementById(`plot-${name}`);
+    const style = getComputedStyle(root);
+    const layout = resolve(figure.layout, style);
+    layout.template = { layout: resolve(report.template, style) };
+    layout.uirevision = name; // a new colour scheme keeps the zoom
+    if (view[name]) {
+      for (const [key, range] of Object.entries(figure.views[view[name]])) {
+        layout[key.split(".")[0]].range = range;
       }
     }
-  };
+    return Plotly.react(target, resolve(figure.data, style), layout, {
+      ...config,
+      displayModeBar: figure.data[0].type !== "parcoords" && target.clientWidth > 640,
+    });
+  }
 
-  draw();
-  dark.addEventListener("change", draw);
+  function show(number) {
+    const target =
+      document.getElementById(`trial-${number}`) || document.getElementById(`notes-${number}`);
+    if (!target) return;
+    for (let node = target; node; node = node.parentElement) {
+      if (node.tagName === "DETAILS") node.open = true;
+    }
+    location.hash = target.id;
+  }
+
+  function redraw() {
+    Object.keys(report.figures).forEach(draw);
+  }
+
+  if (typeof Plotly !== "undefined") {
+    for (const name of Object.keys(report.figures)) {
+      draw(name).then((target) => {
+        target.on("plotly_click", (event) => {
+          const number = event.points && event.points[0] && event.points[0].customdata;
+          if (number !== undefined) show(number);
+        });
+      });
+    }
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    // Paper is white whatever the screen looks like.
+    addEventListener("beforeprint", () => {
+      root.classList.add("printing");
+      redraw();
+    });
+    addEventListener("afterprint", () => {
+      root.classList.remove("printing");
+      redraw();
+    });
+  }
+
+  document.querySelectorAll("button[data-view]").forEach((button) => {
+    button.addEventListener("click", () => {
+      const name = button.dataset.plot;
+      view[name] = button.dataset.view;
+      Plotly.relayout(`plot-${name}`, { ...report.figures[name].views[view[name]] });
+      button.parentElement.querySelectorAll("button").forEach((other) => {
+        other.setAttribute("aria-pressed", String(other === button));
+      });
+    });
+  });
+
+  async function copy(text) {
+    if (navigator.clipboard && window.isSecureContext) {
+      return navigator.clipboard.writeText(text);
+    }
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.style.position = "fixed";
+    area.style.opacity = "0";
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    if (!done) throw new Error("copying is not allowed here");
+    return undefined;
+  }
+
+  document.querySelectorAll("button.copy").forEach((button) => {
+    button.addEventListener("click", async () => {
+      const code = button.parentElement.querySelector("code");
+      try {
+        await copy(code.textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(code); // left to the reader's own shortcut
+        button.textContent = "Selected";
+      }
+      setTimeout(() => {
+        button.textContent = "Copy";
+      }, 1500);
+    });
+  });
 })();

@@ -2,135 +2,212 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import re
-from html.parser import HTMLParser
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from report_helpers import HOSTILE, OBJECTIVES, made_up, page_of
 
 import nas_plugins as nap
-from nas_plugins import pareto, registry
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.history import History, Objective, Trial, TrialState
-from nas_plugins.protocols import Metric
-from nas_plugins.report import draw, render_report, write_report
-from nas_plugins.report._figures import hypervolume_curve, shown_decisions
+from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.report import render_report, write_report
+from nas_plugins.report._tables import GROUP, NOTE_LIMIT, best_rows
 from nas_plugins.results import SearchResult
 
-HOSTILE = '</script><script>alert(1)</script><img src="http://x.test/a.png" onerror="x">'
-OBJECTIVES = (Objective("accuracy"), Objective("latency", "min"), Objective("energy", "min"))
-VOID = {"meta", "br", "col", "link", "img", "input", "hr"}
+TRUE_FRONT = ((1.0, 0.5), (0.9, 0.1), (0.5, 0.0))
 
 
-class _Page(HTMLParser):
-    """Collects elements, attributes and the text outside scripts; checks the nesting."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.texts: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        inside = self._open[-1] if self._open else ""
-        (self.scripts if inside == "script" else self.texts).append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.texts)
-
-    def figures(self) -> dict[str, dict]:
-        return next(json.loads(s) for s in self.scripts if s.startswith('{"figure'))
+def with_trials(result: SearchResult, *trials: Trial, **options: object) -> SearchResult:
+    return SearchResult(result.history.extend(trials), **options)  # type: ignore[arg-type]
 
 
-def _result(
-    n: int = 12, m: int = 2, *, space: str = "nasbench201", **options: object
-) -> SearchResult:
-    built = nap.space(space)
-    rng = np.random.default_rng(0)
-    trials = [Trial(i, built.sample(rng), values=tuple(rng.random(m).tolist())) for i in range(n)]
-    return SearchResult(
-        History(built, OBJECTIVES[:m], tuple(trials)),
-        settings=FrozenDict({"strategy": "random", "seed": 0, "trials": n}),
-        metrics=(Metric("accuracy", "%", "max"), Metric("latency", "ms", "min")),
-        **options,  # type: ignore[arg-type]
-    )
-
-
-def _page(result: SearchResult) -> _Page:
-    return _Page(render_report(result))
+# -- what it says --------------------------------------------------------------------------
 
 
 def test_the_page_says_what_was_found() -> None:
-    result = _result(true_front=((1.0, 0.5), (0.9, 0.1), (0.5, 0.0)))
-    page = _page(result)
+    result = made_up(true_front=TRUE_FRONT, source="a table made up")
+    page = page_of(result)
     headings = [tag for tag, _ in page.tags if re.fullmatch("h[123]", tag)]
     assert headings[0] == "h1"
     assert headings.count("h1") == 1
-    for words in ("accuracy [%]", "latency [ms]", "Pareto front", "Hypervolume", "Settings"):
+    for words in ("Pareto front", "Hypervolume", "Best architectures", "Settings", "a table made"):
         assert words in page.text
-    assert f"{result.quality()['hv_ratio']:.1%}" in page.text
+    assert f"{result.quality()['hv_ratio']:.4f}" in page.text
     for trial in result.history.front:
         assert str(trial.architecture) in page.text
     assert "--objective accuracy:max --objective latency:min --trials 12 --seed 0" in page.text
-    drawings = [tag for tag, _ in page.tags if tag == "svg"]
-    assert len(drawings) == len(result.history.front)
+    drawings = [a for a in page.named("svg") if "nap-drawing" in (a["class"] or "")]
+    assert len(drawings) == len(best_rows(result.history)) >= len(result.history.front)
+
+
+def test_units_stand_with_the_values() -> None:
+    page = page_of(made_up())
+    assert "accuracy %" in page.text
+    assert "latency (ms)" in page.text
+    titles = page.figures["front"]["layout"]
+    assert titles["xaxis"]["title"]["text"] == "latency (ms), lower is better"
+    assert titles["yaxis"]["title"]["text"] == "accuracy (%), higher is better"
+
+
+def test_one_objective_shows_the_regret() -> None:
+    page = page_of(made_up(m=1, true_front=((2.0,),)))
+    best = max(t.values[0] for t in made_up(m=1).history.trials)
+    assert f"{2.0 - best:.4g}" in page.text
+    assert "The optimum of the benchmark" in page.text
+
+
+def test_every_trial_carries_its_notes_and_constraints() -> None:
+    result = made_up(3)
+    architecture = result.history.trials[0].architecture
+    noted = Trial(
+        3,
+        architecture,
+        values=(0.1, 0.2),
+        notes=FrozenDict({"rationale": "wider\nand deeper", "long": "x" * (NOTE_LIMIT + 5)}),
+        constraints=FrozenDict({"params": 2.5, "flops": -1.0}),
+    )
+    page = page_of(with_trials(result, noted))
+    assert "wider\nand deeper" in page.text
+    assert "2.5 (violated" in page.text
+    assert "-1 (kept" in page.text
+    assert "5 more characters" in page.text
+    assert {"id": "notes-3", "class": "trial"} in page.named("details")
+
+
+def test_many_notes_are_grouped() -> None:
+    space = nap.space("nasbench201")
+    rows = space.random(2 * GROUP + 1, np.random.default_rng(0))
+    trials = [
+        Trial(i, a, values=(i,), notes=FrozenDict({"origin": "x"}))
+        for i, a in enumerate(space.architectures(rows))
+    ]
+    page = page_of(SearchResult(History(space, OBJECTIVES[:1], tuple(trials))))
+    groups = [a for a in page.named("details") if a.get("class") == "group"]
+    assert len(groups) == 3
+
+
+def test_failures_are_counted_by_reason() -> None:
+    result = made_up(4)
+    a = result.history.trials[0].architecture
+    slow = FrozenDict({"reason": "the device is too slow"})
+    failed = [Trial(i, a, TrialState.FAILED, notes=slow) for i in (4, 5)]
+    pruned = [Trial(6, a, TrialState.PRUNED), Trial(7, a, TrialState.RUNNING)]
+    page = page_of(with_trials(result, *failed, *pruned, lost=("never began",)))
+    assert "3 trials failed and 1 trial was pruned." in page.text
+    assert "trials 4, 5" in page.text
+    assert "never began" in page.text
+    assert "No reason was recorded." in page.text
+    assert "4 complete, 3 failed, 1 pruned, 1 running" in page.text
+
+
+def test_the_best_are_listed_once_each_with_their_repeats() -> None:
+    result = made_up(30, 1)
+    best = result.history.best
+    assert best is not None
+    again = Trial(30, best.architecture, values=best.values)
+    rows = best_rows(with_trials(result, again).history)
+    assert rows[0].trial is best
+    assert rows[0].repeats == (30,)
+    assert [row.trial.values[0] for row in rows] == sorted(
+        (row.trial.values[0] for row in rows), reverse=True
+    )
+    assert len(rows) == 20
+
+
+def test_the_recorded_command_comes_first_and_limits_are_said() -> None:
+    result = made_up()
+    settings = FrozenDict({**result.settings, "command": ["run", "a b"], "workers": 4})
+    page = page_of(SearchResult(result.history, settings=settings))
+    assert "run 'a b'" in page.text
+    assert "ran in several workers" in page.text
+
+
+# -- one file, no network ------------------------------------------------------------------
 
 
 def test_the_page_loads_nothing() -> None:
-    page = _page(_result())
+    page = page_of(made_up())
     for tag, attributes in page.tags:
-        assert tag not in {"link", "iframe", "img"}
-        assert not attributes.get("src")
-        assert not (attributes.get("href") or "").startswith("http")
-    style = render_report(_result()).split("<style>")[1].split("</style>")[0]
+        assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
+        for name in ("src", "srcset", "href", "action", "data", "poster"):
+            assert (attributes.get(name) or "#").startswith("#")
+        assert not [name for name in attributes if name.startswith("on")]
+    style = page.source.split("<style>")[1].split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
-    assert "prefers-color-scheme: dark" in style
 
 
-@pytest.mark.parametrize("m", [1, 2, 3])
-def test_every_number_of_objectives_is_drawn(m: int) -> None:
-    figures = _page(_result(m=m)).figures()
-    assert set(figures) == {"figure-objective", "figure-parallel"} | (
-        {"figure-hypervolume"} if m > 1 else set()
+def test_the_policy_allows_the_scripts_of_the_page_and_no_others() -> None:
+    page = page_of(made_up())
+    policy = next(
+        a["content"]
+        for a in page.named("meta")
+        if a.get("http-equiv") == "Content-Security-Policy"
     )
-    kinds = {1: "scatter", 2: "scatter", 3: "splom"}
-    assert figures["figure-objective"]["data"][0]["type"] == kinds[m]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    executed = page.scripts[1:]
+    assert len(executed) == 2
+    for script in executed:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+def test_plotly_is_inlined_once_and_offers_no_upload() -> None:
+    page = page_of(made_up(m=3))
+    assert sum(len(script) > 1_000_000 for script in page.scripts) == 1
+    assert "modeBarButtons:" in page.scripts[-1]
+
+
+def test_the_page_follows_the_colour_scheme() -> None:
+    source = page_of(made_up()).source
+    assert "prefers-color-scheme: dark" in source.split("<style>")[1].split("</style>")[0]
+    used = set(re.findall(r'"\$css":"(--[\w-]+)"', source))
+    style = source.split("<style>")[1].split("</style>")[0]
+    light, dark = style.split("prefers-color-scheme: dark", 1)
+    assert used
+    for name in used:
+        assert f"{name}:" in light
+        assert f"{name}:" in dark
+
+
+def test_importing_the_report_imports_no_plotly() -> None:
+    code = (
+        "import sys, nas_plugins.report as r; r.draw; "
+        "print([m for m in ('plotly', 'torch', 'optuna', 'moocore') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+# -- hostile text --------------------------------------------------------------------------
 
 
 def test_text_from_outside_cannot_become_markup() -> None:
-    result = _result(3, 1)
-    first = result.history.trials[0]
-    marked = Trial(3, first.architecture, values=(2.0,), notes=FrozenDict({HOSTILE: HOSTILE}))
-    failed = Trial(4, first.architecture, TrialState.FAILED, notes=FrozenDict({"reason": HOSTILE}))
+    result = made_up(3, 1)
+    first = result.history.trials[0].architecture
+    marked = Trial(3, first, values=(2.0,), notes=FrozenDict({HOSTILE: HOSTILE}))
+    failed = Trial(4, first, TrialState.FAILED, notes=FrozenDict({"reason": HOSTILE}))
     hostile = SearchResult(
         result.history.extend([marked, failed]),
         settings=FrozenDict({"strategy": HOSTILE, "trials": 5, HOSTILE: HOSTILE}),
         source=HOSTILE,
+        lost=(HOSTILE,),
     )
-    page = _page(hostile)
-    assert page.text.count("alert(1)") >= 5
-    assert not [tag for tag, _ in page.tags if tag == "img"]
-    assert not [script for script in page.scripts if script.startswith("alert")]
+    page = page_of(hostile)
+    assert page.text.count("alert(1)") >= 8
+    assert not page.named("img")
+    assert len(page.scripts) == 3
+    render_report(hostile).encode()  # what UTF-8 cannot hold was replaced
 
 
 def test_choices_of_a_space_cannot_become_markup() -> None:
@@ -138,83 +215,119 @@ def test_choices_of_a_space_cannot_become_markup() -> None:
     trials = [
         Trial(i, a, values=(i, -i)) for i, a in enumerate(space.architectures([[0, 0], [1, 1]]))
     ]
-    page = _page(SearchResult(History(space, OBJECTIVES[:2], tuple(trials))))
-    assert not [tag for tag, _ in page.tags if tag == "img"]
+    page = page_of(SearchResult(History(space, OBJECTIVES[:2], tuple(trials))))
+    assert not page.named("img")
+    plots = json.dumps(page.figures)
+    assert "<img" not in plots
+    assert "<script" not in plots
+    assert "&lt;img" in plots
+
+
+# -- odd searches --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [TrialState.FAILED, TrialState.RUNNING, None])
-def test_a_search_without_values_still_has_a_report(state: TrialState | None) -> None:
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_a_search_without_values_still_has_a_report(state: TrialState | None, m: int) -> None:
     space = nap.space("nasbench201")
     trials = (Trial(0, space.sample(np.random.default_rng(0)), state),) if state else ()
-    page = _page(SearchResult(History(space, OBJECTIVES[:2], trials)))
-    assert "nothing to draw yet" in page.text
-    assert not page.scripts
+    page = page_of(SearchResult(History(space, OBJECTIVES[:m], trials)))
+    assert "nothing to plot" in page.text
+    assert not page.figures
+    assert max(map(len, page.scripts)) < 100_000
 
 
-def test_infinite_values_and_constraints_are_shown() -> None:
-    result = _result(4)
-    architecture = result.history.trials[0].architecture
-    odd = [
-        Trial(4, architecture, values=(math.inf, 1.0)),
-        Trial(5, architecture, values=(2.0, -1.0), constraints=FrozenDict({"size<=1": 3.0})),
-    ]
-    page = _page(SearchResult(result.history.extend(odd)))
-    names = [trace["name"] for trace in page.figures()["figure-objective"]["data"]]
-    assert "infeasible trial" in names
-    assert "1 infeasible trials" in re.sub(r"(infeasible trials) (\d)", r"\2 \1", page.text)
+def test_a_search_whose_trials_were_all_lost_has_a_report() -> None:
+    history = History(nap.space("nasbench201"), OBJECTIVES[:2])
+    page = page_of(SearchResult(history, lost=("no device",) * 3))
+    assert "3 failed" in page.text
+    assert "no device" in page.text
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_a_single_trial_has_a_report(m: int) -> None:
+    page = page_of(made_up(1, m))
+    assert "parallel" not in page.figures
+    assert page.figures
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+@pytest.mark.parametrize("m", [1, 2])
+def test_infinite_values_are_told_and_not_drawn(value: float, m: int) -> None:
+    result = made_up(4, m)
+    other = result.history.space.mutate(
+        result.history.trials[0].architecture, np.random.default_rng(0)
+    )
+    odd = Trial(4, other, values=(value, 1.0)[:m])
+    page = page_of(with_trials(result, odd))
+    assert "has an infinite value and is not drawn" in page.text
+    assert "\N{INFINITY}" in page.text
+    for figure in page.figures.values():
+        for trace in figure["data"]:
+            assert all(math.isfinite(v) for v in trace.get("y", ()))
+
+
+def test_only_infinite_values_leave_nothing_to_plot() -> None:
+    space = nap.space("nasbench201")
+    trial = Trial(0, space.sample(np.random.default_rng(0)), values=(math.inf, 1.0))
+    page = page_of(SearchResult(History(space, OBJECTIVES[:2], (trial,))))
+    assert not page.figures
+    assert "nothing to plot" in page.text
+
+
+def test_infeasible_trials_are_marked() -> None:
+    result = made_up(4)
+    a = result.history.trials[0].architecture
+    odd = Trial(4, a, values=(2.0, -1.0), constraints=FrozenDict({"size<=1": 3.0}))
+    page = page_of(with_trials(result, odd))
+    assert "Infeasible" in [trace["name"] for trace in page.figures["front"]["data"]]
+    assert "1 of the complete ones infeasible" in page.text
+    assert "Trial 4" not in "".join(_texts_of(page.figures["front"], "Found front"))
+
+
+def _texts_of(figure: dict, name: str) -> list[str]:
+    return next(trace["text"] for trace in figure["data"] if trace["name"] == name)
+
+
+def test_where_nothing_is_feasible_the_page_says_so() -> None:
+    result = made_up(3)
+    trials = tuple(
+        Trial(t.number, t.architecture, values=t.values, constraints=FrozenDict({"c": 1.0}))
+        for t in result.history.trials
+    )
+    page = page_of(SearchResult(History(result.history.space, OBJECTIVES[:2], trials)))
+    assert "No complete trial satisfies all constraints" in page.text
+    assert "hypervolume" not in page.figures
+
+
+# -- the file ------------------------------------------------------------------------------
 
 
 def test_the_same_search_gives_the_same_page() -> None:
-    assert render_report(_result()) == render_report(_result())
+    assert render_report(made_up()) == render_report(made_up())
 
 
-def test_the_hypervolume_curve_is_that_of_every_prefix() -> None:
-    result = _result(40, 3)
-    numbers, volumes = hypervolume_curve(result)
-    losses = result.history.losses
-    scale = pareto.Normalisation.front(losses[pareto.front_mask(losses)])
-    expected = [pareto.hypervolume(scale(losses[: i + 1]), [1.1] * 3) for i in range(40)]
-    assert numbers == list(range(40))
-    assert volumes == pytest.approx(expected)
-
-
-def test_many_decisions_are_cut_to_those_that_vary() -> None:
-    result = _result(50, space="nasbench101")
-    shown = shown_decisions(result)
-    assert len(shown) == 12
-    assert "12 decisions of 26" in _page(result).text
-
-
-@pytest.mark.slow
-def test_five_thousand_trials_stay_readable() -> None:
-    text = render_report(_result(5000))
-    without_library = len(text) - max(len(s) for s in _Page(text).scripts)
-    assert without_library < 4_000_000
-
-
-@pytest.mark.parametrize("name", [n for n in registry.names("space") if n != "categorical"])
-def test_every_space_is_drawn(name: str) -> None:
-    space = nap.space(name)
-    for seed in range(5):
-        architecture = space.sample(np.random.default_rng(seed))
-        picture = draw(architecture)
-        page = _Page(picture)
-        assert page.tags[0][0] == "svg"
-        assert page.tags[0][1].get("aria-label")
-        assert "nan" not in picture.lower().replace("nanum", "")
-        assert draw(architecture) == picture
-
-
-def test_a_long_chain_is_drawn_over_several_lines() -> None:
-    space = nap.CategoricalSpace.macro(30, ["conv", "pool"])
-    picture = draw(space.sample(np.random.default_rng(0)))
-    width = float(re.search(r'viewBox="0 0 ([\d.]+)', picture)[1])  # type: ignore[index]
-    assert width < 900
+def test_a_saved_search_gives_the_same_page(tmp_path: Path) -> None:
+    result = made_up(true_front=TRUE_FRONT)
+    result.save(tmp_path / "result.json")
+    assert render_report(SearchResult.load(tmp_path / "result.json")) == render_report(result)
 
 
 def test_a_report_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-    assert write_report(_result(), path, title="A & B") == path
-    assert "A &amp; B" in path.read_text(encoding="utf-8")
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    path = tmp_path / "new" / "report.html"
+    for title in ("old", "A & B"):
+        assert write_report(made_up(), path, title=title) == path
+    assert "<h1>A &amp; B</h1>" in path.read_text(encoding="utf-8")
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
+def test_five_thousand_trials_stay_small(space: str) -> None:
+    result = made_up(5000, space=space)
+    noted = tuple(
+        Trial(t.number, t.architecture, values=t.values, notes=FrozenDict({"note": "y" * 200}))
+        for t in result.history.trials
+    )
+    page = page_of(SearchResult(History(result.history.space, OBJECTIVES[:2], noted)))
+    assert len(page.source) - max(map(len, page.scripts)) < 8_000_000
