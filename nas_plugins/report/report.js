@@ -14,7 +14,8 @@
   function resolve(value, style) {
     if (Array.isArray(value)) {
       const numbers = typeof value[0] === "number" && typeof value.at(-1) === "number";
-      return numbers ? value : value.map((item) => resolve(item, style));
+      // A copy: plotly sorts ranges in place, which would turn an axis over at the next drawing.
+      return numbers ? value.slice() : value.map((item) => resolve(item, style));
     }
     if (value === null || typeof value !== "object") return value;
     if ("$css" in value) return style.getPropertyValue(value.$css).trim();
@@ -36,6 +37,11 @@
     const layout = resolve(figure.layout, style);
     layout.template = { layout: resolve(report.template, style) };
     layout.uirevision = name; // a new colour scheme keeps the zoom
+    if (root.classList.contains("printing")) {
+      // A page is laid out only after this, so the size must be said.
+      layout.width = target.clientWidth;
+      layout.height = target.clientHeight;
+    }
     if (view[name]) {
       for (const [key, range] of Object.entries(figure.views[view[name]])) {
         layout[key.split(".")[0]].range = range;
@@ -71,7 +77,7 @@
       });
     }
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-    // Paper is white whatever the screen looks like.
+    // Paper is white and narrow whatever the screen is like.
     addEventListener("beforeprint", () => {
       root.classList.add("printing");
       redraw();
