@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from network_sizes import measured
 
 import nas_plugins as nap
 from nas_plugins.errors import UnknownNameError
-from nas_plugins.spaces import Complexity
 from nas_plugins.spaces.fbnet import BLOCKS, FBNet
 
 torch = pytest.importorskip("torch")
 
 SPACE = FBNet()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
-def measured(network: torch.nn.Module, resolution: int) -> Complexity:
-    """Counts weights, and multiply-accumulates of convolutions and linear layers that ran."""
-    flops = []
-
-    def count(module, inputs, output) -> None:
-        area = output.shape[2] * output.shape[3] if output.ndim == 4 else 1
-        flops.append(module.weight.numel() * area)
-
-    for module in network.modules():
-        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
-            module.register_forward_hook(count)
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, resolution, resolution))
-    return Complexity(sum(p.numel() for p in network.parameters()), sum(flops))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from network_sizes import measured
 
 import nas_plugins as nap
 from nas_plugins import registry
@@ -21,14 +22,6 @@ nn = torch.nn
 SPACE = nap.space("nasbench101")
 CONV3, CONV1, POOL = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"
 DIRECT = '{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}'
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def parse(edges, *inner):
@@ -47,23 +40,6 @@ def full_size(architecture):
 
 def parameters(network):
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def measured_flops(network, resolution):
-    """Multiply-accumulates of convolutions and the classifier, by hooks."""
-    flops = []
-
-    def count(module, inputs, output):
-        if isinstance(module, nn.Conv2d):
-            flops.append(output[0].numel() * module.weight[0].numel())
-        elif isinstance(module, nn.Linear):
-            flops.append(module.weight.numel() + module.bias.numel())
-
-    for module in network.modules():
-        module.register_forward_hook(count)
-    with torch.no_grad():
-        network(torch.zeros(2, 3, resolution, resolution))
-    return sum(flops)
 
 
 def test_published_parameters_of_sampled_cells():
@@ -97,7 +73,7 @@ def test_measured_counts_equal_the_closed_form():
         size = SPACE.complexity(architecture, resolution=resolution, **options)
         network = SPACE.network(architecture, **options)
         assert parameters(network) == size.params
-        assert measured_flops(network, resolution) == size.flops
+        assert measured(network, resolution, count_bias=True).flops == size.flops
 
 
 SMALL = {"stem_channels": 6, "stacks": 2, "modules_per_stack": 1}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from network_sizes import measured
 
 import nas_plugins as nap
 
@@ -22,31 +23,6 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def measured(network, resolution):
-    """Parameters, and multiply-accumulates of convolutions and the classifier by hooks."""
-    flops = []
-
-    def count(module, inputs, output):
-        if isinstance(module, nn.Conv2d):
-            flops.append(output[0].numel() * module.weight[0].numel())
-        elif isinstance(module, nn.Linear):
-            flops.append(module.weight.numel() + module.bias.numel())
-
-    for module in network.modules():
-        module.register_forward_hook(count)
-    with torch.no_grad():
-        network(torch.zeros(1, 3, resolution, resolution))
-    return sum(p.numel() for p in network.parameters() if p.requires_grad), sum(flops)
-
-
 def test_published_counts_of_sampled_cells():
     path = Path(os.environ.get("NAS_PLUGINS_DATA", "")) / "nb201_accuracy.npz"
     if not path.is_file():
@@ -57,9 +33,9 @@ def test_published_counts_of_sampled_cells():
     for i in np.random.default_rng(0).choice(len(texts), size=12, replace=False).tolist():
         for name, setting in SETTINGS.items():
             network = SPACE.network(SPACE.parse(texts[i]), classes=setting["classes"])
-            params, flops = measured(network, setting["resolution"])
-            assert abs(params - counts[name][0][i] * 1e6) < 1
-            assert flops / 1e6 == pytest.approx(counts[name][1][i], rel=2e-7)
+            size = measured(network, setting["resolution"], count_bias=True)
+            assert abs(size.params - counts[name][0][i] * 1e6) < 1
+            assert size.flops / 1e6 == pytest.approx(counts[name][1][i], rel=2e-7)
 
 
 def test_measured_counts_equal_the_closed_form():
@@ -72,10 +48,8 @@ def test_measured_counts_equal_the_closed_form():
         }
         resolution = int(rng.integers(8, 40))
         size = SPACE.complexity(architecture, resolution=resolution, **options)
-        assert measured(SPACE.network(architecture, **options), resolution) == (
-            size.params,
-            size.flops,
-        )
+        network = SPACE.network(architecture, **options)
+        assert measured(network, resolution, count_bias=True) == size
 
 
 @pytest.mark.parametrize("resolution", [16, 31, 32])
