@@ -30,11 +30,11 @@ def run(name: str, method: str, n: int, seed: int) -> dict[str, float]:
 
     model = ArchVQModel.shipped(name)
     loaded = time.perf_counter()
-    draws = n
+    draws = 0
     if method == "beams":
         rows = model.sample_rows(n, seed=seed)
     else:
-        rng, draws = np.random.default_rng(seed), 0
+        rng = np.random.default_rng(seed)
         found = np.empty((0, len(model.space.decisions)), dtype=np.int16)
         while len(found) < n and draws < PATIENCE * n:
             valid, _ = model.strict_rows(model.draw(n, seed=rng))
@@ -74,9 +74,10 @@ def main() -> None:
         for method in METHODS:
             found = [_child(name, method, options.n, seed) for seed in range(options.seeds)]
             mid = {key: statistics.median(f[key] for f in found) for key in found[0]}
+            draws = f"{mid['draws']:,.0f}" if mid["draws"] else ""
             times = sorted(f["total"] for f in found)
             print(
-                f"{name:12} {method:7} {mid['distinct']:8,.0f} {mid['draws']:9,.0f} "
+                f"{name:12} {method:7} {mid['distinct']:8,.0f} {draws:>9} "
                 f"{mid['load']:7.2f} {mid['total']:8.2f} {times[0]:6.2f}-{times[-1]:6.2f} "
                 f"{mid['distinct'] / mid['total']:7,.0f} {mid['megabytes']:6,.0f}",
                 flush=True,

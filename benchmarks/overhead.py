@@ -24,6 +24,7 @@ from rich.table import Table
 import nas_plugins as nap
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
+    ArchVQSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
     RegularizedEvolutionSampler,
@@ -40,6 +41,7 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "RegularizedEvolutionSampler": lambda s: RegularizedEvolutionSampler(space=SPACE, seed=s),
     "ArchiveEvolutionSampler": lambda seed: ArchiveEvolutionSampler(space=SPACE, seed=seed),
     "ArchiveEvolutionSampler (no space given)": lambda s: ArchiveEvolutionSampler(seed=s),
+    "ArchVQSampler": lambda seed: ArchVQSampler(space=SPACE, seed=seed),
 }
 
 

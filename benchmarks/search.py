@@ -28,7 +28,10 @@ from rich.progress import Progress
 from nas_plugins.errors import NasPluginsError
 from nas_plugins.results import package_versions
 
-DEFAULT = "random,local-search,regularized-evolution,archive-evolution,optuna-random,tpe,nsga2,gp"
+DEFAULT = (
+    "random,local-search,regularized-evolution,archive-evolution,arch-vq,"
+    "optuna-random,tpe,nsga2,gp"
+)
 ENGINES = ("alone", "optuna")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from nas_plugins.constraints import Constraint
 from nas_plugins.optuna._named import (
     ArchiveEvolutionSampler,
+    ArchVQSampler,
     LocalSearchSampler,
     NamedSampler,
     RandomArchitectureSampler,
@@ -24,6 +25,7 @@ from nas_plugins.optuna._sampler import StrategySampler
 from nas_plugins.optuna._study import create_study, history, study_settings
 
 __all__ = [
+    "ArchVQSampler",
     "ArchiveEvolutionSampler",
     "Constraint",
     "LocalSearchSampler",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from nas_plugins.errors import unknown_name
 from nas_plugins.optuna._sampler import StrategySampler
+from nas_plugins.strategies.arch_vq.strategy import ArchVQ
 from nas_plugins.strategies.archive_evolution import ArchiveEvolution
 from nas_plugins.strategies.local_search import LocalSearch
 from nas_plugins.strategies.random import RandomSearch
@@ -126,7 +127,16 @@ class ArchiveEvolutionSampler(NamedSampler):
     """
 
 
+@samples(ArchVQ)
+class ArchVQSampler(NamedSampler):
+    """Sampler that searches the latent space of a learned model with a predictor.
+
+    See :class:`nas_plugins.strategies.arch_vq.strategy.ArchVQ`.
+    """
+
+
 __all__ = [
+    "ArchVQSampler",
     "ArchiveEvolutionSampler",
     "LocalSearchSampler",
     "NamedSampler",

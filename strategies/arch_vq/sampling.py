@@ -20,8 +20,8 @@ Exclude = Set[Key] | npt.NDArray[Any]
 
 _BATCH = 4096
 # Keys and values of the transformer's cache take about 30 KB for each beam.
-_MIN_BEAMS, _MAX_BEAMS = 16, 2**16
-_MAX_ROUNDS = 8
+_MIN_BEAMS, _MAX_BEAMS = 16, 2**15
+_MAX_ROUNDS = 16
 _TRIES = 100
 
 

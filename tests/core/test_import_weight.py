@@ -27,11 +27,16 @@ def _modules_after(statement: str) -> set[str]:
         "import nas_plugins",
         "import nas_plugins as nap; nap.space('nasbench201')",
         "import nas_plugins as nap; nap.strategy('archive-evolution')",
+        "import nas_plugins as nap; nap.strategy('arch-vq')",
         "import nas_plugins.cli",
     ],
 )
 def test_no_heavy_module_is_loaded(statement: str) -> None:
     assert not _modules_after(statement) & set(HEAVY)
+
+
+def test_the_samplers_load_no_torch() -> None:
+    assert "torch" not in _modules_after("import nas_plugins.optuna")
 
 
 def test_the_bare_package_does_without_numpy() -> None:

@@ -21,6 +21,7 @@ from nas_plugins import CategoricalSpace
 from nas_plugins.history import History, Proposal
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
+    ArchVQSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
     RegularizedEvolutionSampler,
@@ -34,6 +35,7 @@ SAMPLERS: list[type[StrategySampler]] = [
     LocalSearchSampler,
     RegularizedEvolutionSampler,
     ArchiveEvolutionSampler,
+    ArchVQSampler,
 ]
 SPACE = CategoricalSpace({f"op{i}": ["conv", "pool", "skip", "none"] for i in range(4)})
 TINY = CategoricalSpace({"a": [1, 2], "b": ["x", "y"]})

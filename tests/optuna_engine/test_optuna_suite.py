@@ -14,6 +14,7 @@ from optuna.testing.pytest_samplers import (
 
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
+    ArchVQSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
     RegularizedEvolutionSampler,
@@ -53,3 +54,11 @@ class TestArchiveEvolutionSampler(_Suite):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: ArchiveEvolutionSampler(seed=0, n_initial=1)
+
+
+class TestArchVQSampler(_Suite):
+    """The spaces of these studies are so small that no model is needed."""
+
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return lambda: ArchVQSampler(seed=0, n_initial=2, n_candidates=16)

@@ -57,6 +57,6 @@ def test_built_wheel_imports_every_module_and_finds_every_plugin(tmp_path: Path)
     here = _run(sys.executable, "-c", PURELIB, cwd=home)
     (Path(target.strip()) / "dependencies.pth").write_text(here)
     output = _run(python, "-I", "-c", PROBE, cwd=tmp_path)
-    assert "strategy archive-evolution local-search random regularized-evolution" in output
+    assert "strategy arch-vq archive-evolution local-search random regularized-evolution" in output
     for name in ("nasbench101", "nasbench201", "darts", "darts-cell", "fbnet"):
         assert name in output

@@ -1,0 +1,150 @@
+"""Which candidate to evaluate next, given beliefs about each objective.
+
+An acquisition draws or places a few outcomes per candidate and objective and averages what they
+improve: the best score with one objective, the dominated hypervolume with two, a random
+scalarisation (augmented Tchebycheff, Knowles' ParEGO, 2006) with more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from nas_plugins import pareto
+from nas_plugins.strategies.arch_vq.predictors import Beliefs
+
+Floats = npt.NDArray[np.float64]
+
+ACQUISITIONS = ("ei", "ucb", "thompson")
+
+_NODES = np.array([NormalDist().inv_cdf((i + 0.5) / 16) for i in range(16)])
+_CONFIDENCE = 1.0
+_REFERENCE = 1.1
+_AUGMENTED = 0.05
+_TINY = 1e-12
+_ROOT_TAU = float(np.sqrt(2 * np.pi))
+
+
+def outcomes(kind: str, one: Beliefs, rng: np.random.Generator) -> Floats:
+    """Scores that candidates may have, `(M, S)`; their mean stands for the expectation.
+
+    Args:
+        kind: ``"ei"``: 16 quantiles. ``"ucb"``: the optimistic end of the interval of one
+            standard deviation. ``"thompson"``: one draw.
+        one: Beliefs about one objective.
+        rng: Source of randomness.
+    """
+    mean, deviation = one.mean[:, None], one.deviation[:, None]
+    steps: Floats = np.full((1, 1), -_CONFIDENCE)
+    if kind == "ei":
+        steps = _NODES[None]
+    elif kind == "thompson":
+        steps = rng.standard_normal(mean.shape)
+    result: Floats = mean + deviation * steps
+    return result
+
+
+def single(kind: str, one: Beliefs, best: float, rng: np.random.Generator) -> Floats:
+    """Utility of candidates with one objective, `(M,)`, more is better.
+
+    Args:
+        kind: One of `ACQUISITIONS`.
+        one: Beliefs.
+        best: Best score so far.
+        rng: Source of randomness.
+    """
+    if kind != "ei":
+        utility: Floats = -outcomes(kind, one, rng)[:, 0]
+        return utility
+    deviation = one.deviation
+    z = (best - one.mean) / deviation
+    density = np.exp(-0.5 * z**2) / _ROOT_TAU
+    utility = deviation * (z * _normal_cdf(z) + density)
+    return utility
+
+
+def _normal_cdf(z: Floats) -> Floats:
+    """Abramowitz and Stegun, 26.2.17; absolute error below 1e-7."""
+    t = 1.0 / (1.0 + 0.2316419 * np.abs(z))
+    series = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
+    tail = np.exp(-0.5 * z**2) / _ROOT_TAU * sum(c * t ** (i + 1) for i, c in enumerate(series))
+    result: Floats = np.where(z > 0, 1.0 - tail, tail)
+    return result
+
+
+def several(
+    kind: str, beliefs: Sequence[Beliefs], scores: Floats, losses: Floats, rng: np.random.Generator
+) -> Floats:
+    """Utility of candidates with several objectives, `(M,)`, more is better.
+
+    Args:
+        kind: One of `ACQUISITIONS`.
+        beliefs: One per objective.
+        scores: Normal scores of the trials, `(n, m)`.
+        losses: Their losses, `(n, m)`; NaN in trials that are not feasible or not finite.
+        rng: Source of randomness.
+    """
+    drawn = [outcomes(kind, one, rng) for one in beliefs]
+    usable = ~np.isnan(losses).any(axis=1)
+    if len(beliefs) == 2 and usable.sum() > 1:
+        gain = _hypervolume_gain(drawn, scores[usable], losses[usable])
+        if gain.max() > 0:
+            return gain
+    weights = rng.dirichlet(np.ones(len(beliefs)))
+    best = _scalarised(scores.T[:, :, None], weights).min()
+    utility: Floats = np.maximum(best - _scalarised(np.stack(drawn), weights), 0).mean(axis=1)
+    if utility.max() > 0:
+        return utility
+    utility = -_scalarised(np.stack(drawn), weights).mean(axis=1)
+    return utility
+
+
+def _scalarised(scores: Floats, weights: Floats) -> Floats:
+    """Scores `(m, M, S)` to `(M, S)`."""
+    weighted = weights[:, None, None] * (scores + 4.0)  # positive but for the best of 30,000
+    result: Floats = weighted.max(axis=0) + _AUGMENTED * weighted.sum(axis=0)
+    return result
+
+
+def _hypervolume_gain(drawn: Sequence[Floats], scores: Floats, losses: Floats) -> Floats:
+    """Expected gain of dominated area with two objectives, `(M,)`.
+
+    The scores are turned back into losses, and these are scaled so that the front found so far
+    spans the unit square. The area is cut into strips along the first axis; in each, the gain is
+    a width times a height, which are independent (Yang et al., "Efficient computation of
+    expected hypervolume improvement using box decomposition algorithms", 2019).
+    """
+    front = losses[pareto.front_mask(losses)]
+    ideal, nadir = front.min(axis=0), front.max(axis=0)
+    # A front of one point has no extent; that of all trials stands in.
+    nadir = np.where(nadir > ideal, nadir, np.maximum(losses.max(axis=0), ideal + _TINY))
+    span = nadir - ideal
+    first, second = (
+        (_loss_of(d, scores[:, j], losses[:, j]) - ideal[j]) / span[j] for j, d in enumerate(drawn)
+    )
+    corners = np.unique((front - ideal) / span, axis=0)
+    edges = np.concatenate([[-np.inf], corners[:, 0], [_REFERENCE]])
+    heights = np.concatenate([[_REFERENCE], corners[:, 1]])
+    gain = np.zeros(len(first))
+    for left, right, height in zip(edges[:-1], edges[1:], heights, strict=True):
+        width = np.maximum(right - np.maximum(first, left), 0.0).mean(axis=1)
+        gain += width * np.maximum(height - second, 0.0).mean(axis=1)
+    return gain
+
+
+def _loss_of(drawn: Floats, scores: Floats, losses: Floats) -> Floats:
+    """Scores as losses: interpolated between the trials, and linear beyond the best."""
+    order = np.argsort(scores, kind="stable")
+    knots, values = scores[order], losses[order]
+    tenth = min(max(len(knots) // 10, 1), len(knots) - 1)
+    run = knots[tenth] - knots[0]
+    slope = (values[tenth] - values[0]) / run if run > 0 else 0.0
+    beyond = slope * np.minimum(drawn - knots[0], 0.0)
+    result: Floats = np.interp(drawn, knots, values) + beyond
+    return result
+
+
+__all__ = ["ACQUISITIONS", "outcomes", "several", "single"]
