@@ -17,6 +17,7 @@ from nas_plugins.cli._errors import MEANING, ExitCode, show
 from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
 from nas_plugins.cli.report import report
+from nas_plugins.cli.reproduce import reproduce
 from nas_plugins.cli.search import search
 
 _CODES = "\n".join(f"- {code.value}: {text}" for code, text in MEANING.items())
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("search")(search)
 app.command("report")(report)
+app.command("reproduce")(reproduce)
 app.command("list")(list_plugins)
 app.add_typer(data_app, name="data")
 

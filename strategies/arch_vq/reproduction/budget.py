@@ -1,0 +1,125 @@
+"""How much a reproduction spends: seeds, samples, and the training recipes of each space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nas_plugins.errors import unknown_name
+from nas_plugins.strategies.arch_vq.config import (
+    PriorConfig,
+    Recipe,
+    Schedule,
+    VQVAEConfig,
+    recipe,
+)
+
+BUDGETS = ("quick", "small", "full")
+SPACES = ("nasbench101", "nasbench201", "darts-cell")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a reproduction is asked for.
+
+    Attributes:
+        out: Folder for trained models and results; an interrupted run goes on from it.
+        budget: ``"full"`` trains as the papers do, ``"small"`` fits two CPU cores and an hour,
+            ``"quick"`` ends in minutes and shows no more than that everything works.
+        seeds: Seeds of sampling.
+        models: Models trained per row, the seeds sampling from them in turn; 0 for as many as
+            seeds with the full budget and one with the others.
+        samples: Architectures drawn per seed.
+        space: Space to run, where an experiment can choose; empty for its own.
+        note: Called with a line on what is being done.
+    """
+
+    out: Path
+    budget: str = "full"
+    seeds: int = 5
+    models: int = 0
+    samples: int = 10_000
+    space: str = ""
+    note: Callable[[str], None] = lambda line: None
+
+    def __post_init__(self) -> None:
+        if self.budget not in BUDGETS:
+            raise unknown_name("budget", self.budget, BUDGETS)
+        for name, least in (("seeds", 1), ("samples", 1), ("models", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name}` must be >= {least}, got {getattr(self, name)}")
+        if self.space and self.space not in SPACES:
+            raise unknown_name("space of the experiments", self.space, SPACES)
+
+    @property
+    def n_models(self) -> int:
+        """Models trained per row."""
+        most = self.models or (self.seeds if self.budget == "full" else 1)
+        return min(most, self.seeds)
+
+
+# Schedule of the VQ-VAE, epochs of the prior, architectures.
+_SMALL_PAPER = {
+    "nasbench201": (Schedule(30, 32, 1e-4, one_cycle=False), 16, 20_000),
+    "nasbench101": (Schedule(8, 256, 2e-3), 4, 20_000),
+    "darts-cell": (Schedule(6, 256, 2e-3), 4, 12_000),
+}
+_QUICK_ARCHITECTURES = 4_000
+
+
+def vq_recipe(space: str, preset: str, budget: str) -> Recipe:
+    """The recipe of an Arch-VQ model under a budget.
+
+    The quick budget, and the small one but on NAS-Bench-201, start the codebook from the data
+    and revive dead codes with the `paper` preset too.
+    """
+    whole = recipe(space, preset)
+    if budget == "full" or (budget == "small" and (preset, space) == ("default", "nasbench201")):
+        return whole
+    if budget == "quick":
+        return Recipe(
+            replace(
+                whole.vqvae,
+                hidden=64,
+                data_init=True,
+                revive=True,
+                schedule=Schedule(12, 64, 2e-3),
+            ),
+            PriorConfig(width=64, layers=2, schedule=Schedule(8, 128, 2e-3, weight_decay=0.01)),
+            architectures=_QUICK_ARCHITECTURES,
+        )
+    schedule, prior_epochs, architectures = _SMALL_PAPER[space]
+    # Where there are few steps, a codebook from N(0, 1) without revival collapses.
+    remedy = whole.vqvae.data_init or space != "nasbench201"
+    return Recipe(
+        replace(whole.vqvae, data_init=remedy, revive=remedy, schedule=schedule),
+        PriorConfig(schedule=Schedule(prior_epochs, 256, 1e-3, weight_decay=0.01)),
+        architectures=architectures,
+    )
+
+
+def vae_recipe(space: str, budget: str) -> Recipe:
+    """The recipe of the arch2vec baseline: its encoder and schedule; the prior is not used.
+
+    arch2vec: 4 graph layers of width 128, Adam at 1e-3, batches of 32, 8 epochs on
+    NAS-Bench-101 and 10 elsewhere. Under smaller budgets there are fewer architectures and
+    larger batches.
+    """
+    epochs = 8 if space == "nasbench101" else 10
+    vqvae = VQVAEConfig(
+        directed=False,
+        positions=False,
+        bilinear=False,
+        edge_weight=1.0,
+        schedule=Schedule(epochs, 32, 1e-3, one_cycle=False),
+    )
+    if budget == "full":
+        return Recipe(vqvae, architectures=600_000)
+    if budget == "quick":
+        quick = Schedule(10, 32, 2e-3, one_cycle=False)
+        return Recipe(replace(vqvae, schedule=quick), architectures=_QUICK_ARCHITECTURES)
+    return Recipe(vqvae, architectures=_SMALL_PAPER[space][2])
+
+
+__all__ = ["BUDGETS", "SPACES", "Request", "vae_recipe", "vq_recipe"]
