@@ -18,7 +18,9 @@ from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
 from nas_plugins.cli.report import report
 from nas_plugins.cli.reproduce import reproduce
+from nas_plugins.cli.sample import sample
 from nas_plugins.cli.search import search
+from nas_plugins.cli.train import app as train_app
 
 _CODES = "\n".join(f"- {code.value}: {text}" for code, text in MEANING.items())
 
@@ -32,9 +34,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("search")(search)
+app.command("sample")(sample)
 app.command("report")(report)
 app.command("reproduce")(reproduce)
 app.command("list")(list_plugins)
+app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,26 @@ def print_table(
     console().print(table)
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    """Writes lines to the standard output stream, until its reader has enough."""
+    try:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        # A pipe that is closed should be noticed here and not at the end of the process.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def clock_time(seconds: float) -> str:
+    """Seconds as ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
 def remark(text: str) -> None:
     """Writes a line to the standard error stream."""
     print(text, file=sys.stderr, flush=True)
 
 
-__all__ = ["console", "print_json", "print_table", "remark"]
+__all__ = ["clock_time", "console", "print_json", "print_lines", "print_table", "remark"]

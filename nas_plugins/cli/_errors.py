@@ -36,8 +36,8 @@ MEANING = {
     ExitCode.STORAGE: "the storage fails, its study does not fit, or all workers were lost",
     ExitCode.OUTPUT: "a result or report cannot be written",
     ExitCode.INTERNAL: "an error inside nas-plugins; --debug shows where",
-    ExitCode.INTERRUPTED: "interrupted with Ctrl-C; finished trials are kept",
-    ExitCode.TERMINATED: "ended by SIGTERM; finished trials are kept",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C; finished trials and epochs are kept",
+    ExitCode.TERMINATED: "ended by SIGTERM; finished trials and epochs are kept",
 }
 
 # The first match counts, so a subclass stands before its base.

@@ -204,13 +204,22 @@ def read_options(words: Sequence[str], option: str) -> dict[str, Any]:
     return found
 
 
+def build_space(name: str, options: Options) -> SearchSpace:
+    """Builds a space; a wrong option is told as one of the space.
+
+    Raises:
+        NasPluginsError: The name or an option is unknown, or a value is wrong.
+    """
+    with _options_of("space", name, options):
+        return nap.space(name, **options)
+
+
 def _space(plan: Plan, benchmark: Benchmark | None) -> SearchSpace:
     if plan.space is None:
         if benchmark is None:
             raise UsageError("say what to search: give --space NAME or --benchmark NAME")
         return benchmark.space
-    with _options_of("space", plan.space, plan.space_options):
-        space = nap.space(plan.space, **plan.space_options)
+    space = build_space(plan.space, plan.space_options)
     if benchmark is not None and space != benchmark.space:
         raise UsageError(
             f"--space {plan.space} does not fit --benchmark {benchmark.name}, which is over "
@@ -304,4 +313,4 @@ def _as_usage(option: str) -> Iterator[None]:
         raise UsageError(f"{option}: {error}") from error
 
 
-__all__ = ["Combined", "Plan", "Problem", "prepare", "read_options"]
+__all__ = ["Combined", "Plan", "Problem", "build_space", "prepare", "read_options"]

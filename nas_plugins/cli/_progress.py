@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from nas_plugins import pareto
+from nas_plugins.cli._console import clock_time
 from nas_plugins.history import Objective
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class Lines:
         if self._failed:
             parts.insert(1, f"{self._failed} failed")
         if rate and self._done < self._total:
-            parts.append(f"{_duration((self._total - self._done) / rate)} left")
+            parts.append(f"{clock_time((self._total - self._done) / rate)} left")
         _stderr(" · ".join([*parts, str(self._score)]))
 
 
@@ -248,12 +249,6 @@ def display(score: Score, *, quiet: bool) -> Display:
     if quiet:
         return Silent()
     return Bar(score) if sys.stderr.isatty() else Lines(score)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _stderr(text: str) -> None:

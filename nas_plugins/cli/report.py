@@ -1,4 +1,4 @@
-"""``nas-plugins report``: an HTML page from a result or a study."""
+"""``nas-plugins report``: an HTML page from a result, a study or a learned model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas_plugins.cli._console import remark
-from nas_plugins.cli._errors import UsageError
+from nas_plugins.cli._errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     import optuna
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def report(
+    *,
     out: Annotated[Path, typer.Option(help="The HTML file to write.")],
     result: Annotated[
         Path | None, typer.Option(help="A result.json that `search --out` has written.")
@@ -27,21 +28,59 @@ def report(
         str | None, typer.Option(help="Storage of a study, as in `search`.", metavar="URL")
     ] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
+    latent: Annotated[
+        str | None,
+        typer.Option(
+            help="An Arch-VQ model instead of a search: nasbench201, nasbench101, darts, or a "
+            "folder that `train` has written.",
+            metavar="MODEL",
+        ),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(help="With --latent: independent draws per temperature.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="With --latent: seed of the draws.")] = 0,
 ) -> None:
-    """Write a report of a search as one HTML file that needs no network.
+    """Write a report as one HTML file that needs no network.
 
-    Give --result, or --storage and --study.
+    Of a search: give --result, or --storage and --study. Of an Arch-VQ model, its codes and its
+    draws: give --latent.
     """
-    if (result is None) == (storage is None):
-        raise UsageError("give either --result FILE or --storage URL --study NAME")
-    if result is not None and study is not None:
+    if [result, storage, latent].count(None) != 2:
+        raise UsageError(
+            "give one of --result FILE, --storage URL --study NAME, and --latent MODEL"
+        )
+    if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
     from nas_plugins.cli._output import prepare_file, write_html
     from nas_plugins.results import SearchResult
 
     prepare_file(out)
+    if latent is not None:
+        _write_latent(latent, draws, seed, out)
+        return
     found = SearchResult.load(result) if result else from_storage(str(storage), study)
     write_html(found, out)
+    remark(f"wrote {out}")
+
+
+def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
+    """Measures a model and writes its page."""
+    for option, value, least in (("--draws", draws, 1), ("--seed", seed, 0)):
+        if value < least:
+            raise UsageError(f"{option} must be >= {least}, got {value}")
+    from nas_plugins.report import measure, write_latent_report
+    from nas_plugins.strategies.arch_vq.model import ArchVQModel
+
+    # A folder goes before a name, so that one's own model cannot be mistaken for ours.
+    own = Path(name).is_dir()
+    model = ArchVQModel.load(name) if own else ArchVQModel.shipped(name)
+    remark(f"drawing {draws:,} architectures at each temperature")
+    found = measure(model, name=name, draws=draws, seed=seed)
+    try:
+        write_latent_report(found, out)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror}") from error
     remark(f"wrote {out}")
 
 

@@ -23,7 +23,7 @@ def test_help_documents_every_exit_code(run):
         assert f"{code.value}:" in ran.out
 
 
-@pytest.mark.parametrize("command", ["search", "report", "list", "data"])
+@pytest.mark.parametrize("command", ["search", "sample", "report", "list", "data", "train"])
 def test_every_command_has_help(run, command: str):
     ran = run(command, "--help")
     assert ran.code == 0
