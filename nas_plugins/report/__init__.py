@@ -1,4 +1,4 @@
-"""Reports: one self-contained HTML page per search, with the architectures drawn."""
+"""Reports: one self-contained HTML page per search or model, with the architectures drawn."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas_plugins.report._drawing import draw
+    from nas_plugins.report._latent import render_latent_report, write_latent_report
+    from nas_plugins.report._latent_data import Latent, measure
     from nas_plugins.report._page import render_report, write_report
 
-_EXPORTS = {"draw": "_drawing", "render_report": "_page", "write_report": "_page"}
+_EXPORTS = {
+    "Latent": "_latent_data",
+    "draw": "_drawing",
+    "measure": "_latent_data",
+    "render_latent_report": "_latent",
+    "render_report": "_page",
+    "write_latent_report": "_latent",
+    "write_report": "_page",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +28,12 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"nas_plugins.report.{_EXPORTS[name]}"), name)
 
 
-__all__ = ["draw", "render_report", "write_report"]
+__all__ = [
+    "Latent",
+    "draw",
+    "measure",
+    "render_latent_report",
+    "render_report",
+    "write_latent_report",
+    "write_report",
+]

@@ -34,6 +34,7 @@ class Figure:
         label: Description for those who do not see it.
         views: Axis ranges that a button switches to, by the button's text.
         min_width: Width in pixels below which the plot scrolls sideways.
+        title: Stands above the plot where several share a section.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Figure:
     label: str
     views: dict[str, Spec] = field(default_factory=dict)
     min_width: int = 0
+    title: str = ""
 
 
 def css(name: str) -> Spec:

@@ -49,6 +49,13 @@ def settings(result: SearchResult) -> Markup:
             element("div", element("code", command), button, class_="notation command"),
             _caveat(result),
         ]
+    model = _latent_model(result)
+    if model:
+        page = shlex.join(["nas-plugins", "report", "--latent", model, "--out", "latent.html"])
+        parts += [
+            element("h3", "Look into the latent space that it searched"),
+            element("div", element("code", page), class_="notation command"),
+        ]
     tables = []
     if asked:
         table = pairs_table(asked, head=("Setting", "Value"))
@@ -84,6 +91,17 @@ def repeat_command(result: SearchResult) -> str | None:
     if settings.get("seed") is not None:
         words += ["--seed", str(settings["seed"])]
     return shlex.join(words)
+
+
+def _latent_model(result: SearchResult) -> str | None:
+    """The Arch-VQ model of the search, if it has a name or a folder."""
+    if result.settings.get("strategy") != "arch-vq":
+        return None
+    given = (result.settings.get("strategy_options") or {}).get("model")
+    if given is not None:
+        return None if given == "none" else str(given)
+    shipped = {"darts-cell": "darts", **{n: n for n in ("darts", "nasbench101", "nasbench201")}}
+    return shipped.get(result.history.space.name)
 
 
 def _caveat(result: SearchResult) -> Markup | None:
