@@ -24,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 Columns = npt.NDArray[np.signedinteger[Any]]
 
 _SMALL = 2**20
+_SEQUENCES, _MOST_EACH = 512, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,19 +255,25 @@ def draw_distinct(
     """
     prefixes = _Prefixes(prior, decoder, rule, 1)
     total, perturbed = torch.zeros(1, dtype=torch.double), torch.zeros(1, dtype=torch.double)
+    each = 1  # code sequences that stand for one beam
     for position in range(prior.n_nodes):
         step = prefixes.next(temperature, skip_certain=True)
         branch, n_branches = _branches(step, position)
-        child = total[:, None] + _branch_log_p(step.log_p, branch, n_branches)
-        noisy = _conditional_gumbel(child, perturbed, rng)
-        chosen = _largest(noisy, k)
-        if not len(chosen):
+        if not n_branches:
             nothing = np.empty((0, prior.n_nodes), dtype=np.int64)
             return Drawn(nothing, nothing, nothing.astype(decoder.edge.dtype))
-        parents = chosen // n_branches
-        carriers = _carriers(step.log_p, branch, parents, chosen % n_branches, rng)
+        mass = _branch_mass(step.log_p, branch, n_branches).view(-1, each, n_branches)
+        child = total[:, None] + _log_shares(mass)
+        noisy = _conditional_gumbel(child, perturbed, rng)
+        chosen = _largest(noisy, k)
         total, perturbed = child.flatten()[chosen], noisy.flatten()[chosen]
-        prefixes.grow(step, parents.numpy(), carriers)
+        beams, outcomes = chosen // n_branches, chosen % n_branches
+        last = position + 1 == prior.n_nodes
+        heirs = 1 if last else min(max(max(k, _SEQUENCES) // len(chosen), 1), _MOST_EACH)
+        parents = beams[:, None] * each + _weighted(mass[beams, :, outcomes], heirs, rng)
+        rows, wanted = parents.flatten(), outcomes.repeat_interleave(heirs)
+        prefixes.grow(step, rows.numpy(), _carriers(step.log_p, branch, rows, wanted, rng))
+        each = heirs
     return prefixes.drawn
 
 
@@ -321,16 +328,30 @@ def _sorted_branches(step: _Step, n_labels: int) -> tuple[Tensor, int]:
     return torch.from_numpy(branch), len(outcomes)
 
 
-def _branch_log_p(log_p: Tensor, branch: Tensor, n_branches: int) -> Tensor:
-    """Log-probability of each branch, `(B, M)`: its codes' probabilities add."""
+def _branch_mass(log_p: Tensor, branch: Tensor, n_branches: int) -> Tensor:
+    """Probability of each branch, `(B, M)`: its codes' probabilities add."""
     mass = torch.zeros(len(log_p), n_branches + 1, dtype=torch.double)
-    return mass.scatter_add_(1, branch, log_p.exp())[:, :n_branches].log()
+    return mass.scatter_add_(1, branch, log_p.exp())[:, :n_branches]
+
+
+def _log_shares(mass: Tensor) -> Tensor:
+    """Log-probability of each branch of a beam, `(B, E, M)` to `(B, M)`: its sequences' mean."""
+    summed = mass.sum(1)
+    whole = summed.sum(1, keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
+    return (summed / whole).log()
+
+
+def _weighted(weights: Tensor, n: int, rng: np.random.Generator) -> Tensor:
+    """`n` positions per row, drawn in proportion to the weights, `(B, E)` to `(B, n)`."""
+    rows, each = weights.shape
+    if each == 1:
+        return torch.zeros(rows, n, dtype=torch.long)
+    noise = torch.from_numpy(rng.gumbel(size=(rows, n, each)))
+    return noise.add_(weights.log()[:, None]).argmax(2)
 
 
 def _conditional_gumbel(log_p: Tensor, perturbed: Tensor, rng: np.random.Generator) -> Tensor:
     """Gumbel-perturbed `log_p` `(B, M)` whose row maxima are `perturbed` `(B,)` (appendix B.3)."""
-    if log_p.numel() == 0:
-        return log_p
     gumbel = log_p + torch.from_numpy(rng.gumbel(size=log_p.shape))
     top = gumbel.amax(1, keepdim=True)
     target = perturbed[:, None]

@@ -47,11 +47,13 @@ def figure2(request: Request) -> Document:
     for preset in _PRESETS:
         known = known_vq(request, space, preset)
         remarks += trained_as({preset: known}, ())
-        for decoding, kind in ((PAPER, ""), (SEEN, "-seen")):
+        for decoding in (PAPER, SEEN):
             rows = [(t, *_counts(request, known, decoding, t)) for t in _temperatures(request)]
             title = f"`{preset}` preset, {decoding}"
             tables.append(Table(title, columns, tuple(rows), _NOTES[decoding]))
-            figures[f"arch-vq-figure2-{space}-{preset}{kind}"] = _chart(f"{space}, {title}", rows)
+            if decoding == PAPER:
+                name = f"arch-vq-figure2-{space}-{preset}"
+                figures[name] = _chart(f"{space}, {title}", rows)
     reported = tuple(
         (row.temperature, *(row.cells.get(key) for key in ("validity", "uniqueness", "novelty")))
         for row in paper.GENERATION[space]
