@@ -54,7 +54,7 @@ SMALL = ("--trials", 4, "--seed", 0)
         (("data", "path", "nasbench11"), 2, "did you mean 'nasbench101'"),
         (("data", "fetch"), 2, "needs a NAME"),
         (("data", "path", "nasbench101"), 3, "data fetch nasbench101"),
-        (("report", "--out", "r.html"), 2, "give either --result FILE or --storage URL"),
+        (("report", "--out", "r.html"), 2, "give one of --result FILE, --storage URL"),
         (("report", "--out", "r.html", "--result", "no.json"), 3, "no.json"),
         (("report", "--out", "r.html", "--storage", "sqlite:///no.db"), 4, "does not exist"),
     ],
