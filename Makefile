@@ -36,8 +36,9 @@ types:
 layers:
 	$(BIN)/lint-imports
 
+# Two workers, so one thread each: PyTorch's threads would wait for each other.
 unit:
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 optuna-versions:
 	PYTHON=$(BIN)/python bash .ci/optuna-versions

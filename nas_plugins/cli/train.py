@@ -160,16 +160,19 @@ class _Terminated(BaseException):
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Turns SIGTERM into an exception, so that it ends like Ctrl-C."""
+    """Turns SIGTERM into an exception, so that it ends like Ctrl-C, which always counts."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
     before = signal.signal(signal.SIGTERM, handle)
+    # A shell starts jobs in the background with SIGINT ignored; a signal sent on purpose counts.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def _recipe(
