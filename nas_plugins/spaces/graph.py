@@ -113,15 +113,15 @@ def wl_keys(
     labels = np.asarray(operations).astype(np.int64)
     present = (labels != ABSENT).astype(np.uint64)
     with np.errstate(over="ignore"):
-        colour = _mix(labels.astype(np.uint64) + np.uint64(0x51ED27)) * present
+        colour = mix64(labels.astype(np.uint64) + np.uint64(0x51ED27)) * present
         for _ in range(outgoing.shape[1]):
-            successors = (outgoing @ _mix(colour ^ np.uint64(0xA5A5A5A5))[..., None])[..., 0]
-            predecessors = (incoming @ _mix(colour ^ np.uint64(0x5EED5EED))[..., None])[..., 0]
-            colour = _mix(
-                colour + _mix(successors) + np.uint64(3) * _mix(predecessors + np.uint64(1))
+            successors = (outgoing @ mix64(colour ^ np.uint64(0xA5A5A5A5))[..., None])[..., 0]
+            predecessors = (incoming @ mix64(colour ^ np.uint64(0x5EED5EED))[..., None])[..., 0]
+            colour = mix64(
+                colour + mix64(successors) + np.uint64(3) * mix64(predecessors + np.uint64(1))
             )
             colour = colour * present
-        return _mix((_mix(colour) * present).sum(axis=1, dtype=np.uint64))
+        return mix64((mix64(colour) * present).sum(axis=1, dtype=np.uint64))
 
 
 def wl_md5(adjacency: npt.NDArray[np.uint8], labels: list[Any]) -> str:
@@ -152,8 +152,8 @@ def wl_md5(adjacency: npt.NDArray[np.uint8], labels: list[Any]) -> str:
     return _md5(str(sorted(hashes)))
 
 
-def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The splitmix64 finaliser: a bijection on 64 bits with good avalanche."""
+def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """One step of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection on 64 bits."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -165,4 +165,4 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-__all__ = ["ABSENT", "Graph", "wl_keys", "wl_md5"]
+__all__ = ["ABSENT", "Graph", "mix64", "wl_keys", "wl_md5"]

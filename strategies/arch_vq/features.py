@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.spaces.base import Rows
-from nas_plugins.spaces.graph import ABSENT
+from nas_plugins.spaces.graph import ABSENT, mix64
 from nas_plugins.strategies.arch_vq.latent import LatentSpace, Vectors, typical_rows
 
 Floats = npt.NDArray[np.float64]
@@ -143,11 +143,11 @@ def neighbourhoods(
 ) -> Vectors:
     """Hashed labels of live nodes with those of their live neighbours, `(B, W)`."""
     links = (adjacency.astype(bool) & live[:, :, None] & live[:, None, :]).astype(np.uint64)
-    own, into, out = (_mixed(labels.astype(np.uint64) + np.uint64(1000 * i)) for i in (1, 2, 3))
+    own, into, out = (mix64(labels.astype(np.uint64) + np.uint64(1000 * i)) for i in (1, 2, 3))
     codes = own
     codes = codes + (links * into[:, :, None]).sum(axis=1, dtype=np.uint64)
     codes = codes + (links * out[:, None, :]).sum(axis=2, dtype=np.uint64)
-    codes = _mixed(codes)
+    codes = mix64(codes)
     columns = (codes % np.uint64(_HASHED)).astype(np.int64)
     signs = np.where(codes >> np.uint64(63), 1.0, -1.0) * live
     result = np.zeros((len(labels), _HASHED), dtype=np.float32)
@@ -156,15 +156,6 @@ def neighbourhoods(
     lengths = np.sqrt((result**2).sum(axis=1, keepdims=True))
     scaled: Vectors = result / np.maximum(lengths, 1e-6)
     return scaled
-
-
-def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The mixing function of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    mixed: npt.NDArray[np.uint64] = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
 
 
 __all__ = ["Describer", "Features", "describer", "live_nodes", "neighbourhoods"]
