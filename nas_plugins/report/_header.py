@@ -11,7 +11,7 @@ from typing import Any
 from nas_plugins.report._curves import REFERENCE
 from nas_plugins.report._format import columns, count, duration
 from nas_plugins.report._html import Markup, element, join
-from nas_plugins.report._tables import pairs_table
+from nas_plugins.report._tables import pairs_table, tile
 from nas_plugins.results import SearchResult
 
 
@@ -155,7 +155,7 @@ def _tiles(result: SearchResult) -> list[Markup]:
     feasible = [t for t in history.complete if t.violation <= 0]
     if "hv_ratio" in quality:
         note = "of the true front\N{RIGHT SINGLE QUOTATION MARK}s hypervolume"
-        tiles.append(_tile("Hypervolume ratio", f"{quality['hv_ratio']:.4f}", note))
+        tiles.append(tile("Hypervolume ratio", f"{quality['hv_ratio']:.4f}", note))
     if len(shown) > 1 and feasible:
         size = len({t.architecture.key for t in history.front})
         true = len(result.true_front)
@@ -164,30 +164,21 @@ def _tiles(result: SearchResult) -> list[Markup]:
             if true
             else "architectures"
         )
-        tiles.append(_tile("Found front", f"{size:,}", note))
+        tiles.append(tile("Found front", f"{size:,}", note))
     for i, column in enumerate(shown):
         if feasible:
             best = min(t.values[i] * column.objective.sign for t in feasible)
             value = best * column.objective.sign
             direction = "lowest" if column.objective.direction == "min" else "highest"
-            tiles.append(_tile(column.name, column(value), f"{direction} found"))
+            tiles.append(tile(column.name, column(value), f"{direction} found"))
     if "regret" in quality:
         optimum = result.true_front[0][0]
         text = f"{quality['regret']:.4g}" + (
             f"\N{NARROW NO-BREAK SPACE}{shown[0].unit}" if shown[0].unit else ""
         )
-        tiles.append(_tile("Regret", text, f"from the optimum, {shown[0](optimum)}"))
-    tiles.append(_tile("Trials", f"{counts['complete']:,}", f"complete of {counts['trials']:,}"))
+        tiles.append(tile("Regret", text, f"from the optimum, {shown[0](optimum)}"))
+    tiles.append(tile("Trials", f"{counts['complete']:,}", f"complete of {counts['trials']:,}"))
     return tiles
-
-
-def _tile(name: str, value: str, note: str) -> Markup:
-    return element(
-        "li",
-        element("span", name, class_="name"),
-        element("strong", value),
-        element("span", note, class_="note"),
-    )
 
 
 def _facts(result: SearchResult) -> Markup:

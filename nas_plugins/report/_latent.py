@@ -23,7 +23,7 @@ from nas_plugins.report._latent_figures import (
     use_figures,
 )
 from nas_plugins.report._svg import short
-from nas_plugins.report._tables import breakable, pairs_table
+from nas_plugins.report._tables import breakable, pairs_table, tile
 
 
 def write_latent_report(latent: Latent, path: Path, *, title: str | None = None) -> Path:
@@ -93,31 +93,20 @@ def _tiles(latent: Latent) -> list[Markup]:
     tiles = []
     if "held_out_exact" in metrics:
         note = f"of {metrics['held_out_architectures']:,.0f} held-out architectures"
-        tiles.append(
-            _tile("Exact reconstruction", _percent(100 * metrics["held_out_exact"]), note)
-        )
+        tiles.append(tile("Exact reconstruction", _percent(100 * metrics["held_out_exact"]), note))
     used, size = int(latent.train.any(axis=0).sum()), latent.train.shape[1]
-    tiles.append(_tile("Codes in use", f"{used:,}", f"of {size:,}"))
+    tiles.append(tile("Codes in use", f"{used:,}", f"of {size:,}"))
     if "held_out_nll" in metrics:
         note = "nats per code, held out"
-        tiles.append(_tile("Prior", f"{metrics['held_out_nll']:.3f}", note))
+        tiles.append(tile("Prior", f"{metrics['held_out_nll']:.3f}", note))
     plain = next((s for s in latent.sweep if s.temperature == 1.0), None)
     if plain is not None:
         note = "of independent draws at temperature 1"
-        tiles.append(_tile("Strictly valid", _percent(plain.strict.validity), note))
+        tiles.append(tile("Strictly valid", _percent(plain.strict.validity), note))
     worst = int(latent.distance.argmax())
     note = f"largest distance of generated and training codes, at node {worst}"
-    tiles.append(_tile("Total variation", f"{latent.distance[worst]:.3f}", note))
+    tiles.append(tile("Total variation", f"{latent.distance[worst]:.3f}", note))
     return tiles
-
-
-def _tile(name: str, value: str, note: str) -> Markup:
-    return element(
-        "li",
-        element("span", name, class_="name"),
-        element("strong", value),
-        element("span", note, class_="note"),
-    )
 
 
 def _percent(value: float) -> str:

@@ -290,6 +290,16 @@ def pairs_table(pairs: Mapping[str, object], *, head: tuple[str, str]) -> Markup
     )
 
 
+def tile(name: str, value: str, note: str) -> Markup:
+    """One headline figure of a page."""
+    return element(
+        "li",
+        element("span", name, class_="name"),
+        element("strong", value),
+        element("span", note, class_="note"),
+    )
+
+
 __all__ = [
     "Best",
     "best_rows",
@@ -298,4 +308,5 @@ __all__ = [
     "note_text",
     "notes_list",
     "pairs_table",
+    "tile",
 ]
