@@ -62,8 +62,8 @@ class Request:
 # Schedule of the VQ-VAE, epochs of the prior, architectures.
 _SMALL_PAPER = {
     "nasbench201": (Schedule(30, 32, 1e-4, one_cycle=False), 16, 20_000),
-    "nasbench101": (Schedule(8, 256, 2e-3), 4, 20_000),
-    "darts-cell": (Schedule(6, 256, 2e-3), 4, 12_000),
+    "nasbench101": (Schedule(6, 256, 2e-3), 4, 120_000),
+    "darts-cell": (Schedule(6, 256, 2e-3), 4, 120_000),
 }
 _QUICK_ARCHITECTURES = 4_000
 
@@ -119,6 +119,8 @@ def vae_recipe(space: str, budget: str) -> Recipe:
     if budget == "quick":
         quick = Schedule(10, 32, 2e-3, one_cycle=False)
         return Recipe(replace(vqvae, schedule=quick), architectures=_QUICK_ARCHITECTURES)
+    if space != "nasbench201":
+        vqvae = replace(vqvae, schedule=Schedule(epochs, 256, 2e-3, one_cycle=False))
     return Recipe(vqvae, architectures=_SMALL_PAPER[space][2])
 
 
