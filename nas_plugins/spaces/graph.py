@@ -124,6 +124,32 @@ def wl_keys(
         return mix64((mix64(colour) * present).sum(axis=1, dtype=np.uint64))
 
 
+def live_nodes(
+    adjacency: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], none: int | None
+) -> npt.NDArray[np.bool_]:
+    """Nodes on a path from an input to an output that no ``none`` cuts, `(B, N)`.
+
+    Args:
+        adjacency: `(B, N, N)`, edges from smaller to larger nodes.
+        labels: `(B, N)`; negative where there is no node.
+        none: The label of ``none``, or ``None`` where the space has no such label.
+    """
+    present: npt.NDArray[np.bool_] = labels != ABSENT
+    if none is None:
+        return present
+    passing = present & (labels != none)
+    links = adjacency.astype(bool)
+    ahead = passing & ~links.any(axis=1)
+    behind = passing & ~links.any(axis=2)
+    nodes = labels.shape[1]
+    for node in range(nodes):
+        ahead[:, node] |= passing[:, node] & (links[:, :, node] & ahead).any(axis=1)
+    for node in reversed(range(nodes)):
+        behind[:, node] |= passing[:, node] & (links[:, node] & behind).any(axis=1)
+    live: npt.NDArray[np.bool_] = ahead & behind
+    return live
+
+
 def wl_md5(adjacency: npt.NDArray[np.uint8], labels: list[Any]) -> str:
     """MD5 fingerprint of one graph, string for string the one NAS-Bench-101 publishes.
 
@@ -165,4 +191,4 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-__all__ = ["ABSENT", "Graph", "mix64", "wl_keys", "wl_md5"]
+__all__ = ["ABSENT", "Graph", "live_nodes", "mix64", "wl_keys", "wl_md5"]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.spaces.base import Rows
-from nas_plugins.spaces.graph import ABSENT, mix64
+from nas_plugins.spaces.graph import live_nodes, mix64
 from nas_plugins.strategies.arch_vq.latent import LatentSpace, Vectors, typical_rows
 
 Floats = npt.NDArray[np.float64]
@@ -110,32 +110,6 @@ class Describer:
 def describer(latent: LatentSpace) -> Describer:
     """The describer of a latent space, one per process."""
     return Describer(latent)
-
-
-def live_nodes(
-    adjacency: npt.NDArray[np.uint8], labels: Labels, none: int | None
-) -> npt.NDArray[np.bool_]:
-    """Nodes on a path from an input to an output that no ``none`` cuts, `(B, N)`.
-
-    Args:
-        adjacency: `(B, N, N)`, edges from smaller to larger nodes.
-        labels: `(B, N)`; negative where there is no node.
-        none: The label of ``none``, or ``None`` where the space has no such label.
-    """
-    present: npt.NDArray[np.bool_] = labels != ABSENT
-    if none is None:
-        return present
-    passing = present & (labels != none)
-    links = adjacency.astype(bool)
-    ahead = passing & ~links.any(axis=1)
-    behind = passing & ~links.any(axis=2)
-    nodes = labels.shape[1]
-    for node in range(nodes):
-        ahead[:, node] |= passing[:, node] & (links[:, :, node] & ahead).any(axis=1)
-    for node in reversed(range(nodes)):
-        behind[:, node] |= passing[:, node] & (links[:, node] & behind).any(axis=1)
-    live: npt.NDArray[np.bool_] = ahead & behind
-    return live
 
 
 def neighbourhoods(

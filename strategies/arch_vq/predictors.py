@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins.ranking import normal_scores
 from nas_plugins.spaces.base import Rows
 from nas_plugins.strategies.arch_vq.features import Describer, Features
 
@@ -47,30 +47,6 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-def normal_scores(losses: npt.ArrayLike, violations: npt.ArrayLike) -> Floats:
-    """Normal quantiles of the ranks, `(n,)`; low is good, equals share their middle rank.
-
-    Args:
-        losses: `(n,)`, may be infinite.
-        violations: `(n,)`, 0 where feasible. Infeasible trials rank behind all feasible ones,
-            by their violation.
-    """
-    violation = np.asarray(violations, dtype=np.float64)
-    loss = np.where(violation > 0, 0.0, np.asarray(losses, dtype=np.float64))
-    pairs = np.stack([violation, loss], axis=1)
-    _, inverse, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts + 1) / 2
-    scores = np.interp(middle, np.arange(len(loss)), _quantiles(len(loss)))
-    result: Floats = scores[inverse.ravel()]
-    return result
-
-
-@lru_cache(maxsize=64)
-def _quantiles(n: int) -> Floats:
-    inverse = NormalDist().inv_cdf
-    return np.array([inverse((i + 0.5) / n) for i in range(n)])
 
 
 # -- beliefs -----------------------------------------------------------------------------------
