@@ -37,6 +37,10 @@ class MetricUnavailableError(NasPluginsError, ValueError):
     """The benchmark has no measurement of this metric for this architecture."""
 
 
+class EvaluationError(NasPluginsError, RuntimeError):
+    """An architecture could not be evaluated: no memory, divergence, a network that fails."""
+
+
 class EngineError(NasPluginsError):
     """The engine around a search (storage, study, worker) cannot go on."""
 
@@ -67,6 +71,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 __all__ = [
     "DataError",
     "EngineError",
+    "EvaluationError",
     "InvalidArchitectureError",
     "MetricUnavailableError",
     "MissingDependencyError",

@@ -19,6 +19,7 @@ GROUPS = {
     "evaluator": "nas_plugins.evaluators",
     "benchmark": "nas_plugins.benchmarks",
     "network": "nas_plugins.networks",
+    "proxy": "nas_plugins.proxies",
     "chat model": "nas_plugins.chat_models",
 }
 

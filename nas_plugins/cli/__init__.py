@@ -19,6 +19,7 @@ from nas_plugins.cli.list import list_plugins
 from nas_plugins.cli.report import report
 from nas_plugins.cli.reproduce import reproduce
 from nas_plugins.cli.sample import sample
+from nas_plugins.cli.score import score
 from nas_plugins.cli.search import search
 from nas_plugins.cli.train import app as train_app
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("search")(search)
 app.command("sample")(sample)
+app.command("score")(score)
 app.command("report")(report)
 app.command("reproduce")(reproduce)
 app.command("list")(list_plugins)

@@ -30,13 +30,13 @@ class ExitCode(IntEnum):
 
 MEANING = {
     ExitCode.OK: "done; also when --timeout ended the search",
-    ExitCode.ALL_FAILED: "the search ended and no trial has a value",
+    ExitCode.ALL_FAILED: "the search ended and no trial has a value, or nothing was scored",
     ExitCode.USAGE: "unknown name, wrong value or broken plug-in",
     ExitCode.DATA: "a benchmark file or an optional package is missing or damaged",
     ExitCode.STORAGE: "the storage fails, its study does not fit, or all workers were lost",
     ExitCode.OUTPUT: "a result or report cannot be written",
     ExitCode.INTERNAL: "an error inside nas-plugins; --debug shows where",
-    ExitCode.INTERRUPTED: "interrupted with Ctrl-C; finished trials and epochs are kept",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C; finished trials, epochs and scores are kept",
     ExitCode.TERMINATED: "ended by SIGTERM; finished trials and epochs are kept",
 }
 

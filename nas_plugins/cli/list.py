@@ -16,19 +16,20 @@ KINDS = {
     "strategies": "strategy",
     "evaluators": "evaluator",
     "benchmarks": "benchmark",
+    "proxies": "proxy",
 }
 
 
 def list_plugins(
     kind: Annotated[
         str | None,
-        typer.Argument(help="spaces, strategies, evaluators or benchmarks; default all."),
+        typer.Argument(help="spaces, strategies, evaluators, benchmarks or proxies; default all."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of tables.")
     ] = False,
 ) -> None:
-    """List what is installed: spaces, strategies, evaluators, benchmarks.
+    """List what is installed: spaces, strategies, evaluators, benchmarks, proxies.
 
     A plug-in that cannot be imported is listed with its error.
     """

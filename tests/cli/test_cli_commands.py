@@ -23,7 +23,9 @@ def test_help_documents_every_exit_code(run):
         assert f"{code.value}:" in ran.out
 
 
-@pytest.mark.parametrize("command", ["search", "sample", "report", "list", "data", "train"])
+@pytest.mark.parametrize(
+    "command", ["search", "sample", "score", "report", "list", "data", "train"]
+)
 def test_every_command_has_help(run, command: str):
     ran = run(command, "--help")
     assert ran.code == 0
@@ -77,7 +79,8 @@ def test_list_names_the_tables_of_benchmarks(run):
 
 
 def test_list_all_has_every_kind(run):
-    assert set(run("list", "--json").json) == {"spaces", "strategies", "evaluators", "benchmarks"}
+    kinds = {"spaces", "strategies", "evaluators", "benchmarks", "proxies"}
+    assert set(run("list", "--json").json) == kinds
 
 
 def test_data_list(run, tmp_path):

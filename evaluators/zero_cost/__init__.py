@@ -1,0 +1,45 @@
+"""Zero-cost proxies: how good a network may become, judged from one batch before any training.
+
+The names below load PyTorch when they are first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas_plugins.evaluators.zero_cost.batch import Batch
+    from nas_plugins.evaluators.zero_cost.engine import Scores, score_network
+    from nas_plugins.evaluators.zero_cost.evaluator import Row, ZeroCostEvaluator, score
+    from nas_plugins.evaluators.zero_cost.proxy import Proxy
+    from nas_plugins.evaluators.zero_cost.settings import Settings
+
+_HOMES = {
+    "Batch": "batch",
+    "Proxy": "proxy",
+    "Row": "evaluator",
+    "Scores": "engine",
+    "Settings": "settings",
+    "ZeroCostEvaluator": "evaluator",
+    "score": "evaluator",
+    "score_network": "engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+__all__ = [
+    "Batch",
+    "Proxy",
+    "Row",
+    "Scores",
+    "Settings",
+    "ZeroCostEvaluator",
+    "score",
+    "score_network",
+]

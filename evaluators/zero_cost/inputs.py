@@ -1,0 +1,134 @@
+"""The one batch that all architectures see: noise, digits, or the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas_plugins.errors import MissingDependencyError
+from nas_plugins.evaluators.zero_cost._torch import torch
+from nas_plugins.evaluators.zero_cost.batch import Batch
+from nas_plugins.evaluators.zero_cost.settings import Settings
+
+_SIDE = 8  # of scikit-learn's digits, in pixels
+
+
+def make_batch(settings: Settings, given: Any = None) -> Batch:
+    """Returns the batch that the settings describe, or the user's own after a check.
+
+    Args:
+        settings: `input`, `batch_size`, `resolution`, `classes` and `seed` count.
+        given: ``None``; or images `(B, C, H, W)`; or a pair of images and labels `(B,)`; or a
+            `Batch`. Tensors or anything that numpy reads. Images without labels get labels as
+            noise has them.
+
+    Raises:
+        ValueError: Images or labels have the wrong shape, are not finite or out of range.
+        TypeError: `given` is something else.
+        MissingDependencyError: The digits need scikit-learn, which is not installed.
+    """
+    if given is not None:
+        return _given(given, settings)
+    if settings.input == "digits":
+        return _digits(settings)
+    generator = torch.Generator().manual_seed(settings.seed)
+    shape = (settings.batch_size, 3, settings.resolution, settings.resolution)
+    return Batch(torch.randn(shape, generator=generator), balanced(shape[0], settings.classes))
+
+
+def balanced(n: int, classes: int) -> torch.Tensor:
+    """Labels in turn, of so few classes that each comes at least twice where possible, `(n,)`.
+
+    epe_nas compares images of one class, and needs two.
+    """
+    return torch.arange(n) % max(1, min(classes, n // 2))
+
+
+def batch_digest(batch: Batch) -> str:
+    """16 hexadecimal digits of a batch's content."""
+    state = hashlib.sha256(repr((tuple(batch.inputs.shape), batch.inputs.dtype)).encode())
+    for tensor in (batch.inputs, batch.labels):
+        state.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()[:16]
+
+
+def _digits(settings: Settings) -> Batch:
+    """Digits with mean 0 and variance 1, scaled up, grey in three channels."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the input 'digits' is scikit-learn's, which cannot be imported ({error}); run: "
+            "pip install 'nas-plugins[surrogate]'"
+        ) from error
+    pixels, digits = load_digits(return_X_y=True)
+    wanted = balanced(settings.batch_size, min(settings.classes, 10))
+    chosen = _of_classes(digits, wanted.numpy(), np.random.default_rng(settings.seed))
+    images = (pixels[chosen] - pixels.mean()) / pixels.std()
+    grey = torch.from_numpy(images.astype(np.float32)).reshape(-1, 1, _SIDE, _SIDE)
+    side = (settings.resolution, settings.resolution)
+    scaled = torch.nn.functional.interpolate(grey, side, mode="bilinear", align_corners=False)
+    return Batch(scaled.repeat(1, 3, 1, 1), wanted)
+
+
+def _of_classes(
+    digits: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], rng: np.random.Generator
+) -> list[int]:
+    """A different image for each label while there are any."""
+    waiting = {d: rng.permutation(np.flatnonzero(digits == d)).tolist() for d in range(10)}
+    taken = dict.fromkeys(waiting, 0)
+    chosen: list[int] = []
+    for label in wanted.tolist():
+        images = waiting[label]
+        chosen.append(images[taken[label] % len(images)])
+        taken[label] += 1
+    return chosen
+
+
+def _given(given: Any, settings: Settings) -> Batch:
+    inputs, labels = _parts(given)
+    images = _tensor(inputs, "images").to(torch.float32)
+    if labels is None:
+        return _checked(images, balanced(len(images) if images.ndim else 0, settings.classes))
+    numbers = _tensor(labels, "labels")
+    if numbers.is_floating_point() or numbers.dtype == torch.bool:
+        raise TypeError(f"`batch` must have integer labels, got {numbers.dtype}")
+    batch = _checked(images, numbers.to(torch.int64))
+    most = int(batch.labels.max())
+    if most >= settings.classes:
+        raise ValueError(
+            f"`batch` must have labels below `classes`, which is {settings.classes}, got {most}"
+        )
+    return batch
+
+
+def _checked(images: torch.Tensor, labels: torch.Tensor) -> Batch:
+    try:
+        return Batch(images, labels)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"`batch`: {error}") from error
+
+
+def _parts(given: Any) -> tuple[Any, Any]:
+    if isinstance(given, Batch):
+        return given.inputs, given.labels
+    if isinstance(given, (tuple, list)) and not hasattr(given, "shape"):
+        if len(given) != 2:
+            raise TypeError(f"`batch` must be images and labels, got {len(given)} parts")
+        return given[0], given[1]
+    return given, None
+
+
+def _tensor(data: Any, what: str) -> torch.Tensor:
+    if isinstance(data, torch.Tensor):
+        return data.detach().cpu()
+    try:
+        return torch.from_numpy(np.array(data))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`batch` must have {what} that numpy can read: {error}") from error
+
+
+__all__ = ["balanced", "batch_digest", "make_batch"]
