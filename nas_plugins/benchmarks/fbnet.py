@@ -132,6 +132,11 @@ class FBNetLatencyTable:
         return self._source
 
     @property
+    def rows(self) -> Rows | None:
+        """Choice indices `(n, 22)` of the architectures measured; ``None``: it knows any."""
+        return None if self._table is None else self._table.rows
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
         """``latency_ms``, and ``energy_mj`` where the source has it."""
         if self._table is not None:

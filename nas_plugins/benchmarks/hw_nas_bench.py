@@ -46,6 +46,7 @@ class HWNASBenchTable(TabularBenchmark):
         dataset, device = parts
         hardware = load(dataset)
         accuracy = nasbench201.load(dataset, source=accuracy_source)
+        self._hardware_source = f"HW-NAS-Bench, {DEVICES[device]}: {hardware.source}"
         columns, metrics = _measured(hardware, device)
         gaps = dict.fromkeys(columns, f"{DEVICES[device]} did not run it (-1 in the table)")
         order = positions(hardware.rows, accuracy.rows)
@@ -58,12 +59,17 @@ class HWNASBenchTable(TabularBenchmark):
             columns=columns,
             metrics=tuple(metrics),
             source=(
-                f"HW-NAS-Bench, {DEVICES[device]}: {hardware.source}; "
+                f"{self._hardware_source}; "
                 f"accuracy of {nasbench201.TITLES[dataset]}: {accuracy.source}"
             ),
             gaps=gaps,
         )
         super().__init__(name, NASBench201(), table)
+
+    @property
+    def hardware_source(self) -> str:
+        """Where latency and energy come from."""
+        return self._hardware_source
 
     @staticmethod
     def tables() -> tuple[str, ...]:

@@ -1,0 +1,269 @@
+"""Latency measured on this machine, with PyTorch or ONNX Runtime."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+from nas_plugins.benchmarks.base import MetricValues
+from nas_plugins.errors import (
+    EvaluationError,
+    MissingDependencyError,
+    PluginError,
+    UnknownNameError,
+    unknown_name,
+)
+from nas_plugins.evaluators.latency.device import counted, processor, release
+from nas_plugins.evaluators.latency.onnx_runtime import runner
+from nas_plugins.evaluators.latency.timing import Protocol, Timing, pinned
+from nas_plugins.networks._torch import nn, torch
+from nas_plugins.protocols import Metric
+from nas_plugins.spaces.base import Architecture
+
+BACKENDS = ("torch", "onnxruntime")
+_SEED = 0
+
+
+def measure(
+    module: nn.Module,
+    shape: Sequence[int] = (3, 32, 32),
+    *,
+    backend: str = "torch",
+    device: str = "cpu",
+    batch: int = 1,
+    threads: int = 1,
+    warmup: int = 5,
+    repeats: int | None = 30,
+    seconds: float = 0.2,
+) -> Timing:
+    """Measures one forward pass of a module, in evaluation mode and without gradients.
+
+    The input is noise. Training modes, PyTorch's number of threads and its random state are
+    afterwards what they were; a module that is not on `device` is copied there.
+
+    Args:
+        module: Takes one tensor `(batch, *shape)`.
+        shape: Shape of one input, e.g. `(channels, height, width)`.
+        backend: ``"torch"``, or ``"onnxruntime"`` for the network exported to ONNX, on the
+            CPU.
+        device: E.g. ``"cpu"`` or ``"cuda:0"``.
+        batch: Inputs per forward pass.
+        threads: Threads within an operation, on the CPU.
+        warmup: Runs before the clock starts.
+        repeats: Timed runs; ``None`` for as many as ``torch.utils.benchmark.Timer`` finds
+            necessary in `seconds`.
+        seconds: Least time of all runs together for ``repeats=None``.
+
+    Returns:
+        Median and interquartile range of the runs, in ms per forward pass of the whole batch.
+
+    Raises:
+        UnknownNameError: `backend` is not known.
+        ValueError: A number or the device is out of range.
+        MissingDependencyError: A package of the backend is not installed.
+        EvaluationError: The module cannot be run or exported; says why.
+    """
+    protocol = Protocol(threads=threads, warmup=warmup, repeats=repeats, seconds=seconds)
+    place = _check(backend, device, shape, batch)
+    generator = torch.Generator().manual_seed(_SEED)
+    inputs = torch.randn((batch, *shape), generator=generator).to(place)
+    with pinned(threads), _current(place), torch.no_grad():
+        try:
+            with _same_random_state(place), _evaluating(_placed(module, place)) as ready:
+                timing = protocol.time(_call(ready, inputs, backend, threads))
+        except MissingDependencyError:
+            raise
+        except Exception as error:
+            raise EvaluationError(_reason(backend, error)) from error
+    return replace(timing, source=_describe(backend, place, threads, (batch, *shape)))
+
+
+class LatencyEvaluator:
+    """Measures the latency of an architecture's network on this machine.
+
+    Values differ from run to run; ``latency_iqr_ms`` says by how much within one measurement.
+    A network that cannot be run or exported has no value: its dictionary is empty, and reading
+    a metric raises `MetricUnavailableError` with the reason. The rest go on.
+
+    Args:
+        backend, device, shape, batch, threads, warmup, repeats, seconds: As `measure` takes
+            them.
+        **network: Options of the space's network, e.g. ``channels=8, cells=1``.
+
+    Raises:
+        UnknownNameError: `backend` is not known.
+        ValueError: A number or the device is out of range.
+        MissingDependencyError: PyTorch is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str = "torch",
+        device: str = "cpu",
+        shape: Sequence[int] = (3, 32, 32),
+        batch: int = 1,
+        threads: int = 1,
+        warmup: int = 5,
+        repeats: int | None = 30,
+        seconds: float = 0.2,
+        **network: Any,
+    ) -> None:
+        Protocol(threads=threads, warmup=warmup, repeats=repeats, seconds=seconds)
+        _check(backend, device, shape, batch)
+        self._options: Mapping[str, Any] = {
+            "backend": backend,
+            "device": device,
+            "shape": tuple(shape),
+            "batch": batch,
+            "threads": threads,
+            "warmup": warmup,
+            "repeats": repeats,
+            "seconds": seconds,
+        }
+        self._network = dict(network)
+
+    @property
+    def source(self) -> str:
+        """Device, library, threads and input, in words."""
+        options = self._options
+        place = torch.device(options["device"])
+        size = (options["batch"], *options["shape"])
+        text = _describe(options["backend"], place, options["threads"], size)
+        settings = ", ".join(f"{name}={value!r}" for name, value in self._network.items())
+        return f"{text}; network with {settings}" if settings else text
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """``latency_ms``, the median, and ``latency_iqr_ms``, the spread."""
+        repeats = self._options["repeats"]
+        runs = "runs" if repeats is None else f"{repeats} runs"
+        what = f"of {runs} of a forward pass measured on {self.source}"
+        return (
+            Metric("latency_ms", "ms", "min", f"median {what}"),
+            Metric("latency_iqr_ms", "ms", "min", f"interquartile range {what}"),
+        )
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
+        """Measures architectures one after the other.
+
+        Raises:
+            TypeError: The space's network does not know an option.
+            UnknownNameError: The space has no network.
+            MissingDependencyError: A package of the backend is not installed.
+        """
+        return [self._evaluate(architecture) for architecture in architectures]
+
+    def _evaluate(self, architecture: Architecture) -> dict[str, float]:
+        try:
+            timing = measure(self._build(architecture), **self._options)
+        except EvaluationError as error:
+            return self._gap(f"latency of {architecture} was not measured: {error}")
+        return {"latency_ms": timing.median_ms, "latency_iqr_ms": timing.iqr_ms}
+
+    def _build(self, architecture: Architecture) -> nn.Module:
+        # Weights hardly matter for time; drawing them must not move the caller's generator.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)
+            try:
+                network: nn.Module = architecture.space.network(architecture, **self._network)
+            except (TypeError, UnknownNameError, PluginError, MissingDependencyError):
+                raise  # wrong for every architecture
+            except Exception as error:
+                raise EvaluationError(f"its network cannot be built: {error}") from error
+        return network
+
+    def _gap(self, reason: str) -> dict[str, float]:
+        names = ("latency_ms", "latency_iqr_ms")
+        return MetricValues({}, gaps=dict.fromkeys(names, reason), known=names, owner="latency")
+
+    def __repr__(self) -> str:
+        options = {**self._options, **self._network}
+        text = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        return f"{type(self).__name__}({text})"
+
+
+def _check(backend: str, device: str, shape: Sequence[int], batch: int) -> torch.device:
+    if backend not in BACKENDS:
+        raise unknown_name("`backend`", backend, BACKENDS)
+    if batch < 1:
+        raise ValueError(f"`batch` must be >= 1, got {batch}")
+    if not shape or min(shape) < 1:
+        raise ValueError(f"`shape` must be one or more sizes >= 1, got {tuple(shape)}")
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"`device` must be a PyTorch device, got {device!r}: {error}") from error
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"`device` is {device!r}, but PyTorch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    if backend == "onnxruntime" and place.type != "cpu":
+        raise ValueError(f"backend 'onnxruntime' measures on 'cpu', got `device` {device!r}")
+    return place
+
+
+def _call(
+    module: nn.Module, inputs: torch.Tensor, backend: str, threads: int
+) -> Callable[[], object]:
+    if backend == "onnxruntime":
+        return runner(module, inputs, threads=threads)
+    return lambda: module(inputs)
+
+
+def _placed(module: nn.Module, place: torch.device) -> nn.Module:
+    tensors = (*module.parameters(), *module.buffers())
+    if all(_same(tensor.device, place) for tensor in tensors):
+        return module
+    return copy.deepcopy(module).to(place)
+
+
+def _same(device: torch.device, place: torch.device) -> bool:
+    # "cuda" without a number is the current device.
+    numbers = [d.index if d.index is not None else 0 for d in (device, place)]
+    return device.type == place.type and numbers[0] == numbers[1]
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    training = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield module
+    finally:
+        for part, mode in training:
+            part.training = mode
+
+
+def _same_random_state(place: torch.device) -> Any:
+    return torch.random.fork_rng(devices=[place.index or 0] if place.type == "cuda" else [])
+
+
+def _current(place: torch.device) -> Any:
+    """Makes a CUDA device the one whose queue the timer waits for."""
+    return torch.cuda.device(place) if place.type == "cuda" else nullcontext()
+
+
+def _describe(backend: str, place: torch.device, threads: int, size: Sequence[int]) -> str:
+    name = processor() if place.type == "cpu" else place.type
+    if place.type == "cuda":
+        name = torch.cuda.get_device_name(place)
+    words = [name, release(backend)]
+    if place.type == "cpu":
+        words.append(counted(threads, "thread"))
+    return ", ".join([*words, "input " + "x".join(map(str, size)), "float32"])
+
+
+def _reason(backend: str, error: Exception) -> str:
+    # The exporter wraps what went wrong in pages of advice; the innermost cause is the reason.
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines)[:500]
+    return f"backend {backend!r}: {type(error).__name__}: {text or 'no message'}"
+
+
+__all__ = ["BACKENDS", "LatencyEvaluator", "measure"]
