@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,42 @@ class Evaluator(Protocol):
         ...
 
 
+Report: TypeAlias = Callable[[int, Mapping[str, float]], None]
+"""Takes a step, from 1, and the metrics after it; may raise to end the evaluation."""
+
+
+@runtime_checkable
+class ReportingEvaluator(Evaluator, Protocol):
+    """An evaluator that tells how an evaluation goes, so that a hopeless one can be ended."""
+
+    def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
+        """Evaluates one architecture as `evaluate` does.
+
+        Args:
+            architecture: What to evaluate.
+            report: Called after every step (an epoch, say) that another one follows, with the
+                step, counted from 1, and metrics of the evaluator by name, as far as they are
+                known. The last step's are returned. What it raises passes through, after the
+                evaluator has freed what it holds.
+
+        Raises:
+            EvaluationError: The architecture could not be evaluated.
+        """
+        ...
+
+
+def evaluate_one(
+    evaluator: Evaluator, architecture: Architecture, report: Report
+) -> dict[str, float]:
+    """Evaluates one architecture, reporting where the evaluator can.
+
+    For what wraps an evaluator and passes `evaluate_reporting` on.
+    """
+    if isinstance(evaluator, ReportingEvaluator):
+        return evaluator.evaluate_reporting(architecture, report)
+    return evaluator.evaluate([architecture])[0]
+
+
 @runtime_checkable
 class Benchmark(Evaluator, Protocol):
     """An evaluator that looks values up, knows its space and possibly the true front."""
@@ -84,4 +120,12 @@ class Benchmark(Evaluator, Protocol):
         ...
 
 
-__all__ = ["Benchmark", "Evaluator", "Metric", "Strategy"]
+__all__ = [
+    "Benchmark",
+    "Evaluator",
+    "Metric",
+    "Report",
+    "ReportingEvaluator",
+    "Strategy",
+    "evaluate_one",
+]

@@ -12,7 +12,7 @@ from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, NasPluginsError
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.optuna import _attributes, _compat
-from nas_plugins.protocols import Evaluator
+from nas_plugins.protocols import Evaluator, evaluate_one
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 REASON = f"{_attributes.PREFIX}reason"
@@ -54,6 +54,9 @@ def objective(
     so that the study goes on. Either way the user attribute ``nas_plugins:reason`` of the
     trial tells why.
 
+    With one objective, what a `ReportingEvaluator` reports of it goes to ``Trial.report``, and
+    the study's pruner may end the trial. Optuna prunes no study of several objectives.
+
     Args:
         evaluator: What measures the architectures. The function pickles if it does.
         space: The space to search.
@@ -91,7 +94,7 @@ class _ObjectiveFunction:
     def _evaluate(
         self, trial: optuna.Trial, architecture: Architecture
     ) -> float | tuple[float, ...]:
-        metrics = self.evaluator.evaluate([architecture])[0]
+        metrics = self._metrics(trial, architecture)
         names = [objective.name for objective in self.objectives]
         values = [_value(metrics, name, architecture) for name in names]
         excess = {
@@ -103,6 +106,23 @@ class _ObjectiveFunction:
             if name not in names and math.isfinite(value):
                 trial.set_user_attr(_METRIC + name, float(value))
         return values[0] if len(values) == 1 else tuple(values)
+
+    def _metrics(self, trial: optuna.Trial, architecture: Architecture) -> dict[str, float]:
+        if len(self.objectives) > 1:
+            return self.evaluator.evaluate([architecture])[0]
+        name = self.objectives[0].name
+
+        def report(step: int, metrics: Mapping[str, float]) -> None:
+            value = float(metrics.get(name, math.nan))
+            if math.isnan(value):
+                return
+            trial.report(value, step)
+            if trial.should_prune():
+                reason = f"pruned at step {step} by {type(trial.study.pruner).__name__}"
+                trial.set_user_attr(REASON, reason)
+                raise optuna.TrialPruned(reason)
+
+        return evaluate_one(self.evaluator, architecture, report)
 
 
 def _value(metrics: Mapping[str, float], name: str, architecture: Architecture) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.search_space import intersection_search_space
 from optuna.storages import BaseStorage
@@ -36,6 +37,7 @@ def create_study(
     name: str | None = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
+    pruner: BasePruner | None = None,
 ) -> optuna.Study:
     """Creates or resumes a study whose sampler is a strategy.
 
@@ -52,6 +54,8 @@ def create_study(
         name: Name of the study.
         resume: Whether to go on with a study of this name if there is one.
         settings: Further values to keep, e.g. the benchmark's name; plain JSON.
+        pruner: Ends trials whose evaluator reports; Optuna's default, the median of earlier
+            trials, if ``None``.
 
     Raises:
         EngineError: The study exists and `resume` is false, or it searches something else.
@@ -63,6 +67,7 @@ def create_study(
             study_name=name,
             load_if_exists=resume,
             directions=["minimize" if o.direction == "min" else "maximize" for o in wanted],
+            pruner=pruner,
         )
     except optuna.exceptions.DuplicatedStudyError as error:
         raise EngineError(

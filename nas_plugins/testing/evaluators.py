@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from nas_plugins.history import DIRECTIONS
-from nas_plugins.protocols import Evaluator
+from nas_plugins.protocols import Evaluator, ReportingEvaluator
 from nas_plugins.spaces.base import Architecture
 
 
@@ -92,6 +92,44 @@ class EvaluatorTestCase:
         expected = dict(first[0])
         first[0].clear()
         assert evaluator.evaluate(architectures[:1]) == [expected]
+
+    def test_reports_lead_to_the_same_result(
+        self, evaluator: Evaluator, architectures: Sequence[Architecture]
+    ) -> None:
+        if not isinstance(evaluator, ReportingEvaluator):
+            pytest.skip("the evaluator does not report")
+        steps: list[int] = []
+        names = {metric.name for metric in evaluator.metrics}
+
+        def report(step: int, metrics: Mapping[str, float]) -> None:
+            assert set(metrics) <= names
+            steps.append(step)
+
+        result = evaluator.evaluate_reporting(architectures[0], report)
+        assert steps == sorted(set(steps))
+        assert all(step >= 1 for step in steps)
+        expected = evaluator.evaluate(architectures[:1])[0]
+        assert set(result) == set(expected)
+        if self.deterministic:
+            assert result == expected
+
+    def test_what_a_report_raises_passes_through(
+        self, evaluator: Evaluator, architectures: Sequence[Architecture]
+    ) -> None:
+        if not isinstance(evaluator, ReportingEvaluator):
+            pytest.skip("the evaluator does not report")
+        calls: list[int] = []
+
+        def report(step: int, metrics: Mapping[str, float]) -> None:
+            calls.append(step)
+            raise ZeroDivisionError
+
+        try:
+            evaluator.evaluate_reporting(architectures[0], report)
+        except ZeroDivisionError:
+            assert len(calls) == 1
+        else:
+            assert not calls
 
     def test_pickles(self, evaluator: Evaluator, architectures: Sequence[Architecture]) -> None:
         copy = pickle.loads(pickle.dumps(evaluator))

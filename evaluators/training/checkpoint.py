@@ -1,0 +1,108 @@
+"""Where a training stands, in one file without pickled content.
+
+The file is in the safetensors format: the tensors, and in its header the plain values as JSON,
+the identity of the training and a checksum of the tensors. It is written beside its place and
+then moved there, so that a process killed at any moment leaves the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas_plugins.errors import DataError
+from nas_plugins.networks._torch import torch
+
+_IDENTITY, _STATE, _CHECKSUM = "training", "state", "crc32"
+_LOG = logging.getLogger(__name__)
+
+Content = tuple[dict[str, torch.Tensor], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file of one training.
+
+    Attributes:
+        path: Its place.
+        identity: All that decides the training's numbers, as text; another one is not read.
+    """
+
+    path: Path
+    identity: str
+
+    def save(self, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
+        """Replaces the file.
+
+        Args:
+            tensors: By name; what shares memory is written apart.
+            state: JSON values.
+        """
+        from safetensors.torch import save
+
+        copies = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+        header = {
+            _IDENTITY: self.identity,
+            _STATE: json.dumps(dict(state)),
+            _CHECKSUM: str(_checksum(copies)),
+        }
+        # Another process may train the same architecture.
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as file:
+                file.write(save(copies, header))
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def load(self) -> Content | None:
+        """The tensors and the state, or ``None`` where there is nothing to go on with.
+
+        A file that is torn or of another training is named in a warning: training then begins
+        anew, which costs time and nothing else, and replaces it.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            return self._read()
+        except DataError as error:
+            self.refuse(str(error))
+            return None
+
+    def refuse(self, reason: str) -> None:
+        """Warns that the file is not used."""
+        _LOG.warning(f"{self.path}: {reason}; training begins anew")
+
+    def _read(self) -> Content:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                header = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise DataError(f"torn, or no checkpoint ({error})") from error
+        if header.get(_IDENTITY) != self.identity:
+            raise DataError("a checkpoint of another training")
+        if header.get(_CHECKSUM) != str(_checksum(tensors)):
+            raise DataError("torn: its checksum does not fit")
+        return tensors, json.loads(header[_STATE])
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().tobytes(), value)
+    return value
+
+
+__all__ = ["Checkpoint", "Content"]
