@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import nas_plugins as nap
 from nas_plugins import registry
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, unknown_name
 from nas_plugins.history import objectives_of
+from nas_plugins.strategies.warm_start import WarmStart, scorer
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,7 +55,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Job:
-    """One run to do: strategy, e.g. ``"regularized-evolution:population_size=50"``, and seed."""
+    """One run to do: strategy, e.g. ``"regularized-evolution:population_size=50"``, and seed.
+
+    ``"random+zero-cost:n=5"`` is random search with a warm start.
+    """
 
     case: Case
     strategy: str
@@ -92,10 +98,21 @@ def is_slow(strategy: str) -> bool:
 
 def check_strategy(strategy: str) -> None:
     """Raises an error for an unknown name or a malformed option."""
-    name, _ = _parsed(strategy)
+    base, _, warm = strategy.partition("+")
+    name, _ = _parsed(base)
     known = [*registry.names("strategy"), *OPTUNA_SAMPLERS]
     if name not in known:
         raise unknown_name("strategy", name, known)
+    if warm and name in OPTUNA_SAMPLERS:
+        raise ValueError(f"`strategies`: {name!r} is a sampler and takes no warm start")
+    if warm:
+        _strategy(strategy)  # says at once what is wrong with it
+
+
+def as_searched(run: Run) -> Run:
+    """The same run, scored on what the search sees."""
+    case = replace(run.job.case, report=run.job.case.searched[0].name)
+    return replace(run, job=replace(run.job, case=case), reported=run.searched)
 
 
 def run(job: Job) -> Run:
@@ -160,8 +177,7 @@ class _Recorder:
 
 def _alone(job: Job, recorder: _Recorder) -> None:
     """Runs a strategy as a pure function of a growing history."""
-    name, options = _parsed(job.strategy)
-    strategy = nap.strategy(name, **options)
+    strategy = _strategy(job.strategy)
     rng = np.random.default_rng(job.seed)
     history = nap.History(recorder.bench.space, job.case.searched)
     while len(history) < job.n_trials:
@@ -209,13 +225,12 @@ def _sampler(
     """A sampler and the function that reads an architecture from one of its trials."""
     import optuna
 
-    name, options = _parsed(job.strategy)
-    if name not in OPTUNA_SAMPLERS:
+    if _name(job.strategy) not in OPTUNA_SAMPLERS:
         from nas_plugins.optuna import StrategySampler, suggest
 
-        strategy = nap.strategy(name, **options)
-        sampler = StrategySampler(strategy, space=space, seed=job.seed)
+        sampler = StrategySampler(_strategy(job.strategy), space=space, seed=job.seed)
         return sampler, lambda trial: suggest(trial, space)
+    name, options = _parsed(job.strategy)
     classes: dict[str, Callable[..., Any]] = {
         "tpe": optuna.samplers.TPESampler,
         "nsga2": optuna.samplers.NSGAIISampler,
@@ -236,6 +251,63 @@ def _suggested(trial: Any, space: nap.SearchSpace) -> nap.Architecture | None:
         return None
 
 
+def _strategy(text: str) -> nap.Strategy:
+    """Builds ``name:option=value+evaluator:option=value``; the plus and what follows may lack."""
+    base, _, warm = text.partition("+")
+    name, options = _parsed(base)
+    strategy = nap.strategy(name, **options)
+    if not warm:
+        return strategy
+    evaluator, options = _parsed(warm)
+    own = {key: options.pop(key) for key in ("n", "pool", "metrics") if key in options}
+    scorer = _scorer(evaluator, json.dumps(options), tuple(own.get("metrics", ())))
+    return WarmStart(strategy, scorer, **own)
+
+
+@lru_cache(maxsize=8)
+def _scorer(name: str, options: str, metrics: tuple[str, ...]) -> nap.Evaluator:
+    """What scores the pools of a warm start, once per process."""
+    if name.endswith(".csv"):
+        return ScoredFile.read(Path(name))
+    return scorer(name, json.loads(options), metrics)
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """Scores that ``nas-plugins score --out FILE.csv`` has written, as an evaluator.
+
+    Architectures that are not in the file have no score.
+
+    Attributes:
+        columns: Names of the proxies; each is better when larger.
+        values: Scores by the architecture's text.
+    """
+
+    columns: tuple[str, ...]
+    values: Mapping[str, dict[str, float]]
+
+    @classmethod
+    def read(cls, path: Path) -> ScoredFile:
+        """Reads the file."""
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        others = ("architecture", "rank_sum", "seconds", "cached", "reason")
+        names = tuple(name for name in rows[0] if name not in others)
+        return cls(
+            names,
+            {r["architecture"]: {n: float(r[n]) for n in names if r[n]} for r in rows},
+        )
+
+    @property
+    def metrics(self) -> tuple[nap.Metric, ...]:
+        """One per proxy."""
+        return tuple(nap.Metric(name, "", "max") for name in self.columns)
+
+    def evaluate(self, architectures: Sequence[nap.Architecture]) -> list[dict[str, float]]:
+        """Looks the scores up."""
+        return [dict(self.values.get(str(a), {})) for a in architectures]
+
+
 def _parsed(strategy: str) -> tuple[str, dict[str, Any]]:
     """Reads ``name:option=value:...``; values are JSON."""
     name, *pairs = strategy.split(":")
@@ -249,4 +321,4 @@ def _parsed(strategy: str) -> tuple[str, dict[str, Any]]:
 
 
 def _name(strategy: str) -> str:
-    return strategy.partition(":")[0]
+    return strategy.partition("+")[0].partition(":")[0]

@@ -5,6 +5,9 @@ python benchmarks/search.py --strategies random,local-search,tpe \\
     --trials 100 --seeds 50 --workers 2 --out results
 
 Prints one table per benchmark and writes runs.csv, tables.md, curves.html and settings.json.
+``local-search+zero-cost:n=5`` is local search whose first five trials are the best of a random
+pool by zero-cost proxies; after the plus stands any evaluator or benchmark, or a file that
+``nas-plugins score --out FILE.csv`` has written.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,7 +24,17 @@ from typing import Annotated
 
 import typer
 from _output import sheet, write_plot, write_runs
-from _runs import OPTUNA_SAMPLERS, Case, Job, Run, check_strategy, engine_of, is_slow, run
+from _runs import (
+    OPTUNA_SAMPLERS,
+    Case,
+    Job,
+    Run,
+    as_searched,
+    check_strategy,
+    engine_of,
+    is_slow,
+    run,
+)
 from _scores import Target
 from rich.console import Console
 from rich.progress import Progress
@@ -41,7 +55,8 @@ def main(
         str,
         typer.Option(
             help="Comma-separated: registered names and tpe, nsga2 (population 20), gp, "
-            "optuna-random. Options follow a name, e.g. regularized-evolution:population_size=50."
+            "optuna-random. Options follow a name, e.g. regularized-evolution:population_size=50, "
+            "and a warm start a plus, e.g. local-search+zero-cost:n=5:pool=1000."
         ),
     ] = DEFAULT,
     benchmark: Annotated[
@@ -54,6 +69,10 @@ def main(
         str | None,
         typer.Option(help="Metric that replaces the first objective in the scores."),
     ] = None,
+    both: Annotated[
+        bool,
+        typer.Option("--both", help="With one objective: score it as well as --report."),
+    ] = False,
     trials: Annotated[int, typer.Option(min=1, help="Trials per run.")] = 100,
     checkpoints: Annotated[
         str, typer.Option(help="Comma-separated budgets to score; the last is --trials.")
@@ -75,7 +94,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("search-results"),
 ) -> None:
     """Compares search strategies on benchmark tables."""
-    names = strategies.split(",")
+    names = re.split(r",(?![^\[]*\])", strategies)  # a list among the options has commas too
     objectives = tuple(objective or ["val_accuracy:max"])
     if engine not in ENGINES:
         raise typer.BadParameter(f"must be one of {', '.join(ENGINES)}, got {engine!r}")
@@ -99,6 +118,9 @@ def main(
         for i in range(counts[name])
     ]
     runs = _all(jobs, workers)
+    if both:
+        runs = [as_searched(one) for one in runs] + runs
+        targets = {case: Target.of(case) for case in dict.fromkeys(r.job.case for r in runs)}
     _write(runs, targets, budgets, tolerance, out)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas_plugins._public import benchmark, evaluator, space, strategy
+    from nas_plugins.composition import combine
     from nas_plugins.history import History, Objective, Proposal, Trial, TrialState
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 # Loaded on first use, so that `import nas_plugins` costs milliseconds.
 _EXPORTS = {
     "benchmark": "_public",
+    "combine": "composition",
     "evaluator": "_public",
     "space": "_public",
     "strategy": "_public",
@@ -71,6 +73,7 @@ __all__ = [
     "Trial",
     "TrialState",
     "benchmark",
+    "combine",
     "evaluator",
     "space",
     "strategy",

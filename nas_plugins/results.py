@@ -39,6 +39,8 @@ class SearchResult:
         source: Where the evaluator's numbers come from.
         seconds: Wall time of the run that produced the last trials.
         versions: Versions of Python and of the packages that matter.
+        measured: What a benchmark says of trials on the front whose values are of another source,
+            such as a predictor: by trial number, metrics under the benchmark's names.
         lost: Why each trial failed that ended before it had an architecture; such trials are
             not in the history but they count.
     """
@@ -51,6 +53,7 @@ class SearchResult:
     seconds: float = 0.0
     versions: FrozenDict[str] = field(default_factory=lambda: package_versions())  # noqa: PLW0108 - defined below
     lost: tuple[str, ...] = ()
+    measured: FrozenDict[FrozenDict[float]] = field(default_factory=FrozenDict)
 
     def losses(self, values: Sequence[Sequence[float]]) -> pareto.Floats:
         """Turns values `(n, m)` into losses `(n, m)`: less is better."""
@@ -129,6 +132,8 @@ class SearchResult:
         row["values"] = dict(zip(names, trial.values, strict=True))
         if trial.constraints:
             row["constraints"] = dict(trial.constraints)
+        if str(trial.number) in self.measured:
+            row["measured"] = dict(self.measured[str(trial.number)])
         return row
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +149,7 @@ class SearchResult:
                 "seconds": self.seconds,
                 "versions": dict(self.versions),
                 "lost": self.lost,
+                "measured": self.measured,
             }
         )
         return data
@@ -163,6 +169,7 @@ class SearchResult:
             seconds=data["seconds"],
             versions=FrozenDict(data["versions"]),
             lost=tuple(data.get("lost", ())),
+            measured=FrozenDict({k: FrozenDict(v) for k, v in data.get("measured", {}).items()}),
         )
 
     def save(self, path: Path) -> None:

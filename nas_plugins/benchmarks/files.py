@@ -213,6 +213,14 @@ _FILES = (
         public=False,
     ),
     DataFile(
+        name="nas-bench-suite-zero",
+        filename="nbsuitezero_nb201_9445.csv.gz",
+        description="NAS-Bench-Suite-Zero: 13 zero-cost proxies of the NAS-Bench-201 cells",
+        benchmarks=("nas-bench-suite-zero",),
+        licence="MIT AND Apache-2.0",
+        public=False,
+    ),
+    DataFile(
         name="fbnet-compact",
         filename="fbnet_cifar100_help.npz",
         description="FBNet: 5,000 architectures on 27 devices, look-up tables of four",

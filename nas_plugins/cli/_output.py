@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nas_plugins.cli._console import console, print_table
@@ -95,13 +95,24 @@ def _headings(result: SearchResult) -> list[str]:
         headings.append(
             f"{objective.name} {arrows[objective.direction]}" + (f" [{unit}]" if unit else "")
         )
+    headings += [
+        f"measured {name}" + (f" [{units[name]}]" if units.get(name) else "")
+        for name in _measured(result)
+    ]
     if any(trial.violation > 0 for trial in result.history.front):
         headings.append("violation")
     return headings
 
 
+def _measured(result: SearchResult) -> list[str]:
+    """Metrics that a benchmark adds to the front."""
+    return sorted({name for values in result.measured.values() for name in values})
+
+
 def _cells(result: SearchResult, trial: Trial) -> list[str]:
     cells = [f"{value:.6g}" for value in trial.values]
+    measured: Mapping[str, float] = result.measured.get(str(trial.number), {})
+    cells += [f"{measured[n]:.6g}" if n in measured else "" for n in _measured(result)]
     if any(t.violation > 0 for t in result.history.front):
         cells.append(f"{trial.violation:.6g}")
     return cells

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 import nas_plugins as nap
-from nas_plugins import pareto, registry
+from nas_plugins import pareto
+from nas_plugins._frozen import FrozenDict
 from nas_plugins.cli._errors import UsageError
+from nas_plugins.cli._options import (
+    Options,
+    as_usage,
+    options_by_source,
+    options_of,
+    read_options,
+)
+from nas_plugins.cli._warm_start import WarmStartPlan
+from nas_plugins.composition import (
+    SEPARATOR,
+    Combined,
+    Origin,
+    metric_names,
+    origin,
+    source_of,
+)
 from nas_plugins.constraints import Constraint, constraints_of
-from nas_plugins.errors import NasPluginsError, unknown_name
+from nas_plugins.errors import unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
-
-Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,16 @@ class Plan:
 
     Attributes:
         benchmark: Name, or ``None``.
-        evaluators: Names; a metric that the benchmark has too is taken from here.
+        evaluators: Names; a metric that the benchmark has too is taken from here, unless it is
+            qualified.
         space: Name, or ``None`` where the benchmark's is meant.
         strategy: Name.
-        objectives: Written ``name:min``, ``name:max``, or ``name`` for the better direction.
+        objectives: Written ``name:min``, ``name:max``, or ``name`` for the better direction,
+            where the name may be ``<evaluator>.<metric>`` or ``<benchmark's family>.<metric>``.
         constraints: Written ``name<=number`` or ``name>=number``.
         benchmark_options, evaluator_options, space_options, strategy_options: Arguments of
-            the constructors.
+            the constructors; those of evaluators may be ``<evaluator>.<key>``.
+        warm_start: What the first trials are chosen by, or ``None``.
     """
 
     benchmark: str | None
@@ -48,6 +62,7 @@ class Plan:
     evaluator_options: Options = field(default_factory=dict)
     space_options: Options = field(default_factory=dict)
     strategy_options: Options = field(default_factory=dict)
+    warm_start: WarmStartPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +75,13 @@ class Problem:
         strategy: Proposes.
         objectives: In the order given.
         constraints: In the order given.
-        metrics: Of everything that was named, the ones used first where names are equal.
+        metrics: What can be named, as it is called in this search.
         source: Where the numbers come from.
-        benchmark: The benchmark if it measures every objective and constraint, else ``None``.
+        benchmark: The benchmark, or ``None``.
+        looked_up: The benchmark's metrics behind objectives and constraints, by their name here.
+        predicted: Objectives that something else gives, by the benchmark's metric of that name.
         shadowed: Metrics of the benchmark that an evaluator measures instead.
+        notes: What else a user should know.
     """
 
     space: SearchSpace
@@ -74,15 +92,37 @@ class Problem:
     metrics: tuple[Metric, ...]
     source: str
     benchmark: Benchmark | None
+    looked_up: FrozenDict[str]
+    predicted: FrozenDict[str]
     shadowed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def true_front(self) -> pareto.Floats | None:
-        """Values of the true front `(k, m)`, under the constraints; ``None`` if not known."""
-        if self.benchmark is None:
+        """Values of the true front `(k, m)`, under the constraints; ``None`` if not known.
+
+        It is known where the benchmark measures every objective and constraint.
+        """
+        names = [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]
+        if self.benchmark is None or any(name not in self.looked_up for name in names):
             return None
-        if not self.constraints:
-            return self.benchmark.front(self.objectives)
-        return _constrained_front(self.benchmark, self.objectives, self.constraints)
+        objectives = [replace(o, name=self.looked_up[o.name]) for o in self.objectives]
+        constraints = [replace(c, name=self.looked_up[c.name]) for c in self.constraints]
+        if not constraints:
+            return self.benchmark.front(objectives)
+        return _constrained_front(self.benchmark, objectives, constraints)
+
+    def measured(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
+        """What the benchmark says where the search went by something else.
+
+        Returns:
+            Per architecture the benchmark's metrics of `predicted`; what it has not measured
+            is left out.
+        """
+        if self.benchmark is None or not self.predicted:
+            return [{} for _ in architectures]
+        rows = self.benchmark.evaluate(architectures)
+        names = sorted(set(self.predicted.values()))
+        return [{name: float(row[name]) for name in names if name in row} for row in rows]
 
     def remarks(self) -> list[str]:
         """What a user may not have meant."""
@@ -92,10 +132,11 @@ class Problem:
             for o in self.objectives
             if natural[o.name] != o.direction
         ]
-        return turned + [
+        shadowed = [
             f"note: {name} is measured by the evaluator, not looked up in the benchmark"
             for name in self.shadowed
         ]
+        return [*turned, *shadowed, *self.notes]
 
 
 _BETTER = {"min": "smaller", "max": "larger"}
@@ -108,100 +149,74 @@ def prepare(plan: Plan) -> Problem:
         NasPluginsError: A name is unknown, an option or value is wrong, a file is absent.
     """
     benchmark = None
+    family = (plan.benchmark or "").partition("/")[0]
     if plan.benchmark is not None:
-        with _options_of("benchmark", plan.benchmark.split("/")[0], plan.benchmark_options):
+        with options_of("benchmark", family, plan.benchmark_options):
             benchmark = nap.benchmark(plan.benchmark, **plan.benchmark_options)
     space = _space(plan, benchmark)
-    evaluators = _evaluators(plan)
-    if benchmark is None and not evaluators:
-        raise UsageError("say what to measure: give --benchmark NAME or --evaluator NAME")
-    with _options_of("strategy", plan.strategy, plan.strategy_options):
-        strategy = nap.strategy(plan.strategy, space=space, **plan.strategy_options)
     # What was named expressly to measure goes before what the table happens to hold too.
-    sources: list[Evaluator] = [*evaluators, *([benchmark] if benchmark else [])]
-    metrics = _metrics(sources)
-    objectives = _objectives(plan.objectives, metrics)
-    constraints = _constraints(plan.constraints, metrics)
+    sources = _evaluators(plan)
+    if benchmark is None and not sources:
+        raise UsageError("say what to measure: give --benchmark NAME or --evaluator NAME")
+    if family in sources:
+        raise UsageError(f"--evaluator {family} and --benchmark {plan.benchmark} share a name")
+    if benchmark is not None:
+        sources[family] = benchmark
+    with options_of("strategy", plan.strategy, plan.strategy_options):
+        strategy = nap.strategy(plan.strategy, space=space, **plan.strategy_options)
+    notes = []
+    if plan.warm_start is not None:
+        strategy = warm = plan.warm_start.around(strategy)
+        notes.append(
+            f"note: the first {warm.n} trials are the best of {warm.pool} by "
+            f"{', '.join(warm.ranked_by)} of {plan.warm_start.evaluator}, scored before them"
+        )
+    objectives = _objectives(plan.objectives, sources)
+    constraints = _constraints(plan.constraints, sources)
     names = [*(o.name for o in objectives), *(c.name for c in constraints)]
-    wanted = tuple(dict.fromkeys(names))
-    used = {name: _owner(name, sources)[0] for name in wanted}
-    looked_up = benchmark is not None and all(owner is benchmark for owner in used.values())
+    used = {name: origin(name, sources) for name in dict.fromkeys(names)}
     held = {metric.name for metric in benchmark.metrics} if benchmark else set()
+    others = {n: o.metric.name for n, o in used.items() if sources[o.source] is not benchmark}
     return Problem(
         space=space,
-        evaluator=sources[0] if len(sources) == 1 else Combined(tuple(sources), wanted),
+        evaluator=_evaluator(sources, used),
         strategy=strategy,
         objectives=objectives,
         constraints=constraints,
-        metrics=metrics,
-        source="; ".join(_source(s) for s in sources if any(s is u for u in used.values())),
-        benchmark=benchmark if looked_up else None,
-        shadowed=tuple(n for n in wanted if n in held and used[n] is not benchmark),
+        metrics=_metrics(sources, used),
+        source=_sources(sources, used),
+        benchmark=benchmark,
+        looked_up=FrozenDict({n: o.metric.name for n, o in used.items() if n not in others}),
+        predicted=FrozenDict(
+            {o.name: others[o.name] for o in objectives if others.get(o.name) in held}
+        ),
+        notes=tuple(notes),
+        shadowed=tuple(name for name, plain in others.items() if name == plain and name in held),
     )
 
 
-def _metrics(sources: Sequence[Evaluator]) -> tuple[Metric, ...]:
-    """All metrics; of equal names the first source's."""
-    return tuple({m.name: m for source in reversed(sources) for m in source.metrics}.values())
+def _evaluator(sources: Mapping[str, Evaluator], used: Mapping[str, Origin]) -> Evaluator:
+    """The only source there is, unless a metric of it shall be called otherwise."""
+    if len(sources) == 1 and all(name == o.metric.name for name, o in used.items()):
+        return next(iter(sources.values()))
+    return Combined(FrozenDict(sources), tuple(used))
 
 
-def _owner(name: str, sources: Sequence[Evaluator]) -> tuple[Evaluator, Metric]:
-    for source in sources:
-        for metric in source.metrics:
-            if metric.name == name:
-                return source, metric
-    raise unknown_name("metric", name, [m.name for source in sources for m in source.metrics])
+def _metrics(sources: Mapping[str, Evaluator], used: Mapping[str, Origin]) -> tuple[Metric, ...]:
+    """All metrics by plain name, of equal names the first source's; then the qualified ones."""
+    known = {name: origin(name, sources) for name in metric_names(sources)}
+    plain = [found.metric for name, found in known.items() if name == found.metric.name]
+    qualified = [
+        replace(found.metric, name=name)
+        for name, found in used.items()
+        if name != found.metric.name
+    ]
+    return (*plain, *qualified)
 
 
-def _source(source: Evaluator) -> str:
-    return str(getattr(source, "source", None) or repr(source))
-
-
-@dataclass(frozen=True)
-class Combined:
-    """Several evaluators as one; of a metric that two have, the first one's counts.
-
-    Attributes:
-        sources: The evaluators in order.
-        wanted: Names of the metrics to return.
-    """
-
-    sources: tuple[Evaluator, ...]
-    wanted: tuple[str, ...]
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The wanted metrics."""
-        return tuple(_owner(name, self.sources)[1] for name in self.wanted)
-
-    def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
-        """Asks only the evaluators that are needed."""
-        rows: list[dict[str, float]] = [{} for _ in architectures]
-        for source in self.sources:
-            names = [n for n in self.wanted if _owner(n, self.sources)[0] is source]
-            if names:
-                for row, found in zip(rows, source.evaluate(architectures), strict=True):
-                    row.update({name: found[name] for name in names})
-        return rows
-
-
-def read_options(words: Sequence[str], option: str) -> dict[str, Any]:
-    """Reads ``key=value`` words; a value that is JSON is read as such, any other is text.
-
-    Args:
-        words: What was given.
-        option: Name of the option on the command line, for messages.
-    """
-    found: dict[str, Any] = {}
-    for word in words:
-        key, separator, text = word.partition("=")
-        if not separator or not key:
-            raise UsageError(f"`{option}` must be written key=value, got {word!r}")
-        try:
-            found[key.replace("-", "_")] = json.loads(text)
-        except ValueError:
-            found[key.replace("-", "_")] = text
-    return found
+def _sources(sources: Mapping[str, Evaluator], used: Mapping[str, Origin]) -> str:
+    asked = {found.source for found in used.values()}
+    return "; ".join(source_of(found) for name, found in sources.items() if name in asked)
 
 
 def build_space(name: str, options: Options) -> SearchSpace:
@@ -210,7 +225,7 @@ def build_space(name: str, options: Options) -> SearchSpace:
     Raises:
         NasPluginsError: The name or an option is unknown, or a value is wrong.
     """
-    with _options_of("space", name, options):
+    with options_of("space", name, options):
         return nap.space(name, **options)
 
 
@@ -228,42 +243,49 @@ def _space(plan: Plan, benchmark: Benchmark | None) -> SearchSpace:
     return space
 
 
-def _evaluators(plan: Plan) -> list[Evaluator]:
-    if plan.evaluator_options and len(plan.evaluators) != 1:
-        raise UsageError(
-            f"--evaluator-option goes with one --evaluator, got {len(plan.evaluators)}"
-        )
-    found = []
+def _evaluators(plan: Plan) -> dict[str, Evaluator]:
     for name in plan.evaluators:
-        with _options_of("evaluator", name, plan.evaluator_options):
-            found.append(nap.evaluator(name, **plan.evaluator_options))
+        if plan.evaluators.count(name) > 1:
+            raise UsageError(f"--evaluator {name} is given more than once")
+    if plan.evaluator_options and not plan.evaluators:
+        raise UsageError("--evaluator-option goes with --evaluator")
+    shared = options_by_source(plan.evaluator_options, plan.evaluators, "--evaluator-option")
+    found: dict[str, Evaluator] = {}
+    for name, options in shared.items():
+        with options_of("evaluator", name, options):
+            found[name] = nap.evaluator(name, **options)
     return found
 
 
-def _objectives(words: Sequence[str], metrics: Sequence[Metric]) -> tuple[Objective, ...]:
-    known = {metric.name: metric for metric in metrics}
+def _objectives(words: Sequence[str], sources: Mapping[str, Evaluator]) -> tuple[Objective, ...]:
+    known = {name: origin(name, sources).metric.direction for name in metric_names(sources)}
     if not words:
-        better = ", ".join(f"{m.name}:{m.direction}" for m in metrics)
+        better = ", ".join(f"{m.name}:{m.direction}" for m in _metrics(sources, {}))
         raise UsageError(f"give at least one --objective; there are {better}")
-    completed = [w if ":" in w or w not in known else f"{w}:{known[w].direction}" for w in words]
-    with _as_usage("--objective"):
+    completed = [w if ":" in w or w not in known else f"{w}:{known[w]}" for w in words]
+    with as_usage("--objective"):
         # Without a colon the name is unknown: that is what the user should hear about.
         bare = [word for word in completed if ":" not in word]
         objectives = () if bare else objectives_of(completed)
     for name in [*bare, *(objective.name for objective in objectives)]:
         if name not in known:
-            raise unknown_name("objective", name, known)
+            raise unknown_name("objective", name, _suggested(name, sources))
     return objectives
 
 
-def _constraints(words: Sequence[str], metrics: Sequence[Metric]) -> tuple[Constraint, ...]:
-    with _as_usage("--constraint"):
+def _constraints(words: Sequence[str], sources: Mapping[str, Evaluator]) -> tuple[Constraint, ...]:
+    with as_usage("--constraint"):
         constraints = constraints_of(words)
-    known = {metric.name for metric in metrics}
-    for constraint in constraints:
-        if constraint.name not in known:
-            raise unknown_name("metric of a constraint", constraint.name, known)
+    for name in (constraint.name for constraint in constraints):
+        if name not in metric_names(sources):
+            raise unknown_name("metric of a constraint", name, _suggested(name, sources))
     return constraints
+
+
+def _suggested(name: str, sources: Mapping[str, Evaluator]) -> list[str]:
+    """Names to choose from; the qualified ones only where they can be meant."""
+    qualified = SEPARATOR in name or len(sources) > 1
+    return [n for n in metric_names(sources) if qualified or n == origin(n, sources).metric.name]
 
 
 def _constrained_front(
@@ -286,31 +308,4 @@ def _constrained_front(
     return front
 
 
-@contextmanager
-def _options_of(kind: str, name: str, options: Options) -> Iterator[None]:
-    """Says which option of a plug-in is wrong, where Python would name a function."""
-    target = registry.load(kind, name)
-    parameters = inspect.signature(target).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        known = [key for key, parameter in parameters.items() if parameter.kind in named]
-        for key in options:
-            if key not in known:
-                raise unknown_name(f"option of {kind} {name!r}", key, known)
-    try:
-        yield
-    except NasPluginsError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{kind} {name!r}: {error}") from error
-
-
-@contextmanager
-def _as_usage(option: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from error
-
-
-__all__ = ["Combined", "Plan", "Problem", "build_space", "prepare", "read_options"]
+__all__ = ["Plan", "Problem", "build_space", "prepare", "read_options"]

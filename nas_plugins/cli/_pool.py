@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas_plugins.cli._owner import Owner
 from nas_plugins.cli._plan import Plan, prepare
 from nas_plugins.cli._progress import Display, Finished
+from nas_plugins.cli._pruner import NONE, make_pruner
 from nas_plugins.cli._run import OWNER, Session, Stop
 from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
 from nas_plugins.errors import EngineError
@@ -39,11 +40,13 @@ class Job:
         plan: What to search.
         url: The storage.
         study: Its name.
+        pruner: Name of the pruner.
     """
 
     plan: Plan
     url: StorageURL
     study: str
+    pruner: str = NONE
 
 
 @dataclass(frozen=True)
@@ -281,7 +284,13 @@ def _session(job: Job) -> Session:
     opened = open_storage(job.url, create=False, write=False)
     with storage_errors(job.url):
         return Session.open(
-            problem, opened.storage, name=job.study, seed=None, resume=True, settings={}
+            problem,
+            opened.storage,
+            name=job.study,
+            seed=None,
+            resume=True,
+            settings={},
+            pruner=make_pruner(job.pruner),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,13 +31,15 @@ class Finished:
         number: Of the trial.
         values: Per objective; empty when it failed.
         violation: Sum of the positive constraint values.
-        reason: Why it failed; empty when it did not.
+        reason: Why it failed or was pruned; empty when it did not.
+        pruned: Whether it was pruned.
     """
 
     number: int
     values: tuple[float, ...] = ()
     violation: float = 0.0
     reason: str = ""
+    pruned: bool = False
 
 
 class Score:
@@ -121,7 +124,8 @@ class Lines:
     def __init__(self, score: Score, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._score = score
         self._clock = clock
-        self._done = self._before = self._total = self._failed = 0
+        self._done = self._before = self._total = 0
+        self._ends: Counter[str] = Counter()
         self._written = -1
         self._begun = self._due = 0.0
         self._open = False
@@ -139,7 +143,7 @@ class Lines:
         """Takes a trial in; writes a line when it is time."""
         self._score.add(finished)
         self._done += 1
-        self._failed += bool(finished.reason)
+        _count_end(self._ends, finished)
         if self._clock() >= self._due:
             self._write()
 
@@ -160,8 +164,7 @@ class Lines:
         self._written = self._done
         rate = (self._done - self._before) / max(now - self._begun, 1e-9)
         parts = [f"{self._done}/{self._total} trials", f"{rate:.1f} trials/s"]
-        if self._failed:
-            parts.insert(1, f"{self._failed} failed")
+        parts[1:1] = [f"{number} {end}" for end, number in sorted(self._ends.items())]
         if rate and self._done < self._total:
             parts.append(f"{clock_time((self._total - self._done) / rate)} left")
         _stderr(" · ".join([*parts, str(self._score)]))
@@ -180,7 +183,8 @@ class Bar:
         self._clock = clock
         self._progress: Progress | None = None
         self._task: Any = None
-        self._count = self._failed = 0
+        self._count = 0
+        self._ends: Counter[str] = Counter()
         self._begun = self._last = 0.0
 
     def start(self, earlier: Sequence[Finished], total: int) -> None:
@@ -216,7 +220,7 @@ class Bar:
         """Takes a trial in."""
         self._score.add(finished)
         self._count += 1
-        self._failed += bool(finished.reason)
+        _count_end(self._ends, finished)
         if self._progress is not None:
             self._progress.advance(self._task)
             if self._clock() - self._last >= _SCORE_SECONDS:
@@ -239,8 +243,7 @@ class Bar:
     def _refresh(self, progress: Progress) -> None:
         self._last = self._clock()
         rate = f"{self._count / max(self._last - self._begun, 1e-9):.1f} trials/s"
-        if self._failed:
-            rate += f" · {self._failed} failed"
+        rate += "".join(f" · {number} {end}" for end, number in sorted(self._ends.items()))
         progress.update(self._task, rate=rate, score=str(self._score))
 
 
@@ -249,6 +252,11 @@ def display(score: Score, *, quiet: bool) -> Display:
     if quiet:
         return Silent()
     return Bar(score) if sys.stderr.isatty() else Lines(score)
+
+
+def _count_end(ends: Counter[str], finished: Finished) -> None:
+    if finished.reason:
+        ends["pruned" if finished.pruned else "failed"] += 1
 
 
 def _stderr(text: str) -> None:

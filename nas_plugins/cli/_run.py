@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,7 +28,7 @@ from nas_plugins.optuna import create_study, objective
 from nas_plugins.optuna._compat import new_trial
 from nas_plugins.optuna._history import convert
 from nas_plugins.optuna._objective import REASON
-from nas_plugins.protocols import Evaluator, Metric
+from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
 from nas_plugins.spaces.base import Architecture
 
 OWNER = "nas_plugins:owner"
@@ -64,6 +65,7 @@ class Session:
         seed: int | None,
         resume: bool,
         settings: Mapping[str, Any],
+        pruner: BasePruner | None = None,
     ) -> Session:
         """Creates or resumes the study; see `nas_plugins.optuna.create_study`."""
         study = create_study(
@@ -75,6 +77,7 @@ class Session:
             name=name,
             resume=resume,
             settings=settings,
+            pruner=pruner or NopPruner(),
         )
         return cls(study, storage, problem, str(Owner.current()))
 
@@ -145,7 +148,8 @@ class Session:
     def describe(self, trial: FrozenTrial) -> Finished:
         """What the display shows of a trial."""
         if trial.state != TrialState.COMPLETE:
-            return Finished(trial.number, reason=reason_of(trial))
+            pruned = trial.state == TrialState.PRUNED
+            return Finished(trial.number, reason=reason_of(trial), pruned=pruned)
         known = convert(trial, self.problem.space)
         violation = known.violation if known is not None else math.inf
         return Finished(trial.number, tuple(trial.values or ()), violation)
@@ -241,6 +245,15 @@ class Stop:
         finally:
             self._interruptible = False
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A block within `interruptible` that must not end half-way."""
+        self._interruptible = False
+        yield
+        self._interruptible = True
+        if self._presses > 1:
+            raise KeyboardInterrupt
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signal = self.signal or number
         if number != signal.SIGINT:
@@ -274,6 +287,16 @@ class Interruptible:
         """Evaluates until interrupted."""
         with self.stop.interruptible():
             return self.evaluator.evaluate(architectures)
+
+    def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
+        """Evaluates until interrupted, but for the reports, which are written into a storage."""
+
+        def safe(step: int, metrics: Mapping[str, float]) -> None:
+            with self.stop.writing():
+                report(step, metrics)
+
+        with self.stop.interruptible():
+            return evaluate_one(self.evaluator, architecture, safe)
 
 
 __all__ = ["OWNER", "Interruptible", "Leftovers", "Session", "Stop", "reason_of", "settle"]

@@ -21,6 +21,7 @@ from nas_plugins.cli._errors import UsageError
 from nas_plugins.cli._plan import Plan, Problem, prepare
 from nas_plugins.cli._pool import Job, Pool
 from nas_plugins.cli._progress import Display, Score, display
+from nas_plugins.cli._pruner import NONE, check_pruner, make_pruner
 from nas_plugins.cli._result import assemble, with_problem
 from nas_plugins.cli._run import Leftovers, Session, Stop, settle
 from nas_plugins.cli._storage import Opened, StorageURL, open_storage, storage_errors
@@ -57,6 +58,7 @@ class Request:
         take_over: Whether to fail running trials of processes that nothing is known about.
         workers: Processes.
         timeout: Seconds after which no trial begins, or ``None``.
+        pruner: Name of the pruner.
         out: Folder of the results, or ``None``.
         quiet: Whether nothing but errors is shown.
     """
@@ -70,6 +72,7 @@ class Request:
     take_over: bool = False
     workers: int = 1
     timeout: float | None = None
+    pruner: str = NONE
     out: Path | None = None
     quiet: bool = False
 
@@ -105,7 +108,7 @@ def run(request: Request) -> Outcome:
     shown = display(Score(problem.objectives, front), quiet=request.quiet)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_logging_to(shown))
-        for remark in problem.remarks():
+        for remark in [*problem.remarks(), *check_pruner(request.pruner, problem)]:
             shown.say(remark)
         request, kept = _with_storage(request, stack)
         opened = open_storage(request.url, create=not request.resume)
@@ -162,6 +165,7 @@ def _session(request: Request, problem: Problem, opened: Opened) -> Session:
         seed=request.seed,
         resume=request.resume,
         settings=lasting,
+        pruner=make_pruner(request.pruner),
     )
 
 
@@ -178,6 +182,8 @@ def _lasting(request: Request, problem: Problem) -> dict[str, Any]:
         "benchmark_options": dict(plan.benchmark_options),
         "evaluator_options": dict(plan.evaluator_options),
         "strategy_options": dict(plan.strategy_options),
+        "pruner": request.pruner,
+        "warm_start": None if plan.warm_start is None else plan.warm_start.to_json(),
     }
 
 
@@ -252,7 +258,8 @@ def _work(
                 if request.workers == 1 or request.url is None or request.study is None:
                     session.work(budget.take, shown.add, stop)
                 else:
-                    job = Job(request.plan, request.url.absolute(), request.study)
+                    url = request.url.absolute()
+                    job = Job(request.plan, url, request.study, request.pruner)
                     Pool(session, job, request.workers, stop=stop).run(budget.take, shown)
         except KeyboardInterrupt:
             return Status.INTERRUPTED, None

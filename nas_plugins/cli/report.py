@@ -146,6 +146,7 @@ def _plan(settings: dict[str, Any], result: SearchResult) -> Plan | None:
     """What the study searches, where `nas-plugins search` has made it."""
     from nas_plugins.cli._plan import Plan
 
+    # What only proposes, a warm start, need not be built again.
     if not settings.get("benchmark") and not settings.get("evaluators"):
         return None
     history = result.history

@@ -43,7 +43,7 @@ def search(
         list[str] | None,
         typer.Option(
             help="Metric to optimise, e.g. val_accuracy:max or latency_ms:min; without the "
-            "direction, the better one. Repeatable.",
+            "direction, the better one. surrogate.val_accuracy is the surrogate's. Repeatable.",
             metavar="METRIC[:max|:min]",
             rich_help_panel=_WHAT,
         ),
@@ -71,13 +71,35 @@ def search(
     evaluator_option: Annotated[
         list[str] | None,
         typer.Option(
-            help="Option of the evaluator; repeatable.", metavar=_KEY_VALUE, rich_help_panel=_WHAT
+            help="Option of the evaluator; of one of several: name.key=value. Repeatable.",
+            metavar=_KEY_VALUE,
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     space_option: Annotated[
         list[str] | None,
         typer.Option(
             help="Option of the space; repeatable.", metavar=_KEY_VALUE, rich_help_panel=_WHAT
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            help="Evaluator or table whose scores choose the first trials, e.g. zero-cost.",
+            metavar="NAME",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    warm_start_trials: Annotated[
+        int | None, typer.Option(help="How many trials it chooses.", rich_help_panel=_HOW)
+    ] = None,
+    warm_start_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="pool=NUMBER, metrics=NAME,NAME, or an option of the evaluator as "
+            "name.key=value; repeatable.",
+            metavar=_KEY_VALUE,
+            rich_help_panel=_HOW,
         ),
     ] = None,
     trials: Annotated[
@@ -89,6 +111,15 @@ def search(
         typer.Option(help="Seconds after which no further trial begins.", rich_help_panel=_HOW),
     ] = None,
     workers: Annotated[int, typer.Option(help="Worker processes.", rich_help_panel=_HOW)] = 1,
+    pruner: Annotated[
+        str,
+        typer.Option(
+            help="Ends trials that fall behind while they are evaluated: median, hyperband or "
+            "none. One objective only.",
+            metavar="NAME",
+            rich_help_panel=_HOW,
+        ),
+    ] = "none",
     seed: Annotated[
         int | None,
         typer.Option(help="Seed; drawn and shown by default.", rich_help_panel=_HOW),
@@ -137,11 +168,15 @@ def search(
     """
     _check(storage, study, resume, take_over)
     _check_numbers(trials, workers, seed, timeout)
+    if warm_start is None and (warm_start_trials is not None or warm_start_option):
+        raise UsageError("--warm-start-trials and --warm-start-option go with --warm-start NAME")
     from nas_plugins.cli._output import prepare_folder, print_result, write_folder
     from nas_plugins.cli._plan import Plan, read_options
     from nas_plugins.cli._search import Request, run
     from nas_plugins.cli._storage import StorageURL
+    from nas_plugins.cli._warm_start import OPTION, WarmStartPlan
 
+    warm_options = read_options(warm_start_option or (), OPTION)
     request = Request(
         Plan(
             benchmark=benchmark,
@@ -154,6 +189,9 @@ def search(
             evaluator_options=read_options(evaluator_option or (), "--evaluator-option"),
             space_options=read_options(space_option or (), "--space-option"),
             strategy_options=read_options(strategy_option or (), "--strategy-option"),
+            warm_start=WarmStartPlan(warm_start, warm_start_trials, warm_options)
+            if warm_start
+            else None,
         ),
         trials=trials,
         seed=seed,
@@ -163,6 +201,7 @@ def search(
         take_over=take_over,
         workers=workers,
         timeout=timeout,
+        pruner=pruner,
         out=out,
         quiet=quiet,
     )

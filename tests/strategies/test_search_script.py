@@ -52,3 +52,30 @@ def test_an_unknown_strategy_is_refused_with_the_nearest_name() -> None:
     done = _run("--strategies", "local-serch")
     assert done.returncode == 2
     assert "did you mean 'local-search'" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_warm_start_and_both_metrics(tmp_path: Path) -> None:
+    warm = 'random+nasbench201/cifar100:n=3:pool=60:metrics=["val_accuracy","train_seconds"]'
+    scores = tmp_path / "scores.csv"
+    cell = "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
+    scores.write_text(
+        f"architecture,rank_sum,synflow,seconds,cached,reason\n{cell},0,1,0,0,\n", encoding="utf-8"
+    )
+    filed = f"random+{scores}:n=1:pool=15625"
+    done = _run(
+        *("--benchmark", "nasbench201/cifar10", "--report", "train_seconds", "--both"),
+        *("--strategies", f"random,{warm},{filed}", "--trials", "4", "--seeds", "2"),
+        *("--workers", "1", "--out", tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "runs.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["report"] for line in lines} == {"val_accuracy", "train_seconds"}
+    assert {line["strategy"] for line in lines} == {"random", warm, filed}
+
+
+def test_a_sampler_takes_no_warm_start() -> None:
+    done = _run("--strategies", "tpe+complexity")
+    assert done.returncode == 2
+    assert "'tpe' is a sampler and takes no warm start" in done.stderr

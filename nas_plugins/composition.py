@@ -1,0 +1,243 @@
+"""Several evaluators as one, each metric under a name that tells whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.errors import unknown_name
+from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
+from nas_plugins.spaces.base import Architecture
+
+SEPARATOR = "."
+"""Between the name of a source and that of its metric."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a metric comes from.
+
+    Attributes:
+        source: Name of the evaluator.
+        metric: As that evaluator describes it, under its plain name.
+    """
+
+    source: str
+    metric: Metric
+
+    @property
+    def qualified(self) -> str:
+        """``<source>.<metric>``, e.g. ``"surrogate.val_accuracy"``."""
+        return f"{self.source}{SEPARATOR}{self.metric.name}"
+
+
+class CombinedValues(dict[str, float]):
+    """The metrics of one architecture from several evaluators.
+
+    Reading a metric that its evaluator has not returned raises what reading it there raises,
+    so that the reason is not lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._origins: dict[str, tuple[Mapping[str, float], str]] = {}
+
+    def take(self, values: Mapping[str, float], names: Mapping[str, str]) -> None:
+        """Adds what one evaluator returned.
+
+        Args:
+            values: By plain name.
+            names: From the name here to the plain name.
+        """
+        for name, plain in names.items():
+            self._origins[name] = values, plain
+            if plain in values:
+                self[name] = float(values[plain])
+
+    def __missing__(self, name: str) -> float:
+        if name not in self._origins:
+            raise KeyError(name)
+        values, plain = self._origins[name]
+        return values[plain]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """Several evaluators as one; made by `combine`.
+
+    A metric may be asked for by its plain name, which means the first evaluator's that has it,
+    or as ``<source>.<metric>``. Only evaluators with a wanted metric are asked. What else they
+    return for the same architectures comes along, under its plain name unless two evaluators
+    have that: a surrogate, say, tells with each prediction how sure it is.
+
+    Attributes:
+        sources: The evaluators by name, in order of precedence.
+        wanted: Names of the metrics to measure, as they shall be called.
+
+    Raises:
+        ValueError: No evaluator or no metric is given, or one comes twice.
+        UnknownNameError: A metric is not known; suggests the nearest, qualified ones included.
+    """
+
+    sources: FrozenDict[Evaluator]
+    wanted: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", FrozenDict(self.sources))
+        object.__setattr__(self, "wanted", tuple(self.wanted))
+        for name, values in (("sources", self.sources), ("wanted", self.wanted)):
+            if not values:
+                raise ValueError(f"`{name}` must not be empty")
+        if not all(self.sources):
+            raise ValueError("`sources` must have names that are not empty")
+        if len(set(self.wanted)) < len(self.wanted):
+            raise ValueError(f"`wanted` must name each metric once, got {list(self.wanted)}")
+        for name in self.wanted:
+            self.origin(name)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The wanted metrics, then those that come along."""
+        called = {name: origin for names in self._asked.values() for name, origin in names.items()}
+        order = [*self.wanted, *(name for name in called if name not in self.wanted)]
+        return tuple(replace(called[name].metric, name=name) for name in order)
+
+    @property
+    def source(self) -> str:
+        """Where the numbers come from, for reports."""
+        return "; ".join(source_of(self.sources[name]) for name in self._asked)
+
+    def origin(self, name: str) -> Origin:
+        """Whose metric a plain or qualified name means.
+
+        Raises:
+            UnknownNameError: Nobody has it; suggests the nearest.
+        """
+        return origin(name, self.sources)
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
+        """Asks each evaluator that is needed, once.
+
+        Returns:
+            One `CombinedValues` per architecture, in order.
+        """
+        rows = [CombinedValues() for _ in architectures]
+        for source, names in self._asked.items():
+            found = self.sources[source].evaluate(architectures)
+            for row, values in zip(rows, found, strict=True):
+                row.take(values, _plain(names))
+        return list(rows)
+
+    def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
+        """As `evaluate` of one architecture; evaluators that report do, under the names here."""
+        row = CombinedValues()
+        for source, names in self._asked.items():
+            plain = _plain(names)
+
+            def renamed(
+                step: int, metrics: Mapping[str, float], plain: Mapping[str, str] = plain
+            ) -> None:
+                report(step, {n: metrics[p] for n, p in plain.items() if p in metrics})
+
+            row.take(evaluate_one(self.sources[source], architecture, renamed), plain)
+        return row
+
+    @cached_property
+    def _asked(self) -> dict[str, dict[str, Origin]]:
+        """Of each evaluator that is needed, its metrics by the name they have here."""
+        wanted = {name: self.origin(name) for name in self.wanted}
+        needed = {o.source for o in wanted.values()}
+        asked: dict[str, dict[str, Origin]] = {name: {} for name in self.sources if name in needed}
+        for name, found in wanted.items():
+            asked[found.source][name] = found
+        covered = set(wanted.values())
+        for extra in _origins({name: self.sources[name] for name in asked}):
+            if extra not in covered:
+                asked[extra.source][self._shortest(extra)] = extra
+        return asked
+
+    def _shortest(self, found: Origin) -> str:
+        plain = found.metric.name
+        holders = [o for o in _origins(self.sources) if o.metric.name == plain]
+        return plain if len(holders) == 1 and plain not in self.wanted else found.qualified
+
+
+def combine(evaluators: Mapping[str, Evaluator], metrics: Sequence[str] | None = None) -> Combined:
+    """Makes one evaluator of several, so that a search may have objectives of different sources.
+
+    >>> import nas_plugins as nap
+    >>> both = nap.combine({"paper": nap.evaluator("complexity", resolution=32),
+    ...                     "small": nap.evaluator("complexity", resolution=16)},
+    ...                    ["paper.flops_m", "small.flops_m"])
+    >>> space = nap.space("nasbench201")
+    >>> cell = space.architectures([[3] * 6])[0]
+    >>> values = both.evaluate([cell])[0]
+    >>> values["paper.flops_m"] > values["small.flops_m"]
+    True
+
+    Args:
+        evaluators: By the name that qualifies their metrics; of metrics with the same plain
+            name the first evaluator's goes by it.
+        metrics: Plain names or ``<name>.<metric>``; that is what the metrics are called in the
+            result and what objectives and constraints are written with. If ``None``, all.
+
+    Raises:
+        ValueError: `evaluators` or `metrics` is empty, or a metric comes twice.
+        UnknownNameError: A metric is not known; suggests the nearest.
+    """
+    if metrics is None:
+        taken: dict[str, Origin] = {}
+        for found in _origins(evaluators):
+            taken[found.qualified if found.metric.name in taken else found.metric.name] = found
+        metrics = tuple(taken)
+    return Combined(FrozenDict(evaluators), tuple(metrics))
+
+
+def origin(name: str, sources: Mapping[str, Evaluator]) -> Origin:
+    """Whose metric a plain or qualified name means.
+
+    Raises:
+        UnknownNameError: Nobody has it; suggests the nearest.
+    """
+    known = _origins(sources)
+    for found in known:
+        if name == found.metric.name:
+            return found
+    for found in known:
+        if name == found.qualified:
+            return found
+    raise unknown_name("metric", name, metric_names(sources))
+
+
+def metric_names(sources: Mapping[str, Evaluator]) -> list[str]:
+    """Every name a metric can be asked for by: the plain ones, then the qualified ones."""
+    known = _origins(sources)
+    names = [*(found.metric.name for found in known), *(found.qualified for found in known)]
+    return list(dict.fromkeys(names))
+
+
+def source_of(evaluator: Evaluator) -> str:
+    """Where an evaluator's numbers come from: its attribute `source`, else what it is."""
+    return str(getattr(evaluator, "source", None) or repr(evaluator))
+
+
+def _plain(names: Mapping[str, Origin]) -> dict[str, str]:
+    return {name: found.metric.name for name, found in names.items()}
+
+
+def _origins(sources: Mapping[str, Evaluator]) -> list[Origin]:
+    return [Origin(name, metric) for name, found in sources.items() for metric in found.metrics]
+
+
+__all__ = [
+    "SEPARATOR",
+    "Combined",
+    "CombinedValues",
+    "Origin",
+    "combine",
+    "metric_names",
+    "origin",
+    "source_of",
+]
