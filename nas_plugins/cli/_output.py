@@ -96,7 +96,7 @@ def _headings(result: SearchResult) -> list[str]:
             f"{objective.name} {arrows[objective.direction]}" + (f" [{unit}]" if unit else "")
         )
     headings += [
-        f"measured {name}" + (f" [{units[name]}]" if units.get(name) else "")
+        f"benchmark's {name}" + (f" [{units[name]}]" if units.get(name) else "")
         for name in _measured(result)
     ]
     if any(trial.violation > 0 for trial in result.history.front):

@@ -100,7 +100,7 @@ def test_the_table_shows_it_and_the_note_is_for_plain_names_only(run: Run) -> No
     options = ("--trials", 6, "--seed", 0)
     ran = run("search", *OTHER, "--objective", "table.val_accuracy", *options)
     assert "table.val_accuracy ↑ [%]" in ran.out
-    assert "measured val_accuracy [%]" in ran.out
+    assert "benchmark's val_accuracy [%]" in ran.out
     assert "note:" not in ran.err
     ran = run("search", *OTHER, "--objective", "val_accuracy", *options)
     assert "note: val_accuracy is measured by the evaluator" in ran.err
