@@ -1,0 +1,72 @@
+"""A surrogate as one file: arrays and settings in NumPy's archive format, with a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas_plugins.errors import DataError
+
+FORMAT = "nas-plugins surrogate 1"
+_HEADER = "header"
+
+
+def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Writes the file, replacing an old one only when complete.
+
+    Args:
+        path: Where to; no suffix is added.
+        header: JSON values.
+        arrays: None may hold Python objects.
+    """
+    head = {**header, "format": FORMAT, "checksum": _checksum(header, arrays)}
+    text = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{_HEADER: text}, **arrays)
+    partial.replace(path)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Reads header and arrays.
+
+    Raises:
+        DataError: The file is absent, torn or of another kind.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(arrays.pop(_HEADER).tobytes())
+        if header.pop("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT!r}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError,
+            zipfile.BadZipFile) as error:  # fmt: skip
+        raise DataError(f"{path} is not a readable surrogate: {error}") from error
+    if header.pop("checksum", None) != _checksum(header, arrays):
+        raise DataError(f"{path} is torn or was changed: its checksum does not match")
+    return header, arrays
+
+
+def plain(value: Any) -> Any:
+    """Groups as a JSON list."""
+    if value is None:
+        return None
+    return [v.item() if isinstance(v, np.generic) else v for v in value]
+
+
+def _checksum(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+__all__ = ["FORMAT", "plain", "read", "write"]
