@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from nas_plugins import registry
-from nas_plugins._public import benchmark, evaluator
-from nas_plugins.errors import DataError, unknown_name
+from nas_plugins.errors import DataError
 from nas_plugins.evaluators.surrogate.estimator import Surrogate
 from nas_plugins.evaluators.surrogate.features import Encoder
+from nas_plugins.evaluators.surrogate.options import (
+    CHEAP,
+    ZERO_COST,
+    columns_of,
+    opened,
+    period,
+    trainable,
+)
 from nas_plugins.protocols import Evaluator, Metric
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, Key, SearchSpace
-
-ZERO_COST = "zero-cost"
-CHEAP = ("flops", "jacov", "l2_norm", "meco", "n_layers", "nwot", "params", "swap", "synflow")
-"""Proxies of ``"zero-cost"`` that need a forward pass or an input gradient at most."""
 
 _GROWTH = 0.1
 _MAX_TRIES = 4
@@ -105,11 +107,11 @@ class SurrogateEvaluator:
     ) -> None:
         if labels < 0 or labels == 1:
             raise ValueError(f"`labels` must be 0 or >= 2, got {labels}")
-        self._every = _period(measure)
-        self._truth = _opened(truth)
-        self._metric = _trainable(metric, self._truth)
-        self._proxies = None if proxies is None else _opened(proxies)
-        self._columns = _columns(self._proxies, columns, metric)
+        self._every = period(measure)
+        self._truth = opened(truth)
+        self._metric = trainable(metric, self._truth)
+        self._proxies = None if proxies is None else opened(proxies)
+        self._columns = columns_of(self._proxies, columns, metric)
         self._labels, self._measure, self._seed = labels, measure, seed
         self._features = tuple(features)
         self._model, self._target = model, target
@@ -346,58 +348,6 @@ class SurrogateEvaluator:
             f"{type(self).__name__}({self._metric.name!r}, {len(self._known)} labels, "
             f"model={self._model!r}, measure={self._measure!r})"
         )
-
-
-def _opened(given: Evaluator | str) -> Evaluator:
-    if not isinstance(given, str):
-        return given
-    if given == ZERO_COST:
-        return evaluator(given, proxies=CHEAP)
-    if given.split("/")[0] in registry.names("benchmark"):
-        return benchmark(given)
-    if given not in registry.names("evaluator"):
-        known = [*registry.names("evaluator"), *registry.names("benchmark")]
-        raise unknown_name("benchmark or evaluator", given, known)
-    return evaluator(given)
-
-
-def _trainable(metric: str, truth: Evaluator) -> Metric:
-    known = {one.name: one for one in truth.metrics}
-    if metric not in known:
-        raise unknown_name("metric", metric, known)
-    if "test" in metric.split("_"):
-        raise ValueError(
-            f"`metric` must not be measured on test data, got {metric!r}: labels are for "
-            "choosing, test data for reporting"
-        )
-    return known[metric]
-
-
-def _columns(
-    proxies: Evaluator | None, columns: Sequence[str] | None, metric: str
-) -> tuple[str, ...] | None:
-    """Metrics to use as proxies; what needs training is no proxy of it."""
-    if proxies is None:
-        return None
-    if columns is None:
-        names = [one.name for one in proxies.metrics]
-        return tuple(n for n in names if n != metric and "accuracy" not in n.split("_"))
-    leaked = [n for n in columns if n == metric or "accuracy" in n.split("_")]
-    if leaked:
-        raise ValueError(f"`columns` must not hold what is predicted, got {leaked}")
-    return tuple(columns)
-
-
-def _period(measure: str) -> int:
-    """k of ``"every:k"``; 0 for the other policies."""
-    word, _, number = measure.partition(":")
-    if measure in ("never", "top"):
-        return 0
-    if word != "every" or not number.isdecimal() or int(number) < 1:
-        raise ValueError(
-            f"`measure` must be 'never', 'top' or 'every:k' with k >= 1, got {measure!r}"
-        )
-    return int(number)
 
 
 __all__ = ["CHEAP", "Counts", "SurrogateEvaluator"]
