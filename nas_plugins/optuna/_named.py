@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
-from nas_plugins.errors import unknown_name
+from nas_plugins import _options
 from nas_plugins.optuna._sampler import StrategySampler
 from nas_plugins.strategies.arch_vq.strategy import ArchVQ
 from nas_plugins.strategies.archive_evolution import ArchiveEvolution
 from nas_plugins.strategies.local_search import LocalSearch
 from nas_plugins.strategies.random import RandomSearch
 from nas_plugins.strategies.regularized_evolution import RegularizedEvolution
-
-_SAMPLER_OPTIONS = [
-    parameter
-    for parameter in inspect.signature(StrategySampler).parameters.values()
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-]
 
 
 class NamedSampler(StrategySampler):
@@ -38,13 +30,8 @@ class NamedSampler(StrategySampler):
     strategy_class: ClassVar[type[Any]]
 
     def __init__(self, **options: Any) -> None:
-        known = inspect.signature(type(self)).parameters
-        for name in options:
-            if name not in known:
-                kind = f"option of {type(self).__name__}"
-                raise TypeError(str(unknown_name(kind, name, known)))
-        own = {p.name: options.pop(p.name) for p in _SAMPLER_OPTIONS if p.name in options}
-        super().__init__(self.strategy_class(**options), **own)
+        own, sampler = _options.split(type(self), StrategySampler, options)
+        super().__init__(self.strategy_class(**own), **sampler)
 
 
 S = TypeVar("S", bound=type[NamedSampler])
@@ -56,46 +43,14 @@ def samples(strategy_class: type[Any]) -> Callable[[S], S]:
     Raises:
         ValueError: The strategy has an option that the sampler has too.
     """
-    fields = [field for field in dataclasses.fields(strategy_class) if field.init]
-    taken = {field.name for field in fields} & {p.name for p in _SAMPLER_OPTIONS}
-    if taken:
-        raise ValueError(f"options of {strategy_class.__name__} must not be named {sorted(taken)}")
+    _options.refuse_clashes(strategy_class, StrategySampler)
 
     def decorate(sampler: S) -> S:
         sampler.strategy_class = strategy_class
-        parameters = [*map(_parameter, fields), *_SAMPLER_OPTIONS]
-        sampler.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        own = inspect.cleandoc(sampler.__doc__ or "")
-        options = _section(strategy_class, "Attributes") + _section(StrategySampler, "Args")
-        sampler.__doc__ = f"{own}\n\nArgs:\n{options}"
+        _options.join(sampler, strategy_class, StrategySampler)
         return sampler
 
     return decorate
-
-
-def _parameter(field: dataclasses.Field[Any]) -> inspect.Parameter:
-    default = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        default = field.default_factory()
-    elif default is dataclasses.MISSING:
-        default = inspect.Parameter.empty
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(field.name, kind, default=default, annotation=field.type)
-
-
-def _section(documented: type, title: str) -> str:
-    """The entries of one section of a docstring; without the strategy, which is known."""
-    text = inspect.cleandoc(documented.__doc__ or "")
-    _, found, rest = text.partition(f"\n{title}:\n")
-    lines: list[str] = []
-    for line in rest.splitlines() if found else []:
-        if line and not line.startswith(" "):
-            break
-        lines.append(line)
-    entries = "\n".join(lines).rstrip() + "\n"
-    if documented is StrategySampler:
-        entries = entries[entries.index("    space:") :]
-    return entries
 
 
 @samples(RandomSearch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,9 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins import _public
+from nas_plugins import _public, proposals
 from nas_plugins.history import History
-from nas_plugins.optuna import _attributes, _compat, _dimensions, _proposals
+from nas_plugins.optuna import _attributes, _compat, _dimensions
 from nas_plugins.optuna._history import TrialLog, objectives_in, restrict
 from nas_plugins.protocols import Strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -114,7 +113,7 @@ class StrategySampler(BaseSampler):
         if not callable(getattr(strategy, "propose", None)):
             raise TypeError(f"`strategy` must have a method `propose`, got {strategy!r}")
         self._strategy = strategy
-        self._entropy = _fresh_entropy() if seed is None else int(seed)
+        self._entropy = proposals.fresh_entropy() if seed is None else int(seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
         self._forget()
@@ -132,7 +131,7 @@ class StrategySampler(BaseSampler):
     # -- Optuna's interface ----------------------------------------------------------------
 
     def reseed_rng(self) -> None:
-        self._entropy = _fresh_entropy()
+        self._entropy = proposals.fresh_entropy()
         if self._independent_sampler is not None:
             self._independent_sampler.reseed_rng()
 
@@ -203,7 +202,7 @@ class StrategySampler(BaseSampler):
 
     def _rng(self, trial: FrozenTrial, *stream: int) -> np.random.Generator:
         """The random numbers of one trial, the same in every process and at every call."""
-        return np.random.default_rng([self._entropy, trial.number, *stream])
+        return proposals.trial_rng(self._entropy, trial.number, *stream)
 
     def _memory(self, study: Study) -> _Memory:
         storage, study_id = _compat.study_key(study)
@@ -237,13 +236,13 @@ class StrategySampler(BaseSampler):
         memory = self._memory(study)
         fixed = restrict(_compat.fixed_params(study, trial), space)
         history = memory.history(study, space, trial).fixing(fixed)
-        may_repeat = not _proposals.avoids_duplicates(self._strategy)
+        may_repeat = not proposals.avoids_duplicates(self._strategy)
         for claim in range(_MAX_CLAIMS):
             if claim < _MAX_STRATEGY_CLAIMS:
-                choice = _proposals.choose(self._strategy, history, rng)
+                choice = proposals.choose(self._strategy, history, rng)
             else:
                 taken = history.seen
-                choice = _proposals.choose_at_random(history, rng, taken, reason=_CONTENTION)
+                choice = proposals.choose_at_random(history, rng, taken, reason=_CONTENTION)
             architecture = choice.proposal.architecture
             _write(study, trial, _attributes.choices_entries(architecture.choices))
             if may_repeat or choice.exhausted:
@@ -319,10 +318,6 @@ class _Memory:
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:
     for key, value in entries:
         _compat.set_trial_attribute(study, trial, key, value)
-
-
-def _fresh_entropy() -> int:
-    return secrets.randbits(128)
 
 
 __all__ = ["StrategySampler"]

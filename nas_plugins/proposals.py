@@ -1,8 +1,13 @@
-"""One proposal from a strategy: checked, fitted to what is fixed, and new where it can be."""
+"""One proposal from a strategy: checked, fitted to what is fixed, and new where it can be.
+
+What the engines share. With the same seed and the same history every engine draws the same
+random numbers for a trial, and so gets the same proposal.
+"""
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,6 +41,22 @@ class Choice:
 
     proposal: Proposal
     exhausted: bool = False
+
+
+def fresh_entropy() -> int:
+    """A seed from the system's entropy, for a search that was given none."""
+    return secrets.randbits(128)
+
+
+def trial_rng(entropy: int, number: int, *stream: int) -> np.random.Generator:
+    """The random numbers of one trial, the same in every engine, process and at every call.
+
+    Args:
+        entropy: Seed of the search, >= 0.
+        number: Number of the trial, from 0.
+        *stream: Distinguishes further uses within the trial.
+    """
+    return np.random.default_rng([entropy, number, *stream])
 
 
 def avoids_duplicates(strategy: Strategy) -> bool:
@@ -159,4 +180,6 @@ __all__ = [
     "avoids_duplicates",
     "choose",
     "choose_at_random",
+    "fresh_entropy",
+    "trial_rng",
 ]
