@@ -99,6 +99,13 @@ class Architecture:
         if reason is not None:
             raise InvalidArchitectureError(f"not an architecture of {self.space.name!r}: {reason}")
 
+    @classmethod
+    def trusted(cls, space: SearchSpace, indices: tuple[int, ...]) -> Architecture:
+        """An architecture whose indices the space has just found valid; not checked again."""
+        architecture: Architecture = object.__new__(cls)
+        vars(architecture).update(space=space, indices=indices)
+        return architecture
+
     def __str__(self) -> str:
         return self.space.format(self)
 

@@ -208,9 +208,8 @@ def _new(history: History, rows: Rows) -> Rows:
                 continue
             rows = rows.copy()
             rows[:, position] = index
-    if fixed:
-        rows = rows[space.valid(rows)]
-    return new_rows(space, rows, history.seen)
+    # A model knows the graphs of a space, not what else forbids a combination.
+    return new_rows(space, rows[space.valid(rows)], history.seen)
 
 
 def _running(history: History) -> Rows:
