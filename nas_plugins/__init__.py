@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nas_plugins.nni import _hook as _hook  # makes `nni.nas.strategy.ArchVQ` resolve
+
 if TYPE_CHECKING:
     from nas_plugins._public import benchmark, evaluator, space, strategy
     from nas_plugins.composition import combine

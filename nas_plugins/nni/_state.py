@@ -1,0 +1,349 @@
+"""The trials of one search in an NNI experiment: what strategies see and checkpoints keep.
+
+Knows nothing of NNI. `NNIStrategy` and the tuner both stand on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nas_plugins import proposals
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.constraints import Constraint
+from nas_plugins.errors import EngineError
+from nas_plugins.history import History, Objective, Trial, TrialState
+from nas_plugins.protocols import Strategy
+from nas_plugins.spaces.base import Architecture, SearchSpace
+
+_logger = logging.getLogger(__name__)
+
+DEFAULT = "default"
+"""The metric that NNI itself looks at, always maximised."""
+
+REASON_NOTE = "reason"
+"""Name of the note on a failed trial: one sentence that tells why."""
+
+_FORMAT = 1
+_DERIVED = ("complete", "seen", "losses", "violations", "front")
+
+
+@dataclass(frozen=True)
+class FrontEntry:
+    """One architecture of the Pareto front.
+
+    Attributes:
+        trial: The trial, with its architecture, number and notes.
+        values: The objectives' values by name, as they were reported.
+        metrics: Everything the trial reported.
+        sample: The choices as NNI takes them, e.g. for ``ModelSpace.freeze``.
+    """
+
+    trial: Trial
+    values: FrozenDict[float]
+    metrics: FrozenDict[float]
+    sample: dict[str, Any] = field(hash=False)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture."""
+        return self.trial.architecture
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one trial reported.
+
+    Attributes:
+        metrics: The final result by name.
+        intermediates: Values of ``default`` that were reported on the way.
+    """
+
+    metrics: FrozenDict[float] = field(default_factory=FrozenDict)
+    intermediates: tuple[float, ...] = ()
+
+    @property
+    def default(self) -> float | None:
+        """What NNI sorts by, if it is a number."""
+        value = self.metrics.get(DEFAULT)
+        return None if value is None or math.isnan(value) else value
+
+
+class Ledger:
+    """All trials of a search, in order of number; safe to use from several threads.
+
+    Args:
+        strategy: Proposes.
+        space: The space searched.
+        objectives: Names and directions.
+        constraints: Limits on metrics.
+        entropy: Seed. If ``None`` it is drawn, and a restored one is kept.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint] = (),
+        *,
+        entropy: int | None = None,
+    ) -> None:
+        self.strategy = strategy
+        self.objectives = tuple(objectives)
+        self.constraints = tuple(constraints)
+        self._given_entropy = entropy
+        self.entropy = proposals.fresh_entropy() if entropy is None else entropy
+        self._lock = threading.RLock()
+        self._base = History(space, self.objectives)
+        self._settled = 0
+        self._trials: list[Trial] = []
+        self._reports: list[Report] = []
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space searched."""
+        return self._base.space
+
+    # -- asking and telling ----------------------------------------------------------------
+
+    def ask(self) -> Trial | None:
+        """Lets the strategy choose the next architecture and adds it as a running trial.
+
+        Returns:
+            ``None`` where nothing new is left to evaluate.
+        """
+        number, history = len(self), self.history
+        rng = proposals.trial_rng(self.entropy, number)
+        choice = proposals.choose(self.strategy, history, rng)
+        if choice.exhausted:
+            return None
+        return self.add(choice.proposal.architecture, notes=choice.proposal.notes)
+
+    def add(self, architecture: Architecture, *, notes: Mapping[str, str] | None = None) -> Trial:
+        """Adds a running trial."""
+        with self._lock:
+            number = len(self._trials)
+            trial = Trial(number, architecture, TrialState.RUNNING, notes=FrozenDict(notes or {}))
+            self._trials.append(trial)
+            self._reports.append(Report())
+            return trial
+
+    def tell(
+        self,
+        number: int,
+        metric: Any,
+        *,
+        intermediates: Sequence[Any] = (),
+        failure: str | None = None,
+    ) -> Trial:
+        """Ends a running trial; a result that cannot be used makes it a failed one.
+
+        Args:
+            number: Number of the trial.
+            metric: The final result as it was reported; ``None`` where there was none.
+            intermediates: What was reported on the way.
+            failure: Why the evaluation failed, if it did.
+        """
+        metrics: dict[str, float] = {}
+        values: tuple[float, ...] = ()
+        excess: dict[str, float] = {}
+        try:
+            if metric is not None:
+                metrics = numbers(metric)
+            if failure is None:
+                if metric is None:
+                    raise ValueError("the evaluation reported no final result")
+                values = tuple(_value(metrics, o.name) for o in self.objectives)
+                excess = {str(c): c.excess(_value(metrics, c.name)) for c in self.constraints}
+        except ValueError as error:
+            failure = failure or str(error)
+        state = TrialState.COMPLETE if failure is None else TrialState.FAILED
+        with self._lock:
+            trial = self._trials[number]
+            if trial.state is not TrialState.RUNNING:
+                return trial
+            notes = dict(trial.notes)
+            if failure is not None:
+                notes[REASON_NOTE] = failure
+                values, excess = (), {}
+            ended = replace(
+                trial,
+                state=state,
+                values=values,
+                constraints=FrozenDict(excess),
+                notes=FrozenDict(notes),
+            )
+            self._trials[number] = ended
+            self._reports[number] = Report(FrozenDict(metrics), _on_the_way(intermediates))
+        if failure is not None:
+            _logger.warning("trial %d (%s) failed: %s", number, trial.architecture, failure)
+        return ended
+
+    # -- what there is ---------------------------------------------------------------------
+
+    @property
+    def history(self) -> History:
+        """All trials; what follows from the finished ones is kept up to date, not made anew."""
+        with self._lock:
+            settled: list[Trial] = []
+            for trial in self._trials[self._settled :]:
+                if trial.state is TrialState.RUNNING:
+                    break
+                settled.append(trial)
+            if settled:
+                self._settled += len(settled)
+                self._base = self._base.extend(settled)
+                for name in _DERIVED:
+                    getattr(self._base, name)
+            tail = self._trials[self._settled :]
+            return self._base.extend(tail) if tail else self._base
+
+    def report(self, number: int) -> Report:
+        """What a trial reported; empty while it runs."""
+        with self._lock:
+            return self._reports[number]
+
+    def unfinished(self) -> list[Trial]:
+        """The running trials."""
+        with self._lock:
+            return [t for t in self._trials[self._settled :] if t.state is TrialState.RUNNING]
+
+    def named_values(self, trial: Trial) -> FrozenDict[float]:
+        """The objectives' values of a complete trial by name."""
+        names = [objective.name for objective in self.objectives]
+        return FrozenDict(dict(zip(names, trial.values, strict=True)))
+
+    # -- checkpoints -----------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain data that `restore` reads back."""
+        with self._lock:
+            history = History(self.space, self.objectives, tuple(self._trials))
+            return {
+                "format": _FORMAT,
+                "entropy": str(self.entropy),
+                "strategy": repr(self.strategy),
+                "history": plain(history.to_json()),
+                "metrics": [dict(report.metrics) for report in self._reports],
+                "intermediates": [list(report.intermediates) for report in self._reports],
+            }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Takes over the trials that `to_json` wrote.
+
+        The recorded seed holds unless one was given. Another strategy may go on with the trials.
+
+        Raises:
+            EngineError: The trials are of another space or have other objectives.
+        """
+        if data.get("format") != _FORMAT:
+            raise EngineError(
+                f"`format` of a checkpoint must be {_FORMAT}, got {data.get('format')!r}"
+            )
+        recorded = data["history"]
+        expected = plain(History(self.space, self.objectives).to_json())
+        for key in ("space", "objectives"):
+            if recorded[key] != expected[key]:
+                raise EngineError(
+                    f"the checkpoint searches {_short(recorded[key])} as `{key}`, "
+                    f"not {_short(expected[key])}"
+                )
+        trials = [Trial.from_json(trial, self.space) for trial in recorded["trials"]]
+        reports = [
+            Report(FrozenDict(metrics), tuple(intermediates))
+            for metrics, intermediates in zip(data["metrics"], data["intermediates"], strict=True)
+        ]
+        with self._lock:
+            if self._given_entropy is None:
+                self.entropy = int(data["entropy"])
+            self._base = History(self.space, self.objectives)
+            self._settled = 0
+            self._trials, self._reports = trials, reports
+
+
+def numbers(metric: Any) -> dict[str, float]:
+    """A reported result as numbers by name; a bare number is called ``default``.
+
+    Entries of a dictionary that are no numbers are left out.
+
+    Raises:
+        ValueError: It is neither a number nor a dictionary.
+    """
+    if isinstance(metric, Mapping):
+        found = {str(name): _number(value) for name, value in metric.items()}
+        return {name: value for name, value in found.items() if value is not None}
+    value = _number(metric)
+    if value is None:
+        raise ValueError(
+            f"the final result must be a number or a dictionary of numbers, got {_short(metric)}"
+        )
+    return {DEFAULT: value}
+
+
+def _number(value: Any) -> float | None:
+    # NumPy's and PyTorch's scalars are numbers too; a text that reads like one is not.
+    if not hasattr(type(value), "__float__"):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):  # an array of several values
+        return None
+
+
+def _value(metrics: Mapping[str, float], name: str) -> float:
+    if name not in metrics:
+        raise ValueError(
+            f"the evaluation reported no metric {name!r}; it reported {sorted(metrics)}"
+        )
+    if math.isnan(metrics[name]):
+        raise ValueError(f"metric {name!r} is not a number")
+    return metrics[name]
+
+
+def _on_the_way(reported: Sequence[Any]) -> tuple[float, ...]:
+    values = []
+    for metric in reported:
+        try:
+            found = numbers(metric)
+        except ValueError:
+            continue
+        if DEFAULT in found:
+            values.append(found[DEFAULT])
+    return tuple(values)
+
+
+def plain(value: Any) -> Any:
+    """Rebuilds nested data from plain types: NNI's labels are a subclass of ``str``.
+
+    Raises:
+        TypeError: Something is no plain data.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    raise TypeError(f"`value` must be plain data, got {type(value).__name__}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+__all__ = ["DEFAULT", "REASON_NOTE", "FrontEntry", "Ledger", "Report", "numbers", "plain"]
