@@ -16,7 +16,7 @@ CREATE = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upg
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 endif
 
-.PHONY: demo test lint types layers unit optuna-versions notebooks install install-test clean
+.PHONY: demo test lint types layers unit optuna-versions nni notebooks install install-test clean
 
 demo: install
 	$(BIN)/nas-plugins search --space nasbench201 --benchmark nasbench201/cifar10 \
@@ -24,7 +24,7 @@ demo: install
 		--trials $(TRIALS) --seed 0 --out demo
 	@echo "open demo/report.html"
 
-test: install-test lint types layers unit optuna-versions
+test: install-test lint types layers unit optuna-versions nni
 
 lint:
 	$(BIN)/ruff check .
@@ -42,6 +42,9 @@ unit:
 
 optuna-versions:
 	PYTHON=$(BIN)/python bash .ci/optuna-versions
+
+nni:
+	PYTHON=$(PYTHON) bash .ci/nni
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
