@@ -15,6 +15,7 @@ import numpy as np
 import nas_plugins as nap
 from nas_plugins import registry
 from nas_plugins.spaces import wl_keys
+from nas_plugins.testing.spaces import EXAMPLE_OPTIONS
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
@@ -37,7 +38,7 @@ def main() -> None:
     n = options.n
     print(f"seconds for {n:,} architectures, median of {options.repeats}")
     print(f"{'space':12} {'nodes':>5} {'random':>8} {'keys':>8} {'graphs':>8} {'wl_keys':>8}")
-    for name in [name for name in registry.names("space") if name != "categorical"]:
+    for name in [name for name in registry.names("space") if name not in EXAMPLE_OPTIONS]:
         space = nap.space(name)
         rows = space.random(n, np.random.default_rng(0))
         adjacency, operations = space.graphs(rows)

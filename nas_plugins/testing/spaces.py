@@ -31,7 +31,16 @@ EXAMPLE_OPTIONS: dict[str, dict[str, Any]] = {
             "residual": [True, False],
             "ratio": [0.5, 1.0, 2.0],
         }
-    }
+    },
+    "nni-model-space": {
+        "decisions": {
+            "depth": [1, 2],
+            "width": [8, 16, 32],
+            "first": ["conv", "pool", "skip", "none"],
+            "second": ["conv", "pool", "skip", "none"],
+        },
+        "conditions": {"second": [[["depth", [1]]]]},
+    },
 }
 """Constructor options for registered spaces that cannot be built without any."""
 

@@ -21,7 +21,11 @@ assert "site-packages" in nas_plugins.__file__, nas_plugins.__file__
 for module in pkgutil.walk_packages(nas_plugins.__path__, "nas_plugins."):
     if module.name == "nas_plugins.__main__":
         continue
-    importlib.import_module(module.name)
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] != "nni":  # an extra of its own, and not of the tests
+            raise
 broken = [i for kind in registry.GROUPS for i in registry.listing(kind) if i.error]
 print("modules", sum(name.startswith("nas_plugins") for name in sys.modules))
 for kind in registry.GROUPS:

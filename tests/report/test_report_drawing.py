@@ -17,8 +17,9 @@ from nas_plugins import registry
 from nas_plugins.report import draw
 from nas_plugins.report._drawing import MAX_NODES
 from nas_plugins.report._layout import components, layered
+from nas_plugins.testing.spaces import EXAMPLE_OPTIONS
 
-NAMES = [name for name in registry.names("space") if name != "categorical"]
+NAMES = registry.names("space")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -28,7 +29,7 @@ def texts(picture: str) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_space_is_drawn(name: str) -> None:
-    space = nap.space(name)
+    space = nap.space(name, **EXAMPLE_OPTIONS.get(name, {}))
     for seed in range(5):
         architecture = space.sample(np.random.default_rng(seed))
         picture = draw(architecture)
