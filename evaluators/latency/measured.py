@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from nas_plugins._torch import nn, torch, usable_device
 from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import (
     EvaluationError,
@@ -19,7 +20,6 @@ from nas_plugins.errors import (
 from nas_plugins.evaluators.latency.device import counted, processor, release
 from nas_plugins.evaluators.latency.onnx_runtime import runner
 from nas_plugins.evaluators.latency.timing import Protocol, Timing, pinned
-from nas_plugins.networks._torch import nn, torch
 from nas_plugins.protocols import Metric
 from nas_plugins.spaces.base import Architecture
 
@@ -193,14 +193,7 @@ def _check(backend: str, device: str, shape: Sequence[int], batch: int) -> torch
         raise ValueError(f"`batch` must be >= 1, got {batch}")
     if not shape or min(shape) < 1:
         raise ValueError(f"`shape` must be one or more sizes >= 1, got {tuple(shape)}")
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"`device` must be a PyTorch device, got {device!r}: {error}") from error
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"`device` is {device!r}, but PyTorch sees {torch.cuda.device_count()} CUDA devices"
-        )
+    place = usable_device(device)
     if backend == "onnxruntime" and place.type != "cpu":
         raise ValueError(f"backend 'onnxruntime' measures on 'cpu', got `device` {device!r}")
     return place

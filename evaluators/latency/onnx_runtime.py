@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from nas_plugins._torch import nn, torch
 from nas_plugins.errors import MissingDependencyError
-from nas_plugins.networks._torch import nn, torch
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 

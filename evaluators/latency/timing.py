@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nas_plugins.networks._torch import torch  # isort: skip - says what to install
+from nas_plugins._torch import torch  # isort: skip - says what to install
 from torch.utils import benchmark
 
 

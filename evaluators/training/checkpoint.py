@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._torch import torch
 from nas_plugins.errors import DataError
-from nas_plugins.networks._torch import torch
 
 _IDENTITY, _STATE, _CHECKSUM = "training", "state", "crc32"
 _LOG = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nas_plugins._torch import nn, torch
 from nas_plugins.errors import DataError
-from nas_plugins.networks._torch import nn, torch
 
 _NAMES = ("train", "val", "test")
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._torch import chosen_device, torch
 from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import EvaluationError
 from nas_plugins.evaluators.training.checkpoint import Checkpoint
@@ -20,7 +21,6 @@ from nas_plugins.evaluators.training.digits import digits
 from nas_plugins.evaluators.training.fit import Fit
 from nas_plugins.evaluators.training.networks import network_options
 from nas_plugins.evaluators.training.settings import Settings
-from nas_plugins.networks._torch import torch
 from nas_plugins.protocols import Metric, Report
 from nas_plugins.spaces.base import Architecture
 
@@ -106,7 +106,7 @@ class TrainingEvaluator:
         if network is not None and not isinstance(network, Mapping):
             raise ValueError(f"`network` must map names of options to values, got {network!r}")
         self._network = dict(network or {})
-        self._device = _device(device)
+        self._device = chosen_device(device)
         self._data = _dataset(dataset)
         if resolution is not None:
             self._data = self._data.resized(resolution)
@@ -243,18 +243,6 @@ def _dataset(dataset: str | Path | Dataset) -> Dataset:
         "`dataset` must be 'digits', the path of an .npz file or a "
         f"nas_plugins.evaluators.training.Dataset, got {dataset!r}"
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
-        text = str(error).splitlines()[0]
-        raise ValueError(f"`device` must be usable here, got {name!r}: {text}") from error
-    return device
 
 
 def _folder(path: str | Path) -> Path:

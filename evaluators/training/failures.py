@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nas_plugins._torch import torch
 from nas_plugins.errors import EvaluationError, NasPluginsError
-from nas_plugins.networks._torch import torch
 
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

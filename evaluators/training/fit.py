@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 
+from nas_plugins._torch import nn, torch
 from nas_plugins.errors import EvaluationError
 from nas_plugins.evaluators.training.checkpoint import Checkpoint, Content
 from nas_plugins.evaluators.training.dataset import Dataset, Part
 from nas_plugins.evaluators.training.failures import failures_named
 from nas_plugins.evaluators.training.memory import MemoryMeter
 from nas_plugins.evaluators.training.settings import Settings, derived_seed
-from nas_plugins.networks._torch import nn, torch
 from nas_plugins.protocols import Report
 
 _MIB = 2**20

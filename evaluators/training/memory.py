@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from nas_plugins.networks._torch import nn, torch
+from nas_plugins._torch import nn, torch
 
 
 class MemoryMeter:

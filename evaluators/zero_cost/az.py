@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, functional, torch
+from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, proxy
 from nas_plugins.evaluators.zero_cost.recording import Recording
 

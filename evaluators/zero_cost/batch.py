@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, torch
+from nas_plugins._torch import Tensor, torch
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, nn, torch
+from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.guard import seeded
 from nas_plugins.evaluators.zero_cost.observe import (
     NORMS,

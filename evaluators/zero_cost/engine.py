@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._torch import nn, torch
 from nas_plugins.errors import unknown_name
 from nas_plugins.evaluators.zero_cost import data_free, passes
-from nas_plugins.evaluators.zero_cost._torch import nn, torch
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.guard import kept_buffers, prepared
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, Proxy, resolve

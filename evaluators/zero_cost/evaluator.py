@@ -101,12 +101,12 @@ class ZeroCostEvaluator:
             raise TypeError(f"`workers` must be an integer or None, got {workers!r}")
         if workers is not None and workers < 1:
             raise ValueError(f"`workers` must be >= 1, got {workers}")
+        from nas_plugins._torch import usable_device
         from nas_plugins.evaluators.zero_cost.inputs import make_batch
         from nas_plugins.evaluators.zero_cost.proxy import resolve
-        from nas_plugins.evaluators.zero_cost.scoring import check_device
 
         self._settings = Settings.of(preset, **overrides)
-        check_device(self._settings.device)
+        usable_device(self._settings.device)
         self._proxies = resolve(proxies)
         installed = registry.names("proxy")
         self._versions = {one.name: one.version for one in self._proxies if one.name in installed}
@@ -216,7 +216,7 @@ class ZeroCostEvaluator:
         Returns:
             Values, NaN with a reason where there is none. Nothing about the network raises.
         """
-        from nas_plugins.evaluators.zero_cost._torch import nn
+        from nas_plugins._torch import nn
 
         scorer, names = self._scorer({}), [one.name for one in self._proxies]
         if isinstance(network, nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, nn, torch
+from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.recording import theta
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._torch import torch
 from nas_plugins.errors import MissingDependencyError
-from nas_plugins.evaluators.zero_cost._torch import torch
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.settings import Settings
 

@@ -109,7 +109,7 @@ def weight_seed(seed: int, architecture: Architecture) -> int:
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Calls `build` under a seed and leaves PyTorch's global generator as it was."""
-    from nas_plugins.evaluators.zero_cost._torch import torch
+    from nas_plugins._torch import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

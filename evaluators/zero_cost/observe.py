@@ -12,7 +12,7 @@ from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, functional, nn, torch
+from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.evaluators.zero_cost.proxy import Need
 
 Function = Callable[..., Any]

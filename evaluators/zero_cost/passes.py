@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, functional, torch
+from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.guard import kept_buffers, seeded
 from nas_plugins.evaluators.zero_cost.observe import Blocks, Observer, flat, logits_of
 from nas_plugins.evaluators.zero_cost.proxy import Need

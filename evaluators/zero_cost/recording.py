@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, nn, torch
+from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
 

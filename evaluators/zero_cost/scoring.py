@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._torch import nn, torch
 from nas_plugins.errors import MissingDependencyError
-from nas_plugins.evaluators.zero_cost._torch import nn, torch
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.engine import Scores, score_network
 from nas_plugins.evaluators.zero_cost.networks import seeded, weight_seed
@@ -107,19 +107,4 @@ def one_thread(device: str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def check_device(name: str) -> None:
-    """Refuses a device that is not there.
-
-    Raises:
-        ValueError: PyTorch cannot use it.
-    """
-    try:
-        torch.empty(1, device=name)
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"`device` must be one that PyTorch has here, got {name!r}: {why}"
-        ) from error
-
-
-__all__ = ["Scorer", "check_device", "one_thread"]
+__all__ = ["Scorer", "one_thread"]

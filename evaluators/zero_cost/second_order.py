@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas_plugins.evaluators.zero_cost._torch import Tensor, functional, torch
+from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.observe import NORMS, Function, Observer
 
 _aten: Any = torch.ops.aten

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nas_plugins.evaluators.zero_cost._torch import torch
+from nas_plugins._torch import torch
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, proxy
 from nas_plugins.evaluators.zero_cost.recording import Recording
 

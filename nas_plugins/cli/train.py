@@ -208,7 +208,7 @@ def _check_device(name: str) -> None:
     if name not in DEVICES:
         raise UsageError(f"--device must be one of {', '.join(DEVICES)}, got {name}")
     if name == "cuda":
-        from nas_plugins.strategies.arch_vq._torch import torch
+        from nas_plugins._torch import torch
 
         if not torch.cuda.is_available():
             raise UsageError("--device cuda: PyTorch finds no CUDA device here")

@@ -6,8 +6,8 @@ appendix A.
 
 from __future__ import annotations
 
+from nas_plugins._torch import nn, torch
 from nas_plugins.networks._blocks import check_positive
-from nas_plugins.networks._torch import nn, torch
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.darts import DARTSNetworkShape, Genotype, GenotypeSpace, Pairs
 

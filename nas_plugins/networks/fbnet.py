@@ -6,8 +6,8 @@ al., ICLR 2021).
 
 from __future__ import annotations
 
+from nas_plugins._torch import nn, torch
 from nas_plugins.networks._blocks import check_positive, checked_space
-from nas_plugins.networks._torch import nn, torch
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.fbnet import (
     SKIP,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from nas_plugins._torch import nn, torch
 from nas_plugins.networks._blocks import check_positive, checked_space
-from nas_plugins.networks._torch import nn, torch
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.strategies.arch_vq._torch import Tensor, torch
+from nas_plugins._torch import Tensor, torch
 from nas_plugins.strategies.arch_vq.prior import Cache, Prior, select
 from nas_plugins.strategies.arch_vq.rules import PrefixRule
 

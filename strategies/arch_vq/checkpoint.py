@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._torch import Tensor
 from nas_plugins.errors import DataError, MissingDependencyError
-from nas_plugins.strategies.arch_vq._torch import Tensor
 from nas_plugins.strategies.arch_vq.config import Recipe
 
 try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas_plugins.strategies.arch_vq._torch import Tensor, nn, torch
+from nas_plugins._torch import Tensor, nn, torch
 
 _DEAD = 1e-2
 _SMOOTHING = 1e-5

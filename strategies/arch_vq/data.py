@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._torch import Tensor, torch
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.graph import ABSENT
-from nas_plugins.strategies.arch_vq._torch import Tensor, torch
 
 _TOO_FEW = 20
 

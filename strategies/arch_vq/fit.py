@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.errors import DataError
-from nas_plugins.strategies.arch_vq._torch import Tensor, nn, torch
 from nas_plugins.strategies.arch_vq.config import Schedule
 
 

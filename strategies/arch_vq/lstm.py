@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.strategies.arch_vq._torch import Tensor, functional, nn, torch
+from nas_plugins._torch import Tensor, functional, nn, torch
 
 Floats = npt.NDArray[np.floating[Any]]
 _CHUNK = 4096

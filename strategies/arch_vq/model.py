@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._torch import Tensor, torch
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace, space_from_json
 from nas_plugins.strategies.arch_vq import checkpoint
-from nas_plugins.strategies.arch_vq._torch import Tensor, torch
 from nas_plugins.strategies.arch_vq.beam import Decoder, Drawn, Kept, draw_independent
 from nas_plugins.strategies.arch_vq.data import GraphSet, digest, n_labels, split
 from nas_plugins.strategies.arch_vq.prior import Prior

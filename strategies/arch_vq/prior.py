@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas_plugins.strategies.arch_vq._torch import Tensor, functional, nn, torch
+from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.strategies.arch_vq.config import PriorConfig
 
 Cache = list[tuple[Tensor, Tensor]]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._torch import torch
 from nas_plugins.errors import SpaceExhaustedError
 from nas_plugins.spaces.base import Key, Rows, SearchSpace
-from nas_plugins.strategies.arch_vq._torch import torch
 from nas_plugins.strategies.arch_vq.beam import Decoder, draw_distinct, draw_independent
 from nas_plugins.strategies.arch_vq.prior import Prior
 from nas_plugins.strategies.arch_vq.rules import PrefixRule

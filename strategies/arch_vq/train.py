@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._torch import Tensor, chosen_device, functional, torch
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.strategies.arch_vq import checkpoint
-from nas_plugins.strategies.arch_vq._torch import Tensor, functional, torch
 from nas_plugins.strategies.arch_vq.config import Recipe, Schedule, recipe
 from nas_plugins.strategies.arch_vq.data import GraphSet, digest, n_labels, split
 from nas_plugins.strategies.arch_vq.fit import Fit, Progress, Task
@@ -190,7 +190,7 @@ def train(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        place = _device(device)
+        place = chosen_device(device)
         vqvae = VQVAE(sets[0].operations.shape[1], n_labels(space), settings.vqvae).to(place)
         prior = Prior(vqvae.n_nodes, settings.vqvae.codes, settings.prior).to(place)
         graphs = [part.to(place) for part in sets]
@@ -225,12 +225,6 @@ def train(
         for state in out.glob("*.state"):
             state.unlink()
     return model
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _round(module: torch.nn.Module) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nas_plugins.strategies.arch_vq._torch import Tensor, functional, nn, torch
+from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.strategies.arch_vq.codebook import Codebook
 from nas_plugins.strategies.arch_vq.config import VQVAEConfig
 

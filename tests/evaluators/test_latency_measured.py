@@ -143,8 +143,8 @@ def test_a_wrong_shape_is_a_reason_and_wrong_options_an_error() -> None:
         ({"seconds": 0.0}, "`seconds` must be > 0"),
         ({"batch": 0}, "`batch` must be >= 1, got 0"),
         ({"shape": (3, 0, 8)}, "`shape` must be one or more sizes >= 1"),
-        ({"device": "abacus"}, "`device` must be a PyTorch device, got 'abacus'"),
-        ({"device": "cuda:99"}, "`device` is 'cuda:99', but PyTorch sees"),
+        ({"device": "abacus"}, "`device` must be usable here, got 'abacus'"),
+        ({"device": "cuda:99"}, "`device` must be usable here, got 'cuda:99'"),
         ({"device": "meta", "backend": "onnxruntime"}, "measures on 'cpu', got `device` 'meta'"),
     ],
 )

@@ -123,7 +123,7 @@ def test_what_is_no_architecture_or_has_no_network_is_refused() -> None:
         ({"proxies": []}, "at least one proxy"),
         ({"preset": "slow"}, "unknown `preset` 'slow'"),
         ({"bacth": 3}, "did you mean 'batch_size'"),
-        ({"device": "cpux"}, "`device` must be one that PyTorch has here, got 'cpux'"),
+        ({"device": "cpux"}, "`device` must be usable here, got 'cpux'"),
         ({"workers": 0}, "`workers` must be >= 1, got 0"),
         ({"workers": "2"}, "`workers` must be an integer or None"),
         ({"batch": np.zeros((2, 3))}, "`batch`"),

@@ -172,8 +172,8 @@ def test_without_pytorch_the_error_gives_the_pip_command(name, monkeypatch):
             raise ImportError("No module named 'torch'")
         return original(module, *args, **kwargs)
 
-    for module in ("_torch", name):
-        monkeypatch.delitem(sys.modules, f"nas_plugins.networks.{module}", raising=False)
+    for module in ("nas_plugins._torch", f"nas_plugins.networks.{name}"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(builtins, "__import__", without_torch)
     space = nap.space(name)
     with pytest.raises(MissingDependencyError, match=r"pip install 'nas-plugins\[torch\]'"):

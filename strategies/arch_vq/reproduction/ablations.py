@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.strategies.arch_vq._torch import Tensor, functional, nn, torch
+from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.strategies.arch_vq.config import PriorConfig, Recipe
 from nas_plugins.strategies.arch_vq.fit import Fit
 from nas_plugins.strategies.arch_vq.metrics import Graphs

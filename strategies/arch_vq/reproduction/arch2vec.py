@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.spaces.base import Rows, SearchSpace
-from nas_plugins.strategies.arch_vq._torch import Tensor, functional, nn, torch
 from nas_plugins.strategies.arch_vq.config import Recipe, VQVAEConfig
 from nas_plugins.strategies.arch_vq.data import GraphSet, Split, split
 from nas_plugins.strategies.arch_vq.fit import Fit

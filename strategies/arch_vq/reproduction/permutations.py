@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._torch import torch
 from nas_plugins.errors import unknown_name
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.graph import ABSENT
 from nas_plugins.spaces.nasbench101 import NASBench101
 from nas_plugins.spaces.nasbench201 import NASBench201
-from nas_plugins.strategies.arch_vq._torch import torch
 from nas_plugins.strategies.arch_vq.data import GraphSet
 from nas_plugins.strategies.arch_vq.metrics import (
     Generation,

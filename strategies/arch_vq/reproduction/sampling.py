@@ -9,9 +9,9 @@ from itertools import islice
 
 import numpy as np
 
+from nas_plugins._torch import torch
 from nas_plugins.errors import SpaceExhaustedError
 from nas_plugins.spaces.base import Rows, SearchSpace
-from nas_plugins.strategies.arch_vq._torch import torch
 from nas_plugins.strategies.arch_vq.data import Split, split
 from nas_plugins.strategies.arch_vq.metrics import (
     Generation,
