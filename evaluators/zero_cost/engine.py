@@ -164,7 +164,7 @@ def _compute(
                 if not math.isfinite(value):
                     reason = f"the value is not finite ({value})"
             except Exception as error:
-                reason = str(error) if isinstance(error, NoValueError) else _said(error)
+                reason = _said(error)
         values[proxy.name] = value if reason is None else math.nan
         if reason is not None:
             reasons[proxy.name] = reason

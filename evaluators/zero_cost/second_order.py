@@ -11,6 +11,7 @@ from typing import Any
 
 from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.observe import NORMS, Function, Observer
+from nas_plugins.evaluators.zero_cost.proxy import NoValueError
 
 _aten: Any = torch.ops.aten
 _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
@@ -136,7 +137,10 @@ class _NormBackward(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, at: Tensor | None, at_w: Tensor | None, at_b: Tensor | None) -> Any:
         if at_w is not None or at_b is not None:
-            raise NotImplementedError("second derivatives at the weights of a normalisation")
+            raise NoValueError(
+                "a normalisation's scale or shift is computed from other weights, of which no "
+                "second derivative is taken"
+            )
         if at is None:
             return (None,) * 6
         g, x, w, mean, inverse, sum_gn, sum_g = ctx.saved_tensors

@@ -84,7 +84,7 @@ class Reporter:
     metrics = (Metric("score", "", "max"),)
 
     def evaluate(self, architectures):
-        raise NotImplementedError
+        pytest.fail("evaluated without reports")
 
     def evaluate_reporting(self, architecture, report):
         for step in (1, 2, 3):

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 from zero_cost_networks import batch, cell, network  # noqa: E402
 
 from nas_plugins.errors import UnknownNameError  # noqa: E402
@@ -149,6 +150,29 @@ def test_without_relus_layers_or_blocks() -> None:
     assert found.values["params"] == 0
     assert "no convolution or linear layer" in found.reasons["l2_norm"]
     assert math.isnan(found.values["grad_norm"])
+
+
+class ComputedScale(nn.Module):
+    """Scales its normalisation by its own weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        scale = self.convolution.weight.sum((1, 2, 3))
+        maps = functional.batch_norm(
+            self.convolution(images), None, None, scale, None, training=True
+        )
+        return self.head(maps.relu().mean((2, 3)))
+
+
+def test_a_scale_that_is_computed_has_first_derivatives_only() -> None:
+    found = score_network(ComputedScale(), batch(), "grasp,snip")
+    assert math.isnan(found.values["grasp"])
+    assert found.reasons["grasp"].startswith("a normalisation's scale or shift is computed from")
+    assert found.values["snip"] > 0
 
 
 def test_images_that_are_all_the_same_make_the_kernel_singular() -> None:
