@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
+from nas_plugins.charts import Line, line_chart
+from nas_plugins.documents import Document, Spread, Table
 from nas_plugins.errors import DataError, UnknownNameError
 from nas_plugins.spaces.nasbench101 import NASBench101
 from nas_plugins.spaces.nasbench201 import NASBench201
@@ -38,8 +40,6 @@ from nas_plugins.strategies.arch_vq.reproduction.ablations import (
 )
 from nas_plugins.strategies.arch_vq.reproduction.arch2vec import arch2vec
 from nas_plugins.strategies.arch_vq.reproduction.budget import Request, vae_recipe, vq_recipe
-from nas_plugins.strategies.arch_vq.reproduction.chart import Line, line_chart
-from nas_plugins.strategies.arch_vq.reproduction.output import Document, Spread, Table
 from nas_plugins.strategies.arch_vq.reproduction.permutations import (
     ReorderedNASBench201,
     random_orders,

@@ -6,10 +6,10 @@ import math
 import time
 from collections.abc import Sequence
 
+from nas_plugins.charts import Line, line_chart
+from nas_plugins.documents import Cell, Document, Spread, Table
 from nas_plugins.strategies.arch_vq.reproduction import paper
 from nas_plugins.strategies.arch_vq.reproduction.budget import Request
-from nas_plugins.strategies.arch_vq.reproduction.chart import Line, line_chart
-from nas_plugins.strategies.arch_vq.reproduction.output import Cell, Document, Spread, Table
 from nas_plugins.strategies.arch_vq.reproduction.sampling import (
     COLUMNS,
     PAPER,

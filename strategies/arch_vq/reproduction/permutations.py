@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._torch import torch
+from nas_plugins.documents import Cell, Document, Spread, Table
 from nas_plugins.errors import unknown_name
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.graph import ABSENT
@@ -32,7 +33,6 @@ from nas_plugins.strategies.arch_vq.metrics import (
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
 from nas_plugins.strategies.arch_vq.reproduction.budget import Request, vq_recipe
 from nas_plugins.strategies.arch_vq.reproduction.models import trained
-from nas_plugins.strategies.arch_vq.reproduction.output import Cell, Document, Spread, Table
 from nas_plugins.strategies.arch_vq.reproduction.sampling import COLUMNS, SHOWN, KnownVQ
 from nas_plugins.strategies.arch_vq.reproduction.tables import known_vq, settings, trained_as
 

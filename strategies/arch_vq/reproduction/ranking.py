@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.nasbench201 import NASBench201Table
+from nas_plugins.charts import Line, line_chart
+from nas_plugins.documents import Cell, Document, Spread, Table
 from nas_plugins.spaces.base import Rows
 from nas_plugins.strategies.arch_vq.lstm import (
     Predictor,
@@ -22,9 +24,7 @@ from nas_plugins.strategies.arch_vq.metrics import Graphs, strict_rows
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
 from nas_plugins.strategies.arch_vq.reproduction.arch2vec import arch2vec
 from nas_plugins.strategies.arch_vq.reproduction.budget import Request
-from nas_plugins.strategies.arch_vq.reproduction.chart import Line, line_chart
 from nas_plugins.strategies.arch_vq.reproduction.models import arch_vq
-from nas_plugins.strategies.arch_vq.reproduction.output import Cell, Document, Spread, Table
 from nas_plugins.strategies.arch_vq.reproduction.sampling import PAPER, UNIQUE, KnownVQ
 from nas_plugins.strategies.arch_vq.reproduction.tables import settings
 

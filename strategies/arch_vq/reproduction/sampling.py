@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 
 from nas_plugins._torch import torch
+from nas_plugins.documents import Cell, Spread
 from nas_plugins.errors import SpaceExhaustedError
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.strategies.arch_vq.data import Split, split
@@ -24,7 +25,6 @@ from nas_plugins.strategies.arch_vq.metrics import (
 )
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
 from nas_plugins.strategies.arch_vq.reproduction.arch2vec import Arch2Vec
-from nas_plugins.strategies.arch_vq.reproduction.output import Cell, Spread
 
 Draw = Callable[[int, int], Graphs]
 """`(number, seed)` to that many graphs."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins.documents import Cell, Document, Spread, Table
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.strategies.arch_vq.metrics import iid_ceiling
 from nas_plugins.strategies.arch_vq.reproduction import paper
@@ -21,7 +22,6 @@ from nas_plugins.strategies.arch_vq.reproduction.ablations import (
 from nas_plugins.strategies.arch_vq.reproduction.arch2vec import arch2vec
 from nas_plugins.strategies.arch_vq.reproduction.budget import Request
 from nas_plugins.strategies.arch_vq.reproduction.models import arch_vq
-from nas_plugins.strategies.arch_vq.reproduction.output import Cell, Document, Spread, Table
 from nas_plugins.strategies.arch_vq.reproduction.sampling import (
     COLUMNS,
     INDEPENDENT,

@@ -1,4 +1,4 @@
-"""Results as documents: Markdown and CSV files, and plain data for JSON."""
+"""Tables of results as documents: Markdown and CSV files, and plain data for JSON."""
 
 from __future__ import annotations
 
