@@ -7,9 +7,10 @@ With several objectives this is Pareto local search (Paquete, Chiarandini and St
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -77,26 +78,47 @@ class _Chain:
 
 
 def _chains(history: History) -> dict[int, _Chain]:
-    """The chains by number; at least chain 0, which may be empty."""
-    newest, complete = 0, 0
-    chains = {0: _Chain(0)}
-    numbers: dict[str, int] = {}
-    for trial in history.trials:
-        number = newest
-        if NOTE in trial.notes:
-            note = trial.notes[NOTE]
-            if note not in numbers:
-                match = _CHAIN.match(note)
-                numbers[note] = int(match[1]) if match else newest
-            number = numbers[note]
-            newest = max(newest, number)
-        if number not in chains:
-            chains[number] = _Chain(number)
-        chains[number].trials.append(trial)
+    """The newest chain, which may be empty, and the one before it if there is one."""
+    numbers = _numbers(history)
+    newest = max(numbers, default=0)
+    unfinished = []
+    if len(history.complete) < len(history):
+        states = enumerate(trial.state for trial in history.trials)
+        unfinished = [i for i, state in states if state is not TrialState.COMPLETE]
+    chains = {newest: _Chain(newest)}
+    for i, number in enumerate(numbers):
+        if number < newest - 1:
+            continue
+        trial = history.trials[i]
+        chain = chains.setdefault(number, _Chain(number))
+        chain.trials.append(trial)
         if trial.state is TrialState.COMPLETE:
-            chains[number].positions.append(complete)
-            complete += 1
+            chain.positions.append(i - bisect(unfinished, i))
     return chains
+
+
+def _numbers(history: History) -> list[int]:
+    """The number of each trial's chain."""
+    found: list[int] = []
+    known: dict[str, int] = {}
+    number, newest, last = 0, 0, None
+    for notes in [trial.notes for trial in history.trials]:
+        note = notes.get(NOTE)
+        if note != last:  # otherwise it belongs where the trial before it does
+            number, last = newest, note
+            if note is not None:
+                written = _written(note)
+                number = known.setdefault(note, newest if written is None else written)
+                newest = max(newest, number)
+        found.append(number)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _written(note: str) -> int | None:
+    """The number that a note tells."""
+    match = _CHAIN.match(note)
+    return int(match[1]) if match else None
 
 
 class _Landscape:
@@ -121,18 +143,18 @@ class _Landscape:
 
     def front(self, pool: Sequence[int]) -> list[int]:
         """The best of `pool`: its Pareto front, feasible before infeasible."""
-        losses, violations = self.history.losses[pool], self.history.violations[pool]
+        if len(pool) < 2:
+            return list(pool)
+        rows = np.array(pool)
+        losses, violations = self.history.losses[rows], self.history.violations[rows]
         mask = pareto.constrained_front(losses, violations)
         return [pool[i] for i in np.flatnonzero(mask).tolist()]
 
     def climbed(self, positions: Sequence[int]) -> list[int]:
         """`front` of `positions` after all free moves: to better neighbours seen elsewhere."""
-        pool = list(positions)
-        asked: set[int] = set()
-        while True:
-            front = self.front(pool)
-            if len(pool) == len(self.history.complete):
-                return front
+        pool, asked = set(positions), set[int]()
+        front = self.front(positions)
+        while len(pool) < len(self.history.complete):
             reached = {
                 self.known[key]
                 for position in front
@@ -143,8 +165,11 @@ class _Landscape:
             asked.update(front)
             fresh = reached.difference(pool)
             if not fresh:
-                return front
-            pool += sorted(fresh)
+                break
+            pool |= fresh
+            # What is off the front stays off it.
+            front = self.front([*front, *sorted(fresh)])
+        return front
 
 
 class _Climb:

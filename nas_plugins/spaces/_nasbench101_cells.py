@@ -65,6 +65,12 @@ def used_vertices(matrices: Bools) -> Bools:
     return used
 
 
+def used_decisions(rows: Integers) -> Bools:
+    """Which decisions have a part in the pruned cell, `(B, 26)`: those of used vertices."""
+    used = used_vertices(adjacency(rows))
+    return np.concatenate([used[:, _SOURCES] & used[:, _TARGETS], used[:, 1:OUTPUT]], axis=1)
+
+
 def edge_counts(matrices: Bools, used: Bools) -> npt.NDArray[np.int64]:
     """Edges left after pruning, `(B,)`."""
     counts: npt.NDArray[np.int64] = _pruned(matrices, used).sum(axis=(1, 2), dtype=np.int64)
@@ -207,5 +213,6 @@ __all__ = [
     "edge_counts",
     "reorder",
     "rows_of",
+    "used_decisions",
     "used_vertices",
 ]

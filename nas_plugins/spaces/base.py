@@ -9,6 +9,7 @@ architecture, shape `(B, D)` for D decisions.
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from nas_plugins import registry
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
+from nas_plugins.spaces._draws import different
 from nas_plugins.spaces.graph import Graph
 from nas_plugins.spaces.values import (
     Architecture,
@@ -95,9 +97,10 @@ class SearchSpace(ABC):
         return np.array([len(d.choices) for d in self.decisions], dtype=np.int64)
 
     @cached_property
-    def _open_positions(self) -> npt.NDArray[np.int64]:
-        """Positions of the decisions with more than one choice."""
-        return np.flatnonzero(self.cardinalities > 1)
+    def _open_decisions(self) -> tuple[list[int], list[int]]:
+        """Positions of the decisions with more than one choice, and their cardinalities."""
+        positions = np.flatnonzero(self.cardinalities > 1)
+        return positions.tolist(), self.cardinalities[positions].tolist()
 
     @property
     def size(self) -> int:
@@ -168,6 +171,13 @@ class SearchSpace(ABC):
         """As `violation`, for indices in range. Override together with `valid`."""
         return None
 
+    def active(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+        """Which decisions count, `(B, D)`; False where the others leave one without effect.
+
+        All by default. Override together with `keys`.
+        """
+        return np.ones(np.shape(rows), dtype=bool)
+
     # -- drawing and varying ---------------------------------------------------------------
 
     def random(self, n: int, rng: np.random.Generator) -> Rows:
@@ -228,14 +238,18 @@ class SearchSpace(ABC):
 
     def neighbour_rows(self, row: npt.NDArray[np.integer[Any]]) -> Rows:
         """`neighbours` as rows of choice indices; `(D,)` to `(M, D)`."""
-        variants = []
-        for position, cardinality in enumerate(self.cardinalities.tolist()):
-            others = [i for i in range(cardinality) if i != row[position]]
-            block = np.repeat(np.asarray(row, dtype=np.int16)[None], len(others), axis=0)
-            block[:, position] = others
-            variants.append(block)
-        rows = np.concatenate(variants)
+        positions, others = self._single_changes
+        own = np.asarray(row, dtype=np.int16)
+        rows = np.repeat(own[None], len(positions), axis=0)
+        rows[np.arange(len(positions)), positions] = others + (others >= own[positions])
         return rows[self.valid(rows)]
+
+    @cached_property
+    def _single_changes(self) -> tuple[npt.NDArray[np.int64], Rows]:
+        """Position of each single change, and its number among the other choices there."""
+        others = [np.arange(cardinality - 1) for cardinality in self.cardinalities.tolist()]
+        positions = np.repeat(np.arange(len(others)), self.cardinalities - 1)
+        return positions, np.concatenate(others).astype(np.int16)
 
     def mutate(
         self, architecture: Architecture, rng: np.random.Generator, *, n_changes: int = 1
@@ -246,23 +260,20 @@ class SearchSpace(ABC):
             ValueError: `n_changes` is not between 1 and the number of open decisions.
             SpaceExhaustedError: No valid architecture lies at this distance.
         """
-        open_positions = self._open_positions
-        if not 1 <= n_changes <= len(open_positions):
+        positions, cardinalities = self._open_decisions
+        if not 1 <= n_changes <= len(positions):
             raise ValueError(
-                f"`n_changes` must be in 1..{len(open_positions)}, the decisions with more than "
+                f"`n_changes` must be in 1..{len(positions)}, the decisions with more than "
                 f"one choice, got {n_changes}"
             )
+        all_valid = type(self).valid is SearchSpace.valid
         for _ in range(_MAX_TRIES):
-            row = architecture.row
-            if n_changes == 1:  # the numbers that `choice` draws too, at a tenth of the cost
-                positions = open_positions[[rng.integers(len(open_positions))]]
-            else:
-                positions = rng.choice(open_positions, size=n_changes, replace=False)
-            for position in positions.tolist():
-                cardinality = self.cardinalities[position]
-                row[position] = (row[position] + rng.integers(1, cardinality)) % cardinality
-            if self.valid(row[None])[0]:
-                return Architecture.trusted(self, tuple(row.tolist()))
+            indices = list(architecture.indices)
+            for i in different(len(positions), n_changes, rng):
+                at, n = positions[i], cardinalities[i]
+                indices[at] = (indices[at] + int(rng.integers(1, n))) % n
+            if all_valid or self.valid(np.array([indices], dtype=np.int16))[0]:
+                return Architecture.trusted(self, tuple(indices))
         raise SpaceExhaustedError(
             f"no valid architecture of {self.name!r} differs from {architecture} "
             f"in {n_changes} decisions"
@@ -295,8 +306,16 @@ class SearchSpace(ABC):
 
     def key(self, architecture: Architecture) -> Key:
         """Canonical key of one architecture; see `keys`."""
+        if self._key_digits is not None:  # the same number, without an array of one row
+            return int(sum(map(operator.mul, architecture.indices, self._key_digits)))
         key: Key = self.keys(architecture.row[None])[0].item()
         return key
+
+    @cached_property
+    def _key_digits(self) -> list[int] | None:
+        """`_key_weights`; ``None`` where a subclass has keys of its own too."""
+        own = type(self).keys is not SearchSpace.keys
+        return None if own or self._key_weights is None else self._key_weights.tolist()
 
     def keys(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
         """Canonical keys of a batch, `(B, D)` to `(B,)`.

@@ -130,6 +130,10 @@ class NASBench101(SearchSpace):
             return f"a cell has at most {cells.MAX_EDGES} edges after pruning, got {edges}"
         return None
 
+    def active(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+        """All decisions but those of vertices that are pruned."""
+        return cells.used_decisions(rows)
+
     def keys(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """Canonical keys of the pruned cells, `(B, 26)` to `(B,)`: 423,624 different ones.
 

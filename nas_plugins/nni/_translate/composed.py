@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -156,12 +156,28 @@ class ComposedSpace(CategoricalSpace):
         for (_, n), columns in zip(self._picks.values(), self._pick_columns, strict=True):
             for row in reduced:
                 row[columns] = ascending(picked(row[columns].tolist(), n))
+        for column, counts in self._counts(rows):
+            reduced[~counts, column] = 0
+        return reduced
+
+    def active(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+        """All decisions but those whose conditions do not hold, and what the core leaves out."""
+        active = super().active(rows)
+        if self.core:
+            active[:, : self._n_core] = self.core.active(rows[:, : self._n_core])
+        for column, counts in self._counts(np.asarray(rows)):
+            active[~counts, column] = False
+        return active
+
+    def _counts(
+        self, rows: npt.NDArray[np.integer[Any]]
+    ) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        """The columns with conditions, and the rows in which they count."""
         for column, alternatives in self._counting:
             counts = np.zeros(len(rows), dtype=bool)
             for pairs in alternatives:
                 counts |= np.logical_and.reduce([takes[rows[:, i]] for i, takes in pairs])
-            reduced[~counts, column] = 0
-        return reduced
+            yield column, counts
 
     @cached_property
     def _counting(self) -> list[tuple[int, list[list[tuple[int, npt.NDArray[np.bool_]]]]]]:
