@@ -26,6 +26,7 @@ _logger = logging.getLogger(__name__)
 
 VERSION = "3.0"
 _LOCK_TIMEOUT_S = 60
+_START_TRIES = 60
 _lock = threading.Lock()
 _MARK = "_nas_plugins_shim"
 
@@ -132,6 +133,16 @@ def _unknown_commands() -> bool:
                 _logger.debug("ignored: %s", error)
 
     TunerCommandChannel.receive = tolerant
+    return True
+
+
+def _patient_start() -> bool:
+    from nni.experiment import launcher
+
+    # A try takes a second where nothing listens yet.
+    launcher._check_rest_server = functools.partial(
+        launcher._check_rest_server, retry=_START_TRIES
+    )
     return True
 
 
@@ -254,6 +265,11 @@ SHIMS = (
         "unknown-commands",
         "a command that NNI sends itself at a resume ends its listener, and the search hangs",
         _unknown_commands,
+    ),
+    Shim(
+        "patient-start",
+        "NNI gives its training service four seconds to start, too few on a busy machine",
+        _patient_start,
     ),
     Shim(
         "checkpoints",

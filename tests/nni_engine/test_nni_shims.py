@@ -16,6 +16,7 @@ pytest.importorskip("nni")
 import filelock
 import nni
 import torch
+from nni.experiment import launcher
 from nni.mutable.utils import label
 from nni.nas.experiment import NasExperiment
 from nni.runtime.tuner_command_channel.channel import TunerCommandChannel
@@ -34,6 +35,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("load_checkpoint", "save_checkpoint", "_start_engine_and_strategy"):
         monkeypatch.setattr(NasExperiment, name, getattr(NasExperiment, name))
     monkeypatch.setattr(config_utils, "get_file_lock", config_utils.get_file_lock)
+    monkeypatch.setattr(launcher, "_check_rest_server", launcher._check_rest_server)
 
 
 def test_changes_are_made_once_and_logged(fresh: None, caplog: pytest.LogCaptureFixture) -> None:
@@ -118,3 +120,18 @@ def test_nnictl_starts(nni_home: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "3.0"
+
+
+def test_a_service_that_starts_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_shims()
+    asked: list[int] = []
+
+    def get(port: int, api: str, prefix: str | None) -> None:
+        asked.append(port)
+        if len(asked) < 20:
+            raise ConnectionError("nothing listens yet")
+
+    monkeypatch.setattr(launcher.rest, "get", get)
+    monkeypatch.setattr(launcher.time, "sleep", lambda seconds: None)
+    launcher._check_rest_server(8080, url_prefix=None)
+    assert asked == [8080] * 20
