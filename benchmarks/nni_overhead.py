@@ -3,9 +3,9 @@
 NAS-Bench-201 is searched on NNI's sequential engine with a table behind the evaluator, so that
 nearly all of the time is the engine's and the strategy's. "evaluation" is the part that the
 evaluator itself takes; "rest" is what remains per trial, and "ratio" is that as a multiple of
-the rest of NNI's RegularizedEvolution in the same run. The strategies take turns, and the
-median over the rounds counts. Times are those of the processor, so that other work on the
-machine matters little; use one thread (OMP_NUM_THREADS=1).
+the rest of NNI's RegularizedEvolution in the same round. The strategies take turns; shown are
+the median over the rounds and, of the ratio, the least and the most. Times are those of the
+processor, so that other work on the machine matters little; use one thread (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
@@ -93,19 +93,25 @@ def main(
                 times = measure(make(seed + max(i, 0)), n, table, Path(home))
                 if i >= 0:
                     found[name].append(times)
-    rest = {n: statistics.median(t - e for t, e in times) for n, times in found.items()}
-    output = Table(title=f"{trials:,} trials, {rounds} rounds, seeds {seed}..{seed + rounds - 1}")
-    for column in ("strategy", "all [ms]", "evaluation [ms]", "rest [ms]", "ratio"):
+    _print(found, f"{trials:,} trials, {rounds} rounds, seeds {seed}..{seed + rounds - 1}")
+
+
+def _print(found: dict[str, list[tuple[float, float]]], title: str) -> None:
+    rest = {name: [total - own for total, own in times] for name, times in found.items()}
+    output = Table(title=title)
+    for column in ("strategy", "all [ms]", "evaluation [ms]", "rest [ms]", "ratio", "from..to"):
         output.add_column(column, justify="left" if column == "strategy" else "right")
     for name, times in found.items():
+        ratios = [one / other for one, other in zip(rest[name], rest[REFERENCE], strict=True)]
         output.add_row(
             name,
             f"{statistics.median(t for t, _ in times):.2f}",
             f"{statistics.median(e for _, e in times):.2f}",
-            f"{rest[name]:.2f}",
-            f"{rest[name] / rest[REFERENCE]:.2f}",
+            f"{statistics.median(rest[name]):.2f}",
+            f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f}..{max(ratios):.2f}",
         )
-    Console().print(output)
+    Console(width=100).print(output)
 
 
 if __name__ == "__main__":

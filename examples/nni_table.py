@@ -10,6 +10,7 @@ import nas_plugins.nni
 
 # isort: split
 # After ours, which silences two warnings that NNI prints with a current PyTorch.
+import nni
 from nni.nas.experiment import NasExperiment, NasExperimentConfig
 from nni.nas.hub.pytorch import NasBench201
 
@@ -18,6 +19,7 @@ OBJECTIVES = ("val_accuracy:max", "latency_ms:min")
 
 def main(trials: int = 100) -> None:
     """Searches and prints the front."""
+    nni.silence_stdout()
     config = NasExperimentConfig("sequential", "simplified", max_trial_number=trials)
     evaluator = nas_plugins.nni.evaluator("nasbench201/cifar10", objectives=OBJECTIVES)
     strategy = nas_plugins.nni.ArchiveEvolution(seed=0)  # was: RegularizedEvolution()

@@ -40,8 +40,8 @@ def evaluator(
 
     It reports all metrics as plain floats by name, and as ``"default"`` the first objective,
     negated if it is minimised. An architecture that cannot be evaluated fails with an error that
-    says why; set ``config.execution_engine.continue_on_failure = True`` for the search to go on
-    in the sequential engine.
+    says why. Our strategies go on; for NNI's own in the sequential engine set
+    ``config.execution_engine.continue_on_failure = True``.
 
     Args:
         target: Name of a benchmark (``"nasbench201/cifar10"``) or of a registered evaluator
