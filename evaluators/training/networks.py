@@ -15,8 +15,9 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "nasbench101": {"stem_channels": 16, "modules_per_stack": 1},
     "darts": {"channels": 4, "layers": 3},
     "darts-cell": {"channels": 4, "layers": 3},
+    "vit": {"resolution": 32, "patch": 4},
 }
-"""Options by name of the space; FBNet's widths are part of the space."""
+"""Options by name of the space; the widths of FBNet and of transformers are part of theirs."""
 
 
 def network_options(

@@ -12,8 +12,8 @@ darts         32 channels, 8 layers  16 channels, 8 layers 4 channels, 3 layers
 
 "full" is what the proxies of NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022) were
 computed on; its parameter counts say so. A cell that is repeated less often ranks differently, so
-"small" keeps the depth. FBNet's network has one size. The builder of any other space is passed
-the settings that its signature names.
+"small" keeps the depth. FBNet's network has one size, and so have transformers, whose patches here
+are 4 pixels wide. The builder of any other space is passed the settings that its signature names.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ _KNOWN: Mapping[str, _Sizes] = {
     "darts": _DARTS,
     "darts-cell": _DARTS,
 }
+_FIXED: Mapping[str, Mapping[str, Any]] = {"vit": {"resolution": 32, "patch": 4}}
 
 
 def network_options(space: SearchSpace, settings: Settings, in_channels: int) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def network_options(space: SearchSpace, settings: Settings, in_channels: int) ->
                 f"such setting, got {value}"
             )
     wanted.update({name: value for name, value in chosen.items() if value is not None})
+    wanted.update(_FIXED.get(space.name, {}))
     return {name: value for name, value in wanted.items() if name in accepted}
 
 

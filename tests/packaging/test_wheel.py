@@ -62,5 +62,5 @@ def test_built_wheel_imports_every_module_and_finds_every_plugin(tmp_path: Path)
     (Path(target.strip()) / "dependencies.pth").write_text(here)
     output = _run(python, "-I", "-c", PROBE, cwd=tmp_path)
     assert "strategy arch-vq archive-evolution local-search random regularized-evolution" in output
-    for name in ("nasbench101", "nasbench201", "darts", "darts-cell", "fbnet"):
+    for name in ("nasbench101", "nasbench201", "darts", "darts-cell", "fbnet", "vit"):
         assert name in output

@@ -14,7 +14,7 @@ from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.spaces.graph import ABSENT, Graph
 from nas_plugins.strategies.arch_vq.rules import NASBench101Rule, PrefixRule, rule_for
 
-NAMES = ("nasbench201", "nasbench101", "darts-cell", "fbnet")
+NAMES = ("nasbench201", "nasbench101", "darts-cell", "fbnet", "vit")
 
 
 def encoded(space: SearchSpace, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
