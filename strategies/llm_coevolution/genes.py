@@ -1,0 +1,286 @@
+"""Genes: every space's architectures as short rows of numbers, and grammars for them.
+
+A language model reads and writes an architecture as one number per decision, separated by
+spaces, e.g. ``3 1 0 4 2 3`` for a cell of NAS-Bench-201. A prompt shows what the numbers mean
+(`Genes.legend`) unless the meaning is hidden; then the numbers are shuffled as well, so that
+nothing a model has read about a benchmark applies.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+
+from nas_plugins.errors import InvalidArchitectureError, NasPluginsError
+from nas_plugins.spaces.base import Architecture, Choice, Decision, Rows, SearchSpace
+from nas_plugins.strategies.llm_coevolution.words import clean, joined, quoted
+
+MAX_GENE = 2000
+"""Longest text that is tried as a gene."""
+
+_SEPARATORS = re.compile(r"[\s,;|]+")
+_BRACKETS = "[](){}\"'`"
+_FACT = re.compile(r"position (\d{1,6}) = (\d{1,6})")
+_LEGEND_LIMIT = 6000
+
+
+@dataclass(frozen=True)
+class Count:
+    """A rule that a grammar can count: so many decisions take one choice.
+
+    Attributes:
+        choice: The choice, as text.
+        low: Least number of decisions that take it.
+        high: Greatest number.
+    """
+
+    choice: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Genes:
+    """The notation of one space's architectures in prompts and replies.
+
+    Attributes:
+        space: The space.
+        hidden: Whether names of decisions and choices stay out of prompts. The numbers of
+            choices are then shuffled, equally for all decisions with the same choices.
+    """
+
+    space: SearchSpace
+    hidden: bool = False
+
+    @cached_property
+    def tokens(self) -> tuple[tuple[int, ...], ...]:
+        """Per decision, the number that stands for each choice index."""
+        return tuple(self._numbers(decision) for decision in self.space.decisions)
+
+    @cached_property
+    def _indices(self) -> list[dict[str, int]]:
+        return [{str(token): i for i, token in enumerate(row)} for row in self.tokens]
+
+    @property
+    def length(self) -> int:
+        """Numbers per gene."""
+        return len(self.space.decisions)
+
+    def format(self, architecture: Architecture) -> str:
+        """Writes an architecture; `parse` reads it back."""
+        return " ".join(str(t[i]) for t, i in zip(self.tokens, architecture.indices, strict=True))
+
+    def parse(self, text: str) -> Architecture:
+        """Reads a gene, or the space's own notation where names are not hidden.
+
+        Numbers may also be separated by commas, stand in brackets or, where every number has
+        one digit, stand together.
+
+        Raises:
+            InvalidArchitectureError: The text is not an architecture of the space; the message
+                is short and says why.
+        """
+        if len(text) > MAX_GENE:
+            raise InvalidArchitectureError(f"a gene of {len(text)} characters is too long")
+        words = self._words(text)
+        if words is None:
+            return self._own_notation(text)
+        if len(words) != self.length:
+            raise InvalidArchitectureError(
+                f"a gene has {self.length} numbers, got {len(words)} in {quoted(text)}"
+            )
+        indices = []
+        for position, (word, known) in enumerate(zip(words, self._indices, strict=True), start=1):
+            if word not in known:
+                options = " ".join(sorted(known, key=int))
+                raise InvalidArchitectureError(
+                    f"number {position} of a gene is one of {options}, got {quoted(word, 12)}"
+                )
+            indices.append(known[word])
+        reason = self.space.violation(indices)
+        if reason is not None:
+            told = "this combination is not valid" if self.hidden else clean(reason, 160)
+            raise InvalidArchitectureError(f"not an architecture: {told}")
+        return Architecture.trusted(self.space, tuple(indices))
+
+    def name(self, position: int, index: int) -> str:
+        """What a prompt calls a choice of a decision, e.g. ``position 4 = 3 ("nor_conv_3x3")``."""
+        decision, plain = self.space.decisions[position], self.fact(position, index)
+        return plain if self.hidden else f"{plain} ({quoted(decision.choices[index], 40)})"
+
+    def fact(self, position: int, index: int) -> str:
+        """The same in numbers only, e.g. ``position 4 = 3``."""
+        return f"position {position + 1} = {self.tokens[position][index]}"
+
+    def explain(self, text: str) -> str:
+        """`name` for a text that `fact` wrote; any other text as it is."""
+        match = _FACT.fullmatch(text)
+        if match is None or not 1 <= int(match[1]) <= self.length:
+            return text
+        position = int(match[1]) - 1
+        index = self._indices[position].get(match[2])
+        return text if index is None else self.name(position, index)
+
+    def token_of(self, choice: str) -> tuple[int, ...]:
+        """The numbers by which decisions write a choice, each once, ascending."""
+        found = {
+            row[i]
+            for row, decision in zip(self.tokens, self.space.decisions, strict=True)
+            for i, known in enumerate(decision.choices)
+            if str(known) == choice
+        }
+        return tuple(sorted(found))
+
+    @cached_property
+    def legend(self) -> str:
+        """What the numbers mean, one line per run of decisions with the same choices."""
+        lines = []
+        numbered = enumerate(zip(self.space.decisions, self.tokens, strict=True), start=1)
+        for _, run in groupby(numbered, key=lambda item: (item[1][0].choices, item[1][1])):
+            members = list(run)
+            lines.append(self._legend_line([n for n, _ in members], [m[0] for _, m in members]))
+        return joined(lines, limit=_LEGEND_LIMIT)
+
+    # -- for constrained decoding ----------------------------------------------------------
+
+    @cached_property
+    def pattern(self) -> str:
+        """A regular expression of the genes, anchored; it does not know which are valid."""
+        words = ["|".join(map(str, sorted(row))) for row in self.tokens]
+        return "^" + " ".join(f"({word})" for word in words) + "$"
+
+    def grammar(self, *, n: int = 1, count: Count | None = None, rows: Rows | None = None) -> str:
+        """GBNF of `n` genes, one a line.
+
+        Args:
+            n: How many, >= 1.
+            count: What each of them keeps to; ignored where the space has no such gene.
+            rows: `(R, D)` choice indices of the only architectures that may be written, instead
+                of `count`; ignored where there are none.
+        """
+        rules = None
+        if rows is not None and len(rows):
+            rules = self._listing_rules(rows)
+        elif count is not None:
+            rules = self._counting_rules(count)
+        if rules is None:
+            rules = [f"gene ::= {' sep '.join(map(_alternatives, self.tokens))}"]
+        lines = ' "\\n" '.join(["gene"] * n)
+        return "\n".join([f"root ::= {lines}", *rules, 'sep ::= " "']) + "\n"
+
+    def _counting_rules(self, count: Count) -> list[str] | None:
+        """One rule per position and number of takers so far: right-linear, hence small."""
+        having = [self._having(i, count.choice) for i in range(self.length)]
+        left = [sum(h is not None for h in having[i:]) for i in range(self.length + 1)]
+        if not count.low <= left[0] or count.high < 0 or count.low > count.high:
+            return None
+        rules, todo, done = ["gene ::= s0-0"], [(0, 0)], {(0, 0)}
+        while todo:
+            position, taken = todo.pop(0)
+            parts = []
+            for takes, tokens in self._split(position, having[position]):
+                after = position + 1, min(taken + takes, self.length)
+                if not tokens or after[1] > count.high or after[1] + left[after[0]] < count.low:
+                    continue
+                end = after[0] == self.length
+                rest = "" if end else f" sep s{after[0]}-{after[1]}"
+                parts.append(_alternatives(tokens) + rest)
+                if not end and after not in done:
+                    done.add(after)
+                    todo.append(after)
+            if not parts:
+                return None
+            rules.append(f"s{position}-{taken} ::= {' | '.join(parts)}")
+        return rules
+
+    def _listing_rules(self, rows: Rows) -> list[str]:
+        """The least automaton of the rows: equal tails of numbers share their rules."""
+        written = np.stack(
+            [np.array(row)[rows[:, i]] for i, row in enumerate(self.tokens)], axis=1
+        ).astype(np.int16)
+        rules: list[str] = []
+        names: dict[bytes, str] = {}
+
+        def name_of(tails: Rows) -> str:
+            tails = np.unique(tails, axis=0)
+            key = bytes([tails.shape[1] % 256]) + tails.tobytes()
+            if key not in names:
+                followers: dict[str, list[int]] = {}
+                for token in np.unique(tails[:, 0]).tolist():
+                    rest = tails[tails[:, 0] == token, 1:]
+                    after = f" sep {name_of(rest)}" if rest.shape[1] else ""
+                    followers.setdefault(after, []).append(token)
+                names[key] = f"s{len(names)}"
+                parts = [_alternatives(tokens) + after for after, tokens in followers.items()]
+                rules.append(f"{names[key]} ::= {' | '.join(parts)}")
+            return names[key]
+
+        return [f"gene ::= {name_of(written)}", *rules]
+
+    def _having(self, position: int, choice: str) -> int | None:
+        choices = self.space.decisions[position].choices
+        return next((i for i, known in enumerate(choices) if str(known) == choice), None)
+
+    def _split(self, position: int, taker: int | None) -> list[tuple[int, list[int]]]:
+        """The numbers that do not take the counted choice, and those that do."""
+        row = self.tokens[position]
+        others = [token for i, token in enumerate(row) if i != taker]
+        return [(0, others), (1, [] if taker is None else [row[taker]])]
+
+    # -- reading and writing ---------------------------------------------------------------
+
+    def _numbers(self, decision: Decision) -> tuple[int, ...]:
+        n = len(decision.choices)
+        if not self.hidden:
+            return tuple(range(n))
+        # The same choices get the same numbers everywhere, or no rule could speak of them.
+        seed = zlib.crc32(repr(decision.choices).encode("utf-8", "surrogatepass"))
+        shuffled = np.random.default_rng(seed).permutation(n)
+        return tuple(int(token) for token in shuffled)
+
+    def _words(self, text: str) -> list[str] | None:
+        """The numbers in `text`, or ``None`` if it holds anything else."""
+        bare = text.strip().strip(_BRACKETS).strip()
+        words = [word for word in _SEPARATORS.split(bare) if word]
+        if not words or not all(word.isascii() and word.isdigit() for word in words):
+            return None
+        single = all(max(row) < 10 for row in self.tokens)
+        if single and len(words) == 1 and len(words[0]) == self.length:
+            return list(words[0])
+        return [word.lstrip("0") or "0" for word in words]
+
+    def _own_notation(self, text: str) -> Architecture:
+        if self.hidden:
+            raise InvalidArchitectureError(f"a gene holds numbers only, got {quoted(text)}")
+        try:
+            return self.space.parse(text)
+        except (NasPluginsError, ValueError, TypeError, RecursionError) as error:
+            raise InvalidArchitectureError(
+                f"a gene is {self.length} numbers separated by spaces, got {quoted(text)}"
+            ) from error
+
+    def _legend_line(self, positions: Sequence[int], decisions: Sequence[Decision]) -> str:
+        first, last = positions[0], positions[-1]
+        where = f"position {first}" if first == last else f"positions {first}-{last}"
+        choices: Sequence[Choice] = decisions[0].choices
+        tokens = self.tokens[first - 1]
+        if self.hidden:
+            return f"{where}: one of {' '.join(map(str, sorted(tokens)))}"
+        names = joined((quoted(d.name, 40) for d in decisions), limit=600, separator=", ")
+        meant = sorted(zip(tokens, choices, strict=True))
+        values = joined((f"{t} = {quoted(c, 40)}" for t, c in meant), limit=1500, separator=", ")
+        return f"{where} ({names}): {values}"
+
+
+def _alternatives(tokens: Sequence[int]) -> str:
+    words = " | ".join(f'"{token}"' for token in sorted(tokens))
+    return f"({words})" if len(tokens) > 1 else words
+
+
+__all__ = ["MAX_GENE", "Count", "Genes"]
