@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nas_plugins.nni._named import (
         ArchiveEvolution,
         ArchVQ,
+        LLMCoEvolution,
         LocalSearch,
         NamedStrategy,
         RandomSearch,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from nas_plugins.nni._require import require_nni
     from nas_plugins.nni._shims import apply_shims
+    from nas_plugins.nni._space import model_space
     from nas_plugins.nni._state import FrontEntry
     from nas_plugins.nni._strategy import NNIStrategy
     from nas_plugins.nni._translate import Translator, translator
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "ArchVQ": ("_named", "nas"),
     "ArchiveEvolution": ("_named", "nas"),
+    "LLMCoEvolution": ("_named", "nas"),
     "LocalSearch": ("_named", "nas"),
     "NamedStrategy": ("_named", "nas"),
     "RandomSearch": ("_named", "nas"),
@@ -57,6 +60,7 @@ _EXPORTS = {
     "Translator": ("_translate", "nas"),
     "translator": ("_translate", "nas"),
     "evaluator": ("_evaluator", "nas"),
+    "model_space": ("_space", "nas"),
     "ArchVQTuner": ("_tuner", "nni"),
     "ArchVQTunerOptions": ("_tuner", "nni"),
     "StrategyTuner": ("_tuner", "nni"),
@@ -93,6 +97,7 @@ __all__ = [
     "ArchVQTunerOptions",
     "ArchiveEvolution",
     "FrontEntry",
+    "LLMCoEvolution",
     "LocalSearch",
     "NNIStrategy",
     "NamedStrategy",
@@ -103,6 +108,7 @@ __all__ = [
     "algo_meta",
     "apply_shims",
     "evaluator",
+    "model_space",
     "register_tuner",
     "require_nni",
     "runs",

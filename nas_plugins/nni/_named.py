@@ -12,6 +12,7 @@ from nas_plugins.nni._strategy import NNIStrategy
 from nas_plugins.strategies import archive_evolution, local_search, regularized_evolution
 from nas_plugins.strategies import random as random_search
 from nas_plugins.strategies.arch_vq import strategy as arch_vq
+from nas_plugins.strategies.llm_coevolution import strategy as llm_coevolution
 
 
 class NamedStrategy(NNIStrategy):
@@ -91,6 +92,14 @@ class ArchVQ(NamedStrategy):
     """
 
 
+@runs(llm_coevolution.LLMCoEvolution)
+class LLMCoEvolution(NamedStrategy):
+    """Lets a language model breed architectures in niches and learn rules.
+
+    See :class:`nas_plugins.strategies.llm_coevolution.strategy.LLMCoEvolution`.
+    """
+
+
 def strategy(
     name: str,
     *,
@@ -119,6 +128,7 @@ def strategy(
 __all__ = [
     "ArchVQ",
     "ArchiveEvolution",
+    "LLMCoEvolution",
     "LocalSearch",
     "NamedStrategy",
     "RandomSearch",

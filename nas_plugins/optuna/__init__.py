@@ -14,6 +14,7 @@ from nas_plugins.constraints import Constraint
 from nas_plugins.optuna._named import (
     ArchiveEvolutionSampler,
     ArchVQSampler,
+    LLMCoEvolutionSampler,
     LocalSearchSampler,
     NamedSampler,
     RandomArchitectureSampler,
@@ -28,6 +29,7 @@ __all__ = [
     "ArchVQSampler",
     "ArchiveEvolutionSampler",
     "Constraint",
+    "LLMCoEvolutionSampler",
     "LocalSearchSampler",
     "NamedSampler",
     "RandomArchitectureSampler",

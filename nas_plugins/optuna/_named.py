@@ -9,6 +9,7 @@ from nas_plugins import _options
 from nas_plugins.optuna._sampler import StrategySampler
 from nas_plugins.strategies.arch_vq.strategy import ArchVQ
 from nas_plugins.strategies.archive_evolution import ArchiveEvolution
+from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.strategies.local_search import LocalSearch
 from nas_plugins.strategies.random import RandomSearch
 from nas_plugins.strategies.regularized_evolution import RegularizedEvolution
@@ -90,9 +91,18 @@ class ArchVQSampler(NamedSampler):
     """
 
 
+@samples(LLMCoEvolution)
+class LLMCoEvolutionSampler(NamedSampler):
+    """Sampler that lets a language model breed architectures in niches and learn rules.
+
+    See :class:`nas_plugins.strategies.llm_coevolution.strategy.LLMCoEvolution`.
+    """
+
+
 __all__ = [
     "ArchVQSampler",
     "ArchiveEvolutionSampler",
+    "LLMCoEvolutionSampler",
     "LocalSearchSampler",
     "NamedSampler",
     "RandomArchitectureSampler",

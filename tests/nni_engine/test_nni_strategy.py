@@ -302,7 +302,9 @@ def test_a_strategy_survives_being_copied(way: str) -> None:
     assert searched(half, 7).history == whole.history
 
 
-@pytest.mark.parametrize("name", ["ArchVQ", "ArchiveEvolution", "LocalSearch", "RandomSearch"])
+@pytest.mark.parametrize(
+    "name", ["ArchVQ", "ArchiveEvolution", "LLMCoEvolution", "LocalSearch", "RandomSearch"]
+)
 def test_classes_survive_being_copied(name: str) -> None:
     found = getattr(nas_plugins.nni, name)
     assert pickle.loads(pickle.dumps(found)) is found

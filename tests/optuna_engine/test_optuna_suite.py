@@ -15,6 +15,7 @@ from optuna.testing.pytest_samplers import (
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
     ArchVQSampler,
+    LLMCoEvolutionSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
     RegularizedEvolutionSampler,
@@ -62,3 +63,11 @@ class TestArchVQSampler(_Suite):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: ArchVQSampler(seed=0, n_initial=2, n_candidates=16)
+
+
+class TestLLMCoEvolutionSampler(_Suite):
+    """With uniform draws in the model's place, through the same path."""
+
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return lambda: LLMCoEvolutionSampler(seed=0, llm="null", n_niches=2, n_initial=1)

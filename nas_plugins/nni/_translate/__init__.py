@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from nas_plugins.nni._translate.activity import conditions
 from nas_plugins.nni._translate.base import Part, Translator
@@ -11,9 +11,12 @@ from nas_plugins.nni._translate.composed import ComposedSpace, Conditions
 from nas_plugins.nni._translate.constraints import Constraints
 from nas_plugins.nni._translate.darts import SIZES, DARTSPart
 from nas_plugins.nni._translate.generic import GenericPart, OneOf
+from nas_plugins.nni._translate.given import GivenPart
 from nas_plugins.nni._translate.nasbench101 import NASBench101Part
 from nas_plugins.nni._translate.nasbench201 import NASBench201Part
 from nas_plugins.spaces.categorical import CategoricalSpace
+
+Core: TypeAlias = GivenPart | NASBench201Part | NASBench101Part | DARTSPart
 
 _PUBLISHED = (NASBench201Part, NASBench101Part, DARTSPart)
 
@@ -21,7 +24,8 @@ _PUBLISHED = (NASBench201Part, NASBench101Part, DARTSPart)
 def translator(model_space: Any) -> Translator:
     """How the samples of a model space translate to architectures.
 
-    What the space is follows from its labels and their values:
+    Of what `nas_plugins.nni.model_space` has made it is the space that this was made of. What
+    the space of another is follows from its labels and their values:
 
     ==========================================  ================================================
     model space                                 space of the architectures
@@ -51,7 +55,9 @@ def translator(model_space: Any) -> Translator:
             cannot be searched; names it and says how to fix it.
     """
     mutables = {str(label): mutable for label, mutable in model_space.simplify().items()}
-    core = next((p for find in _PUBLISHED if (p := find.find(mutables))), None)
+    core: Core | None = GivenPart.find(model_space)
+    if core is None:
+        core = next((p for find in _PUBLISHED if (p := find.find(mutables))), None)
     known = set(core.labels) if core else set[str]()
     rest = {label: mutable for label, mutable in mutables.items() if label not in known}
     others = GenericPart.of(rest)
@@ -68,7 +74,7 @@ def translator(model_space: Any) -> Translator:
 
 
 def _composed(
-    core: NASBench201Part | NASBench101Part | DARTSPart | None,
+    core: Core | None,
     others: GenericPart,
     constraints: tuple[Any, ...],
     when: Conditions,
