@@ -140,7 +140,10 @@ class Leader:
         wanted = led.order.n - len(before)
         children = self._validator(led.order).read(answer.text or "", wanted, before)
         if answer.cut and not children.found:
-            children.faults.append(Fault("malformed", "the reply was too long and has been cut"))
+            # That it makes no sense as a whole is the same fault, and counts once.
+            others = [fault for fault in children.faults if fault.kind != "malformed"]
+            cut = Fault("malformed", "the reply was too long and has been cut")
+            children.faults = [*others, cut]
         self._count(led, children.faults)
         led.found += [(architecture, origin, why) for architecture, why in children.found]
         return children

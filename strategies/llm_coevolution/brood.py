@@ -21,6 +21,7 @@ from nas_plugins.strategies.llm_coevolution.screening import most_promising
 CROSSOVER, MUTATION = "crossover", "mutation"
 
 _THREADS = 8
+_UNSCREENED = 0.3
 _TRIES = 16
 _SECOND_CHANGE = 0.5
 _SPENT = "the children of the batch are used up"
@@ -173,9 +174,13 @@ class Brood:
         return None if bred is None else self._propose(slot, bred, "hybrid")
 
     def _best(self, breed: Callable[[], Bred | None]) -> Bred | None:
-        """The most promising of several candidates; the others can be drawn again."""
+        """The most promising of several candidates; the others can be drawn again.
+
+        Now and then the first one: what the effects speak against must have its chance too.
+        """
+        wanted = 1 if self._rng.random() < _UNSCREENED else self.candidates
         found: list[Bred] = []
-        while len(found) < self.candidates:
+        while len(found) < wanted:
             bred = breed()
             if bred is None:
                 break
