@@ -43,6 +43,8 @@ class SearchResult:
             such as a predictor: by trial number, metrics under the benchmark's names.
         lost: Why each trial failed that ended before it had an architecture; such trials are
             not in the history but they count.
+        details: Further blocks of the summary by name, of whoever knows more of the search than
+            this module does (JSON values).
     """
 
     history: History
@@ -54,6 +56,7 @@ class SearchResult:
     versions: FrozenDict[str] = field(default_factory=lambda: package_versions())  # noqa: PLW0108 - defined below
     lost: tuple[str, ...] = ()
     measured: FrozenDict[FrozenDict[float]] = field(default_factory=FrozenDict)
+    details: FrozenDict[Any] = field(default_factory=FrozenDict, hash=False)
 
     def losses(self, values: Sequence[Sequence[float]]) -> pareto.Floats:
         """Turns values `(n, m)` into losses `(n, m)`: less is better."""
@@ -119,6 +122,7 @@ class SearchResult:
                 **self.quality(),
                 "counts": self.counts(),
                 "failures": dict(islice(self.failures().items(), _MAX_REASONS)),
+                **self.details,
                 "seconds": round(self.seconds, 3),
                 "source": self.source,
                 "versions": dict(self.versions),
@@ -150,6 +154,7 @@ class SearchResult:
                 "versions": dict(self.versions),
                 "lost": self.lost,
                 "measured": self.measured,
+                "details": self.details,
             }
         )
         return data
@@ -170,6 +175,7 @@ class SearchResult:
             versions=FrozenDict(data["versions"]),
             lost=tuple(data.get("lost", ())),
             measured=FrozenDict({k: FrozenDict(v) for k, v in data.get("measured", {}).items()}),
+            details=FrozenDict(data.get("details", {})),
         )
 
     def save(self, path: Path) -> None:

@@ -86,11 +86,35 @@ def repeat_command(result: SearchResult) -> str | None:
         words += ["--constraint", str(constraint)]
     for kind in ("space", "benchmark", "evaluator", "strategy"):
         for key, value in (settings.get(f"{kind}_options") or {}).items():
-            words += [f"--{kind}-option", f"{key}={value}"]
+            words += _option_words(kind, key, value)
     words += ["--trials", str(settings["trials"])]
     if settings.get("seed") is not None:
         words += ["--seed", str(settings["seed"])]
     return shlex.join(words)
+
+
+def _option_words(kind: str, key: str, value: Any) -> list[str]:
+    """An option as the command line reads it back: as JSON unless it is text that is none."""
+    if kind == "strategy" and key == "llm":
+        return ["--llm", str(value)]
+    if kind == "strategy" and key == "llm_options" and isinstance(value, Mapping):
+        return [word for k, v in value.items() for word in ("--llm-option", _assigned(k, v))]
+    return [f"--{kind}-option", _assigned(key, value)]
+
+
+def _assigned(key: str, value: Any) -> str:
+    return f"{key}={value if _is_plain(value) else json.dumps(value, default=str)}"
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is text that JSON would not read as something else."""
+    if not isinstance(value, str):
+        return False
+    try:
+        json.loads(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _latent_model(result: SearchResult) -> str | None:
@@ -193,7 +217,7 @@ def _facts(result: SearchResult) -> Markup:
     facts: dict[str, Any] = {
         "Space": f"{space.name}: {count(len(space.decisions), 'decision')}, "
         f"{_size(space.size)} architectures",
-        "Benchmark": asked.get("benchmark"),
+        "Benchmark": _benchmark(asked),
         "Source of the numbers": result.source,
         "Strategy": asked.get("strategy"),
         "Objectives": ", ".join(
@@ -218,6 +242,12 @@ def _facts(result: SearchResult) -> Markup:
         ),
         class_="facts",
     )
+
+
+def _benchmark(asked: Mapping[str, Any]) -> str | None:
+    """Name of the benchmark, and of the one that it served for."""
+    name, meant = asked.get("benchmark"), asked.get("stands_in_for")
+    return f"{name}, as the files of {meant} were absent" if meant else name
 
 
 def _size(size: int) -> str:

@@ -23,7 +23,7 @@ from nas_plugins.report._latent_figures import (
     use_figures,
 )
 from nas_plugins.report._svg import short
-from nas_plugins.report._tables import breakable, pairs_table, tile
+from nas_plugins.report._tables import breakable, pairs_table, plain_table, tile
 
 
 def write_latent_report(latent: Latent, path: Path, *, title: str | None = None) -> Path:
@@ -139,7 +139,7 @@ def _positions_table(latent: Latent) -> Markup:
             ]
         )
     head = ["Node", "Codes in use", "Perplexity", "Training architectures by operation, %"]
-    return _table(head, rows, numbers=(1, 2))
+    return plain_table(head, rows, numbers=(1, 2))
 
 
 def _distribution(latent: Latent, figures: Sequence[Figure]) -> Markup:
@@ -153,7 +153,7 @@ def _distribution(latent: Latent, figures: Sequence[Figure]) -> Markup:
         [str(i), f"{distance:.4f}", f"{floor:.4f}"]
         for i, (distance, floor) in enumerate(zip(latent.distance, latent.floor, strict=True))
     ]
-    table = _table(["Node", "Distance", "Expected of a perfect prior"], rows, numbers=(1, 2))
+    table = plain_table(["Node", "Distance", "Expected of a perfect prior"], rows, numbers=(1, 2))
     remarks = []
     if latent.encoded < latent.n_train:
         remarks.append(
@@ -185,7 +185,7 @@ def _temperature(latent: Latent, figures: Sequence[Figure]) -> Markup:
         return [f"{sweep.temperature:g}", *values]
 
     rows = [row(sweep) for sweep in latent.sweep]
-    table = _table(head, rows, numbers=range(1, len(head)))
+    table = plain_table(head, rows, numbers=range(1, len(head)))
     text = (
         "These are independent draws as in the paper. `nas-plugins sample` decodes strictly "
         "instead: whatever the temperature, every draw is valid and no two are the same."
@@ -271,32 +271,6 @@ def _command(command: str) -> Markup:
 def _code(text: str) -> Markup:
     """Text whose parts in backticks are set as code."""
     return join(element("code", part) if i % 2 else part for i, part in enumerate(text.split("`")))
-
-
-def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int]
-) -> Markup:
-    """A table; the first cell of a row names it, the columns `numbers` are set to the right."""
-
-    def style(column: int) -> str | None:
-        return "number" if column in numbers else None
-
-    titles = [element("th", title, scope="col", class_=style(i)) for i, title in enumerate(head)]
-    body = [
-        element(
-            "tr",
-            element("th", row[0], scope="row"),
-            *(element("td", cell, class_=style(i)) for i, cell in enumerate(row[1:], start=1)),
-        )
-        for row in rows
-    ]
-    table = element(
-        "table",
-        element("thead", element("tr", *titles)),
-        element("tbody", *body),
-        class_="plain",
-    )
-    return element("div", table, class_="scroll", tabindex="0")
 
 
 __all__ = ["render_latent_report", "write_latent_report"]

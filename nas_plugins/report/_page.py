@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas_plugins.report import _document, _header, _tables
+from nas_plugins.report import _coevolution, _document, _header, _tables
 from nas_plugins.report._document import Document, Section
 from nas_plugins.report._figures import Figure, shared_texts
 from nas_plugins.report._format import columns, count
 from nas_plugins.report._html import element, join
+from nas_plugins.report._links import Links
 from nas_plugins.report._parallel import parallel_figure
 from nas_plugins.report._progress import hypervolume_figure, progress_figure
 from nas_plugins.report._scatter import MAX_PAIRS, front_figures
@@ -78,14 +79,20 @@ def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
         plots("hypervolume", "Hypervolume", [hypervolume] if hypervolume else [])
     parallel = parallel_figure(result)
     plots("parallel", "Decisions and objectives", [parallel] if parallel else [])
+    noted, links = _notes(result)
+    log = _coevolution.log_of(result)
+    if log is not None:
+        told, drawn = _coevolution.sections(result, log, links)
+        sections += told
+        figures += drawn
     sections += [
-        section for section in (_best(result), _failures(result), _notes(result)) if section
+        section for section in (_best(result, links), _failures(result), noted) if section
     ]
     sections.append(Section("settings", "Settings and versions", _header.settings(result)))
     return sections, figures
 
 
-def _best(result: SearchResult) -> Section | None:
+def _best(result: SearchResult, links: Links) -> Section | None:
     history = result.history
     rows = _tables.best_rows(history)
     if not rows:
@@ -102,7 +109,7 @@ def _best(result: SearchResult) -> Section | None:
         text = f"The best {count(len(rows), 'architecture')} by {history.objectives[0].name}."
     if all(t.violation > 0 for t in history.complete):
         text = "No trial satisfies all constraints; those of least violation come first."
-    table = _tables.best_table(rows, columns(result))
+    table = _tables.best_table(rows, columns(result), links)
     return Section("best", "Best architectures", join([element("p", text, class_="lead"), table]))
 
 
@@ -121,18 +128,19 @@ def _failures(result: SearchResult) -> Section | None:
     return Section("failures", "Failures", join([element("p", text, class_="lead"), table]))
 
 
-def _notes(result: SearchResult) -> Section | None:
+def _notes(result: SearchResult) -> tuple[Section | None, Links]:
+    """The notes of the trials, and where the page shows which trial."""
     trials = result.history.trials
+    best = frozenset(row.trial.number for row in _tables.best_rows(result.history))
     noted = sum(bool(t.notes or t.constraints) for t in trials)
     if not noted:
-        return None
-    entries, left_out = _tables.notes_list(trials, columns(result))
+        return None, Links(best)
+    entries, links, left_out = _tables.notes_list(trials, columns(result), best)
     text = f"{count(noted, 'trial')} of {len(trials):,} carry notes or constraints."
     if left_out:
         text += f" The last {left_out:,} of them are left out to keep this page small."
-    return Section(
-        "notes", "Notes of the trials", join([element("p", text, class_="lead"), entries])
-    )
+    lead = element("p", text, class_="lead")
+    return Section("notes", "Notes of the trials", join([lead, entries])), links
 
 
 __all__ = ["render_report", "write_report"]

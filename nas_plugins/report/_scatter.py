@@ -24,12 +24,12 @@ def front_figures(result: SearchResult) -> list[Figure]:
         return []
     shown = columns(result)
     if len(shown) == 2:
-        return [_scatter(result, *_axes(shown), name="front")]
+        return [_scatter(result, *planar_axes(shown), name="front")]
     pairs = list(combinations(range(len(shown)), 2))[:MAX_PAIRS]
     return [_scatter(result, a, b, name=f"front-{a}-{b}") for a, b in pairs]
 
 
-def _axes(shown: Sequence[Column]) -> tuple[int, int]:
+def planar_axes(shown: Sequence[Column]) -> tuple[int, int]:
     """Cost on x and merit on y where the directions differ."""
     if shown[0].objective.direction == "max" and shown[1].objective.direction == "min":
         return 1, 0
@@ -45,28 +45,15 @@ def _scatter(result: SearchResult, x: int, y: int, *, name: str) -> Figure:
     data = [
         points(values, ~front & feasible, (x, y), "Trials", trials),
         points(values, ~feasible, (x, y), "Infeasible", trials),
-        *_true_front(result, x, y),
+        *true_front(result, x, y),
         _found_front(values, front, (x, y), trials, result),
     ]
     true = np.array(result.true_front).reshape(-1, len(shown))
     important = np.concatenate([values[front], true])
     layout = axis_titles(shown[x].title, shown[y].title)
-    views, outside = {}, 0
-    if len(important):
-        core = _core(important[:, (x, y)])
-        ranges = [focus(values[:, i], core[:, j], shown[i]) for j, i in enumerate((x, y))]
-        inside = [
-            (values[:, i] >= r[0]) & (values[:, i] <= r[1])
-            for i, r in zip((x, y), ranges, strict=True)
-        ]
-        outside = int((~(inside[0] & inside[1])).sum())
-        if outside:
-            everything = np.concatenate([values, true])
-            views = {
-                "Around the front": _ranges(*ranges),
-                "All trials": _ranges(*(padded(everything[:, i]) for i in (x, y))),
-            }
-            layout["xaxis"]["range"], layout["yaxis"]["range"] = ranges
+    views, outside = front_views(
+        values[:, (x, y)], important[:, (x, y)], (shown[x], shown[y]), layout
+    )
     return Figure(
         name,
         _scatter_caption(result, outside, len(shown)),
@@ -75,6 +62,39 @@ def _scatter(result: SearchResult, x: int, y: int, *, name: str) -> Figure:
         f"{count(len(trials), 'trial')}, {count(int(front.sum()), 'point')} on the found front",
         views,
     )
+
+
+def front_views(
+    values: pareto.Floats,
+    important: pareto.Floats,
+    shown: tuple[Column, Column],
+    layout: Spec,
+) -> tuple[dict[str, Spec], int]:
+    """Starts a plot around the front where other trials are far off.
+
+    Args:
+        values: Of the trials on the axes, `(n, 2)`.
+        important: The fronts, `(k, 2)`.
+        shown: What the axes show.
+        layout: Of the plot; is given the ranges.
+
+    Returns:
+        Ranges for buttons, and how many trials lie outside the first of them.
+    """
+    if not len(important):
+        return {}, 0
+    core = _core(important)
+    ranges = [focus(values[:, i], core[:, i], shown[i]) for i in range(2)]
+    inside = [(values[:, i] >= r[0]) & (values[:, i] <= r[1]) for i, r in enumerate(ranges)]
+    outside = int((~(inside[0] & inside[1])).sum())
+    if not outside:
+        return {}, 0
+    everything = np.concatenate([values, important])
+    layout["xaxis"]["range"], layout["yaxis"]["range"] = ranges
+    return {
+        "Around the front": _ranges(*ranges),
+        "All trials": _ranges(*(padded(everything[:, i]) for i in range(2))),
+    }, outside
 
 
 def points(
@@ -86,7 +106,7 @@ def points(
         "type": "scatter",
         "mode": "markers",
         "name": name,
-        **_coordinates(values, chosen, axes, trials),
+        **coordinates(values, chosen, axes, trials),
         "marker": {
             "size": 7,
             "symbol": "x-thin-open" if infeasible else "circle",
@@ -111,13 +131,13 @@ def _found_front(
         "type": "scatter",
         "mode": "lines+markers" if planar else "markers",
         "name": "Found front",
-        **_coordinates(values, chosen, axes, trials),
-        "line": {"shape": _step(result, axes[0]), "width": 2, "color": css("front")},
+        **coordinates(values, chosen, axes, trials),
+        "line": {"shape": step(result, axes[0]), "width": 2, "color": css("front")},
         "marker": {"size": 9, "color": css("front"), "line": {"width": 1, "color": css("paper")}},
     }
 
 
-def _true_front(result: SearchResult, x: int, y: int) -> list[Spec]:
+def true_front(result: SearchResult, x: int, y: int) -> list[Spec]:
     if not result.true_front:
         return []
     planar = len(result.history.objectives) == 2
@@ -131,7 +151,7 @@ def _true_front(result: SearchResult, x: int, y: int) -> list[Spec]:
             "y": [point[y] for point in points],
             "hovertemplate": "True front<br>%{x}, %{y}<extra></extra>",
             "line": {
-                "shape": _step(result, x),
+                "shape": step(result, x),
                 "width": 1.3,
                 "dash": "dot",
                 "color": css("true"),
@@ -141,7 +161,7 @@ def _true_front(result: SearchResult, x: int, y: int) -> list[Spec]:
     ]
 
 
-def _coordinates(
+def coordinates(
     values: pareto.Floats, chosen: Any, axes: tuple[int, int], trials: Sequence[Trial]
 ) -> Spec:
     return {
@@ -153,7 +173,7 @@ def _coordinates(
     }
 
 
-def _step(result: SearchResult, x: int) -> str:
+def step(result: SearchResult, x: int) -> str:
     """The corner of the staircase lies on the side of the dominated region."""
     return "hv" if result.history.objectives[x].direction == "min" else "vh"
 
@@ -213,4 +233,16 @@ def not_drawn(result: SearchResult) -> list[str]:
     return [f"{count(infinite, 'trial')} {verb} not drawn."]
 
 
-__all__ = ["MAX_PAIRS", "focus", "front_figures", "not_drawn", "padded", "points"]
+__all__ = [
+    "MAX_PAIRS",
+    "coordinates",
+    "focus",
+    "front_figures",
+    "front_views",
+    "not_drawn",
+    "padded",
+    "planar_axes",
+    "points",
+    "step",
+    "true_front",
+]

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from nas_plugins import pareto
 from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.report._coevolution_notes import NOTE, story
 from nas_plugins.report._drawing import draw
 from nas_plugins.report._format import Column, count
 from nas_plugins.report._html import Markup, element, join
+from nas_plugins.report._links import Links
 from nas_plugins.results import SearchResult
 
 MAX_FRONT, MIN_ROWS, TOP = 60, 10, 20
@@ -59,7 +61,7 @@ def best_rows(history: History) -> list[Best]:
     return list(found.values())
 
 
-def best_table(rows: Sequence[Best], shown: Sequence[Column]) -> Markup:
+def best_table(rows: Sequence[Best], shown: Sequence[Column], links: Links) -> Markup:
     """Values, drawing, notation and notes per row."""
     single = len(shown) == 1
     head = [element("th", "Trial", scope="col")]
@@ -72,7 +74,7 @@ def best_table(rows: Sequence[Best], shown: Sequence[Column]) -> Markup:
         sign = element("span", f" {arrow}", class_="wish", title=title, aria_label=column.wish)
         head.append(element("th", column.name, unit, sign, scope="col", class_="number"))
     head.append(element("th", "Architecture", scope="col"))
-    body = [_best_row(row, shown, single) for row in rows]
+    body = [_best_row(row, shown, single, links) for row in rows]
     return element(
         "table",
         element("thead", element("tr", *head)),
@@ -81,7 +83,7 @@ def best_table(rows: Sequence[Best], shown: Sequence[Column]) -> Markup:
     )
 
 
-def _best_row(row: Best, shown: Sequence[Column], single: bool) -> Markup:
+def _best_row(row: Best, shown: Sequence[Column], single: bool, links: Links) -> Markup:
     trial = row.trial
     badges = []
     if trial.violation > 0:
@@ -104,7 +106,7 @@ def _best_row(row: Best, shown: Sequence[Column], single: bool) -> Markup:
         element(
             "td",
             element("div", Markup(draw(trial.architecture)), class_="cell"),
-            element("div", _notation(trial), _details(trial), class_="about"),
+            element("div", _notation(trial), _details(trial, links), class_="about"),
             class_="architecture",
         ),
         id=f"trial-{trial.number}",
@@ -136,23 +138,26 @@ def breakable(text: str) -> Markup:
     return join(parts, element("wbr"))
 
 
-def _details(trial: Trial) -> Markup | None:
+def _details(trial: Trial, links: Links) -> Markup | None:
     if not (trial.notes or trial.constraints):
         return None
-    facts = _facts(trial)
-    if sum(len(value) for value in trial.notes.values()) <= 160:
+    facts = _facts(trial, links)
+    told = NOTE in trial.notes and story(trial, links) is not None
+    if sum(len(text) for name, text in trial.notes.items() if name != NOTE or not told) <= 160:
         return facts
     return element("details", element("summary", count(len(trial.notes), "note")), facts)
 
 
-def _facts(trial: Trial) -> Markup:
+def _facts(trial: Trial, links: Links) -> Markup:
     """Constraints and notes of a trial as a list of terms."""
     items: list[Markup] = []
     for name, value in trial.constraints.items():
         state = "violated" if value > 0 else "kept"
         items += [element("dt", name), element("dd", f"{value:.6g} ({state}; must be at most 0)")]
     for name, note in trial.notes.items():
-        items += [element("dt", name), element("dd", note_text(note))]
+        told = story(trial, links) if name == NOTE else None
+        for term, text in told or [(name, note_text(note))]:
+            items += [element("dt", term), element("dd", text)]
     return element("dl", *items, class_="notes")
 
 
@@ -171,24 +176,35 @@ def note_text(note: str) -> Markup:
 # -- all trials ----------------------------------------------------------------------------
 
 
-def notes_list(trials: Sequence[Trial], shown: Sequence[Column]) -> tuple[Markup, int]:
+def notes_list(
+    trials: Sequence[Trial], shown: Sequence[Column], best: frozenset[int]
+) -> tuple[Markup, Links, int]:
     """Collapsible notes of every trial that has any, in groups where there are many.
 
+    Args:
+        trials: All trials.
+        shown: The objectives.
+        best: Numbers of the trials that the table of the best shows.
+
     Returns:
-        The list, and how many trials were left out because the page would grow too large.
+        The list, where trials are found with it, and how many trials were left out because the
+        page would grow too large.
     """
     noted = [t for t in trials if t.notes or t.constraints]
+    # Parents come before their children: where a child is listed, they are.
+    links = Links(best, frozenset(t.number for t in noted))
     entries: list[tuple[int, Markup]] = []
     size = 0
     for trial in noted:
-        entry = _notes_entry(trial, shown)
+        entry = _notes_entry(trial, shown, links)
         size += len(entry)
         if size > NOTES_LIMIT and entries:
             break
         entries.append((trial.number, entry))
     left_out = len(noted) - len(entries)
+    links = Links(best, frozenset(number for number, _ in entries))
     if len(entries) <= GROUP:
-        return join(entry for _, entry in entries), left_out
+        return join(entry for _, entry in entries), links, left_out
     groups = [entries[i : i + GROUP] for i in range(0, len(entries), GROUP)]
     return (
         join(
@@ -200,11 +216,12 @@ def notes_list(trials: Sequence[Trial], shown: Sequence[Column]) -> tuple[Markup
             )
             for group in groups
         ),
+        links,
         left_out,
     )
 
 
-def _notes_entry(trial: Trial, shown: Sequence[Column]) -> Markup:
+def _notes_entry(trial: Trial, shown: Sequence[Column], links: Links) -> Markup:
     values = [column(v) for column, v in zip(shown, trial.values, strict=False)]
     state = [trial.state.value] if trial.state is not TrialState.COMPLETE else values
     if trial.violation > 0:
@@ -217,7 +234,7 @@ def _notes_entry(trial: Trial, shown: Sequence[Column]) -> Markup:
             element("span", " \N{MIDDLE DOT} ".join(state), class_="muted"),
         ),
         element("code", breakable(str(trial.architecture)), class_="block"),
-        _facts(trial),
+        _facts(trial, links),
         id=f"notes-{trial.number}",
         class_="trial",
     )
@@ -290,6 +307,43 @@ def pairs_table(pairs: Mapping[str, object], *, head: tuple[str, str]) -> Markup
     )
 
 
+def plain_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    numbers: Sequence[int] = (),
+    class_: str = "plain",
+) -> Markup:
+    """A table; the first cell of a row names it, the columns `numbers` are set to the right."""
+
+    def style(column: int) -> str | None:
+        return "number" if column in numbers else None
+
+    titles = [element("th", title, scope="col", class_=style(i)) for i, title in enumerate(head)]
+    body = [
+        element(
+            "tr",
+            element("th", row[0], scope="row"),
+            *(element("td", cell, class_=style(i)) for i, cell in enumerate(row[1:], start=1)),
+        )
+        for row in rows
+    ]
+    table = element(
+        "table",
+        element("thead", element("tr", *titles)),
+        element("tbody", *body),
+        class_=class_,
+    )
+    return element("div", table, class_="scroll", tabindex="0")
+
+
+def left_out(items: Sequence[object], most: int) -> Markup | None:
+    """How many of a list are not shown; ``None`` where all are."""
+    if len(items) <= most:
+        return None
+    return element("p", f"{len(items) - most:,} more are left out.", class_="caption")
+
+
 def tile(name: str, value: str, note: str) -> Markup:
     """One headline figure of a page."""
     return element(
@@ -305,8 +359,10 @@ __all__ = [
     "best_rows",
     "best_table",
     "failures_table",
+    "left_out",
     "note_text",
     "notes_list",
     "pairs_table",
+    "plain_table",
     "tile",
 ]

@@ -53,15 +53,26 @@
     });
   }
 
+  // What a link leads to may be folded away.
+  function unfold(target) {
+    for (let node = target; node; node = node.parentElement) {
+      if (node.tagName === "DETAILS") node.open = true;
+    }
+  }
+
   function show(number) {
     const target =
       document.getElementById(`trial-${number}`) || document.getElementById(`notes-${number}`);
     if (!target) return;
-    for (let node = target; node; node = node.parentElement) {
-      if (node.tagName === "DETAILS") node.open = true;
-    }
+    unfold(target);
     location.hash = target.id;
   }
+
+  document.querySelectorAll('a[href^="#"]').forEach((link) => {
+    link.addEventListener("click", () => {
+      unfold(document.getElementById(link.getAttribute("href").slice(1)));
+    });
+  });
 
   function redraw() {
     Object.keys(report.figures).forEach(draw);
