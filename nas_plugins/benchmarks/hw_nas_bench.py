@@ -23,6 +23,8 @@ DEVICES = {
     "fpga": "Xilinx ZC706 FPGA, estimated by its synthesis report",
 }
 
+_FILES = _COMPACT, _OFFICIAL = "hw-nas-bench-compact", "hw-nas-bench"
+
 
 class HWNASBenchTable(TabularBenchmark):
     """HW-NAS-Bench: latency and energy of the NAS-Bench-201 cells on six devices.
@@ -80,6 +82,22 @@ class HWNASBenchTable(TabularBenchmark):
             for device in DEVICES
         )
 
+    @staticmethod
+    def stand_in(*parts: str) -> str | None:
+        """Name of the benchmark that can serve where the file with the latencies is absent.
+
+        It has the same cells and accuracies, and another device's latency.
+
+        Args:
+            *parts: As of the constructor.
+
+        Returns:
+            ``None`` where the file is there, or there is no such table.
+        """
+        there = any(files.get(name).found for name in _FILES)
+        known = "/".join(("hw-nas-bench", *parts)) in HWNASBenchTable.tables()
+        return f"nasbench201/{parts[0]}" if known and not there else None
+
 
 def load(dataset: str) -> Recorded:
     """Reads the hardware metrics of one data set from the file that is at hand.
@@ -87,13 +105,13 @@ def load(dataset: str) -> Recorded:
     Raises:
         DataError: Neither file is there, or it is not intact; says what to download and where.
     """
-    small = files.get("hw-nas-bench-compact").found
+    small = files.get(_COMPACT).found
     if small is not None:
         return compact.load_hardware(small, dataset)
-    origin = files.path("hw-nas-bench")
+    origin = files.path(_OFFICIAL)
 
     def build() -> cache.Arrays:
-        return hw_nas_bench.convert(files.trusted("hw-nas-bench"))
+        return hw_nas_bench.convert(files.trusted(_OFFICIAL))
 
     arrays = cache.converted(origin, build, kind="hw-nas-bench-nb201", version=1)
     prefix = f"{dataset}_"

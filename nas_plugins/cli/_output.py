@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from nas_plugins.cli._coevolution import story_lines
 from nas_plugins.cli._console import console, print_table
 from nas_plugins.cli._errors import OutputError
 from nas_plugins.history import Trial
@@ -137,6 +138,7 @@ def _lines(result: SearchResult) -> Iterator[str]:
     if quality:
         known = f" (true front: {len(result.true_front)} points)" if "hv_ratio" in quality else ""
         yield " · ".join(f"{name} {value:.4f}" for name, value in quality.items()) + known
+    yield from story_lines(result)
 
 
 def _write_csv(result: SearchResult, path: Path) -> None:

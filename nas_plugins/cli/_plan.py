@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 import nas_plugins as nap
-from nas_plugins import pareto
+from nas_plugins import pareto, registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.cli._errors import UsageError
 from nas_plugins.cli._options import (
@@ -32,6 +34,8 @@ from nas_plugins.errors import unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
+
+_TASK = "task"
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def prepare(plan: Plan) -> Problem:
     if benchmark is not None:
         sources[family] = benchmark
     with options_of("strategy", plan.strategy, plan.strategy_options):
-        strategy = nap.strategy(plan.strategy, space=space, **plan.strategy_options)
+        strategy = nap.strategy(plan.strategy, space=space, **_strategy_options(plan))
     notes = []
     if plan.warm_start is not None:
         strategy = warm = plan.warm_start.around(strategy)
@@ -227,6 +231,16 @@ def build_space(name: str, options: Options) -> SearchSpace:
     """
     with options_of("space", name, options):
         return nap.space(name, **options)
+
+
+def _strategy_options(plan: Plan) -> dict[str, Any]:
+    """The options; a strategy that can tell its model of the task learns it from the names."""
+    options = dict(plan.strategy_options)
+    known = inspect.signature(registry.load("strategy", plan.strategy)).parameters
+    if plan.benchmark is not None and _TASK in known and _TASK not in options:
+        words = plan.benchmark.split("/")
+        options[_TASK] = dict(zip(("benchmark", "dataset", "device"), words, strict=False))
+    return options
 
 
 def _space(plan: Plan, benchmark: Benchmark | None) -> SearchSpace:

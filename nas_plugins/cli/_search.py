@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import tempfile
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins.cli._engine import NNI
 from nas_plugins.cli._errors import UsageError
-from nas_plugins.cli._plan import Plan, Problem, prepare
+from nas_plugins.cli._logs import logging_to
+from nas_plugins.cli._plan import Problem, prepare
 from nas_plugins.cli._pool import Job, Pool
 from nas_plugins.cli._progress import Display, Score, display
-from nas_plugins.cli._pruner import NONE, check_pruner, make_pruner
+from nas_plugins.cli._pruner import check_pruner, make_pruner
+from nas_plugins.cli._request import Outcome, Request, Status
 from nas_plugins.cli._result import assemble, with_problem
 from nas_plugins.cli._run import Leftovers, Session, Stop, settle
 from nas_plugins.cli._storage import Opened, StorageURL, open_storage, storage_errors
@@ -34,80 +32,22 @@ _SHARED_FILE = "trials.journal"
 _SHARED_STUDY = "search"
 
 
-class Status(str, Enum):
-    """How a search ended."""
-
-    FINISHED = "finished"
-    TIMEOUT = "timeout"
-    INTERRUPTED = "interrupted"
-    TERMINATED = "terminated"
-    BROKEN = "broken"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What ``nas-plugins search`` was asked to do.
-
-    Attributes:
-        plan: What is searched for.
-        trials: Trials in all, those of earlier runs included.
-        seed: Of the strategy; ``None`` keeps a resumed study's, or draws one.
-        url: The storage; ``None`` for memory.
-        study: Name; given exactly if `url` is.
-        resume: Whether to go on with an existing study.
-        take_over: Whether to fail running trials of processes that nothing is known about.
-        workers: Processes.
-        timeout: Seconds after which no trial begins, or ``None``.
-        pruner: Name of the pruner.
-        out: Folder of the results, or ``None``.
-        quiet: Whether nothing but errors is shown.
-    """
-
-    plan: Plan
-    trials: int
-    seed: int | None = None
-    url: StorageURL | None = None
-    study: str | None = None
-    resume: bool = False
-    take_over: bool = False
-    workers: int = 1
-    timeout: float | None = None
-    pruner: str = NONE
-    out: Path | None = None
-    quiet: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a search.
-
-    Attributes:
-        result: Everything that was found.
-        status: How it ended.
-        url: Where the trials are kept; ``None`` when they are gone with the process.
-        study: Name of the study there.
-        error: What ended it, where something broke.
-    """
-
-    result: SearchResult
-    status: Status
-    url: StorageURL | None
-    study: str | None
-    error: EngineError | None = None
-
-
 def run(request: Request) -> Outcome:
     """Runs a search to its end, whatever ends it.
 
     Raises:
         NasPluginsError: It could not begin. Once trials run, an error is part of the outcome.
     """
+    if request.engine == NNI:
+        from nas_plugins.cli import _nni
+
+        return _nni.run(request)
     begun = time.monotonic()
     problem = prepare(request.plan)
     front = problem.true_front()
     shown = display(Score(problem.objectives, front), quiet=request.quiet)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_logging_to(shown))
+        stack.enter_context(logging_to(shown))
         for remark in [*problem.remarks(), *check_pruner(request.pruner, problem)]:
             shown.say(remark)
         request, kept = _with_storage(request, stack)
@@ -150,57 +90,19 @@ def _session(request: Request, problem: Problem, opened: Opened) -> Session:
     if request.resume and request.study not in names:
         raise unknown_name(f"study of {request.url}", request.study or "", names)
     if not request.resume and request.study in names:
-        raise EngineError(
-            f"study {request.study!r} exists already in {request.url}; pass --resume (with "
-            "--storage and --study) to go on with it, or choose another --study"
-        )
-    lasting = _lasting(request, problem)
+        raise request.exists_already()
     if request.resume:
         study = optuna.load_study(study_name=request.study, storage=opened.storage)
-        _check_resumed(request, lasting, study_settings(study))
+        request.check_resumed(problem, study_settings(study))
     return Session.open(
         problem,
         opened.storage,
         name=request.study,
         seed=request.seed,
         resume=request.resume,
-        settings=lasting,
+        settings=request.lasting(problem),
         pruner=make_pruner(request.pruner),
     )
-
-
-def _lasting(request: Request, problem: Problem) -> dict[str, Any]:
-    """The settings that every run of a study must share."""
-    plan = request.plan
-    return {
-        "space": problem.space.name,
-        "objectives": [str(objective) for objective in problem.objectives],
-        "benchmark": plan.benchmark,
-        "evaluators": list(plan.evaluators),
-        "strategy": plan.strategy,
-        "constraints": [str(constraint) for constraint in problem.constraints],
-        "benchmark_options": dict(plan.benchmark_options),
-        "evaluator_options": dict(plan.evaluator_options),
-        "strategy_options": dict(plan.strategy_options),
-        "pruner": request.pruner,
-        "warm_start": None if plan.warm_start is None else plan.warm_start.to_json(),
-    }
-
-
-def _check_resumed(
-    request: Request, lasting: Mapping[str, Any], recorded: Mapping[str, Any]
-) -> None:
-    """Refuses to mix trials of different searches in one study."""
-    before = {**(recorded.get("settings") or {}), "seed": recorded.get("seed")}
-    now = {**lasting, "seed": request.seed}
-    if request.seed is None:
-        del now["seed"]
-    for key, value in now.items():
-        if key in before and before[key] != value:
-            raise EngineError(
-                f"study {request.study!r} was begun with {key} {before[key]!r}, not {value!r}; "
-                "resume it with the same or choose another --study"
-            )
 
 
 def _tell(leftovers: Leftovers, shown: Display) -> None:
@@ -280,52 +182,10 @@ def _result(
     seconds: float,
 ) -> SearchResult:
     problem = session.problem
-    settings = {
-        **_lasting(request, problem),
-        "space_options": dict(request.plan.space_options),
-        "trials": request.trials,
-        "seed": study_settings(session.study).get("seed"),
-        "workers": request.workers,
-        "timeout": request.timeout,
-        "storage": None if request.url is None else str(request.url),
-        "study": request.study,
-        "resumed": request.resume,
-        "status": status.value,
-    }
+    seed = study_settings(session.study).get("seed")
+    settings = request.settings(problem, seed=seed, status=status)
     result = with_problem(assemble(session.study), problem, front)
     return replace(result, settings=FrozenDict(settings), seconds=seconds)
-
-
-class _DisplayHandler(logging.Handler):
-    """Shows what is logged between the lines of the display, each text once."""
-
-    def __init__(self, shown: Display) -> None:
-        super().__init__(logging.WARNING)
-        self._shown = shown
-        self._said: set[str] = set()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.msg not in self._said:
-            self._said.add(record.msg)
-            self._shown.say(record.getMessage())
-
-
-@contextlib.contextmanager
-def _logging_to(shown: Display) -> Iterator[None]:
-    """Sends the package's warnings to the display and keeps Optuna's chatter away."""
-    logger, handler = logging.getLogger("nas_plugins"), _DisplayHandler(shown)
-    propagate, verbosity = logger.propagate, optuna.logging.get_verbosity()
-    logger.addHandler(handler)
-    logger.propagate = False
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-        optuna.logging.set_verbosity(verbosity)
 
 
 __all__ = ["Outcome", "Request", "Status", "run"]

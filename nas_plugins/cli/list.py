@@ -17,19 +17,22 @@ KINDS = {
     "evaluators": "evaluator",
     "benchmarks": "benchmark",
     "proxies": "proxy",
+    "chat-models": "chat model",
 }
 
 
 def list_plugins(
     kind: Annotated[
         str | None,
-        typer.Argument(help="spaces, strategies, evaluators, benchmarks or proxies; default all."),
+        typer.Argument(
+            help="spaces, strategies, evaluators, benchmarks, proxies or chat-models; default all."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of tables.")
     ] = False,
 ) -> None:
-    """List what is installed: spaces, strategies, evaluators, benchmarks, proxies.
+    """List what is installed: spaces, strategies, evaluators, benchmarks, proxies, chat models.
 
     A plug-in that cannot be imported is listed with its error.
     """

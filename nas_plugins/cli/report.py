@@ -146,7 +146,7 @@ def _plan(settings: dict[str, Any], result: SearchResult) -> Plan | None:
     """What the study searches, where `nas-plugins search` has made it."""
     from nas_plugins.cli._plan import Plan
 
-    # What only proposes, a warm start, need not be built again.
+    # What only proposes need not be built again: it may want a key, or hours of training.
     if not settings.get("benchmark") and not settings.get("evaluators"):
         return None
     history = result.history
@@ -155,13 +155,12 @@ def _plan(settings: dict[str, Any], result: SearchResult) -> Plan | None:
         benchmark=settings.get("benchmark"),
         evaluators=tuple(settings.get("evaluators", ())),
         space=None if named else history.space.name,
-        strategy=str(settings.get("strategy")),
+        strategy="random",
         objectives=tuple(map(str, history.objectives)),
         constraints=tuple(settings.get("constraints", ())),
         benchmark_options=settings.get("benchmark_options", {}),
         evaluator_options=settings.get("evaluator_options", {}),
         space_options={} if named else history.space.options,
-        strategy_options=settings.get("strategy_options", {}),
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas_plugins.cli import _llm_words as words
 from nas_plugins.cli._console import print_json, remark
 from nas_plugins.cli._errors import ExitCode, UsageError, show
 
 if TYPE_CHECKING:
-    from nas_plugins.cli._search import Outcome, Request
+    from nas_plugins.cli._request import Outcome, Request
 
 _WHAT, _HOW, _KEEP = "What to search", "How long", "What to keep"
 _KEY_VALUE = "key=value"
@@ -110,6 +112,14 @@ def search(
         float | None,
         typer.Option(help="Seconds after which no further trial begins.", rich_help_panel=_HOW),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="What runs the trials: optuna, or an experiment of nni.",
+            metavar="NAME",
+            rich_help_panel=_HOW,
+        ),
+    ] = "optuna",
     workers: Annotated[int, typer.Option(help="Worker processes.", rich_help_panel=_HOW)] = 1,
     pruner: Annotated[
         str,
@@ -124,17 +134,30 @@ def search(
         int | None,
         typer.Option(help="Seed; drawn and shown by default.", rich_help_panel=_HOW),
     ] = None,
+    llm: words.Name = None,
+    llm_option: words.Option = None,
+    llm_calls: words.Calls = None,
+    llm_tokens: words.Tokens = None,
+    llm_usd: words.USD = None,
+    llm_seconds: words.Seconds = None,
+    llm_prices: words.Prices = None,
+    llm_ledger: words.Ledger = None,
+    llm_record: words.Record = None,
+    llm_cache: words.Cache = None,
     storage: Annotated[
         str | None,
         typer.Option(
-            help="sqlite:///FILE, journal:///FILE or a database URL; memory by default.",
+            help="sqlite:///FILE, journal:///FILE or a database URL; with --engine nni a folder; "
+            "memory by default.",
             metavar="URL",
             rich_help_panel=_KEEP,
         ),
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(help="Name of the study in the storage.", rich_help_panel=_KEEP),
+        typer.Option(
+            help="Name of the study in the storage, or of the experiment.", rich_help_panel=_KEEP
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study.", rich_help_panel=_KEEP)
@@ -166,18 +189,37 @@ def search(
     Progress goes to the standard error stream, the result to the standard output stream.
     Ctrl-C ends the search after the running trial and says how to go on.
     """
-    _check(storage, study, resume, take_over)
+    from nas_plugins.cli._engine import check_engine, parse_storage
+
+    check_engine(engine, pruner=pruner, take_over=take_over)
+    _check(engine, storage, study, resume, take_over)
     _check_numbers(trials, workers, seed, timeout)
     if warm_start is None and (warm_start_trials is not None or warm_start_option):
         raise UsageError("--warm-start-trials and --warm-start-option go with --warm-start NAME")
+    from nas_plugins.cli._llm import OPTION as LLM_OPTION
+    from nas_plugins.cli._llm import LLMPlan, ledger
     from nas_plugins.cli._output import prepare_folder, print_result, write_folder
     from nas_plugins.cli._plan import Plan, read_options
-    from nas_plugins.cli._search import Request, run
-    from nas_plugins.cli._storage import StorageURL
+    from nas_plugins.cli._request import Request
+    from nas_plugins.cli._search import run
+    from nas_plugins.cli._stand_in import with_stand_in
     from nas_plugins.cli._warm_start import OPTION, WarmStartPlan
 
     warm_options = read_options(warm_start_option or (), OPTION)
-    request = Request(
+    model = LLMPlan(
+        name=llm,
+        options=read_options(llm_option or (), LLM_OPTION),
+        calls=llm_calls,
+        tokens=llm_tokens,
+        usd=llm_usd,
+        seconds=llm_seconds,
+        ledger=llm_ledger,
+        record=llm_record,
+        cache=llm_cache,
+        prices=llm_prices,
+    )
+    strategy_options = read_options(strategy_option or (), "--strategy-option")
+    plan, note = with_stand_in(
         Plan(
             benchmark=benchmark,
             evaluators=tuple(evaluator or ()),
@@ -188,14 +230,20 @@ def search(
             benchmark_options=read_options(benchmark_option or (), "--benchmark-option"),
             evaluator_options=read_options(evaluator_option or (), "--evaluator-option"),
             space_options=read_options(space_option or (), "--space-option"),
-            strategy_options=read_options(strategy_option or (), "--strategy-option"),
+            strategy_options=model.joined(strategy, strategy_options),
             warm_start=WarmStartPlan(warm_start, warm_start_trials, warm_options)
             if warm_start
             else None,
-        ),
+        )
+    )
+    if note:
+        remark(note)
+    request = Request(
+        plan,
         trials=trials,
+        engine=engine,
         seed=seed,
-        url=StorageURL.parse(storage) if storage else None,
+        url=parse_storage(engine, storage) if storage else None,
         study=study,
         resume=resume,
         take_over=take_over,
@@ -207,7 +255,8 @@ def search(
     )
     if out is not None:
         prepare_folder(out)
-    outcome = run(request)
+    with ledger(plan, out=out, workers=workers, resume=resume) as noting:
+        outcome = _told(run(replace(request, plan=noting)), benchmark)
     if as_json:
         print_json(outcome.result.summary())
     else:
@@ -220,11 +269,25 @@ def search(
     return _exit_code(outcome)
 
 
-def _check(storage: str | None, study: str | None, resume: bool, take_over: bool) -> None:
+def _told(outcome: Outcome, benchmark: str | None) -> Outcome:
+    """The outcome with what only the command line knows: `benchmark` is what was asked for."""
+    from nas_plugins._frozen import FrozenDict
+    from nas_plugins.cli._coevolution import with_story
+    from nas_plugins.cli._stand_in import stood_in
+
+    result = with_story(outcome.result)
+    settings = FrozenDict(stood_in(dict(result.settings), benchmark))
+    return replace(outcome, result=replace(result, settings=settings))
+
+
+def _check(
+    engine: str, storage: str | None, study: str | None, resume: bool, take_over: bool
+) -> None:
     if resume and storage is None:
         raise UsageError("--resume needs --storage URL and --study NAME")
     if storage is not None and study is None:
-        raise UsageError(f"--storage needs --study NAME{_known(storage) if resume else ''}")
+        known = _known(engine, storage) if resume else ""
+        raise UsageError(f"--storage needs --study NAME{known}")
     if study is not None and storage is None:
         raise UsageError("--study needs --storage URL")
     if take_over and not resume:
@@ -239,16 +302,11 @@ def _check_numbers(trials: int, workers: int, seed: int | None, timeout: float |
         raise UsageError(f"--timeout must be > 0, got {timeout}")
 
 
-def _known(storage: str) -> str:
+def _known(engine: str, storage: str) -> str:
     """The studies that could be meant."""
-    import optuna
+    from nas_plugins.cli._engine import parse_storage, studies_in
 
-    from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
-
-    url = StorageURL.parse(storage)
-    opened = open_storage(url, create=False, write=False)
-    with storage_errors(url):
-        names = optuna.get_all_study_names(opened.storage)
+    names = studies_in(engine, parse_storage(engine, storage))
     return f"; there is {', '.join(sorted(names))}" if names else ""
 
 
@@ -259,7 +317,7 @@ def _finished(outcome: Outcome) -> int:
 
 def _say_how_to_go_on(outcome: Outcome, request: Request, words: list[str]) -> None:
     """After an end before time; `words` is the command line as it was given."""
-    from nas_plugins.cli._search import Status
+    from nas_plugins.cli._request import Status
 
     finished = _finished(outcome)
     if outcome.status is Status.FINISHED or finished >= request.trials:
@@ -272,7 +330,7 @@ def _say_how_to_go_on(outcome: Outcome, request: Request, words: list[str]) -> N
 
 
 def _exit_code(outcome: Outcome) -> int:
-    from nas_plugins.cli._search import Status
+    from nas_plugins.cli._request import Status
 
     if outcome.error is not None:
         return show(outcome.error)

@@ -79,7 +79,7 @@ def test_list_names_the_tables_of_benchmarks(run):
 
 
 def test_list_all_has_every_kind(run):
-    kinds = {"spaces", "strategies", "evaluators", "benchmarks", "proxies"}
+    kinds = {"spaces", "strategies", "evaluators", "benchmarks", "proxies", "chat-models"}
     assert set(run("list", "--json").json) == kinds
 
 

@@ -1,0 +1,138 @@
+"""The evaluator of an NNI experiment that the command line began."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from nni.nas.evaluator import Evaluator as NNIEvaluator
+
+from nas_plugins.cli._plan import Plan, Problem, prepare
+from nas_plugins.errors import MetricUnavailableError
+from nas_plugins.nni._evaluator import ArchitectureEvaluator
+from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
+from nas_plugins.spaces.base import Architecture
+
+
+class PlanEvaluator(NNIEvaluator):  # type: ignore[misc]
+    """Evaluates what a plan says, on architectures of ours rather than NNI's networks.
+
+    It is written as the plan, so that a trial process makes the same evaluator anew; that is
+    not done before something is evaluated.
+
+    Args:
+        plan: What is searched for.
+        ready: The evaluator in this process, if there is one already.
+    """
+
+    def __init__(self, plan: Plan, ready: ArchitectureEvaluator | None = None) -> None:
+        super().__init__()
+        self._plan = plan
+        if ready is not None:
+            self.__dict__["_ready"] = ready  # instead of what the property makes
+
+    @classmethod
+    def here(cls, plan: Plan, problem: Problem, evaluator: Evaluator) -> PlanEvaluator:
+        """One that asks `evaluator`, which stands for that of `problem`."""
+        return cls(plan, _Measured(problem, evaluator))
+
+    @cached_property
+    def _ready(self) -> ArchitectureEvaluator:
+        # Only to evaluate: whoever has sent this has the strategy.
+        plan = replace(self._plan, strategy="random", strategy_options={}, warm_start=None)
+        problem = prepare(plan)
+        return _Measured(problem, problem.evaluator)
+
+    def evaluate(self, model: Any) -> dict[str, float]:
+        """Refuses, as `ArchitectureEvaluator.evaluate` does."""
+        return self._ready.evaluate(model)
+
+    def _execute(self, model: Any) -> dict[str, float]:
+        return self._ready._execute(model)
+
+    def _dump(self) -> dict[str, Any]:
+        return {"plan": asdict(replace(self._plan, warm_start=None))}
+
+    @classmethod
+    def _load(cls, plan: Mapping[str, Any]) -> PlanEvaluator:
+        names = ("evaluators", "objectives", "constraints")
+        return cls(Plan(**{**plan, **{name: tuple(plan[name]) for name in names}}))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlanEvaluator) and self._dump() == other._dump()
+
+    def __hash__(self) -> int:
+        return hash((self._plan.benchmark, self._plan.evaluators, self._plan.objectives))
+
+    def extra_repr(self) -> str:
+        """Sources and objectives, for NNI's ``repr``."""
+        sources = [*self._plan.evaluators, *filter(None, [self._plan.benchmark])]
+        return f"{sources}, objectives={list(self._plan.objectives)}"
+
+
+class _Measured(ArchitectureEvaluator):
+    """Takes and refuses what the other engine does, in the same words.
+
+    Args:
+        problem: Names what must be measured.
+        evaluator: Measures.
+    """
+
+    def __init__(self, problem: Problem, evaluator: Evaluator) -> None:
+        needed = (
+            *(objective.name for objective in problem.objectives),
+            *(constraint.name for constraint in problem.constraints),
+        )
+        checked = _Checked(evaluator, needed)
+        super().__init__(checked, objectives=problem.objectives, on_network=False)
+
+    def _reported(self, values: Mapping[str, float]) -> dict[str, float]:
+        known = {str(name): float(value) for name, value in values.items()}
+        return self._with_default({n: v for n, v in known.items() if not math.isnan(v)})
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """An evaluator that raises where something is not measured.
+
+    Attributes:
+        evaluator: Of architectures.
+        needed: Names of metrics.
+    """
+
+    evaluator: Evaluator
+    needed: tuple[str, ...]
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The evaluator's."""
+        return self.evaluator.metrics
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
+        """Evaluates, and raises `MetricUnavailableError` where a needed metric has no value."""
+        rows = self.evaluator.evaluate(architectures)
+        pairs = zip(rows, architectures, strict=True)
+        return [self._checked(row, architecture) for row, architecture in pairs]
+
+    def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
+        """The same for one architecture, reporting on the way."""
+        return self._checked(evaluate_one(self.evaluator, architecture, report), architecture)
+
+    def _checked(self, values: dict[str, float], architecture: Architecture) -> dict[str, float]:
+        for name in self.needed:
+            try:
+                value = float(values[name])
+            except KeyError:
+                raise MetricUnavailableError(
+                    f"the evaluator returned no metric {name!r} for {architecture}; "
+                    f"it returned {sorted(values)}"
+                ) from None
+            if math.isnan(value):
+                raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
+        return values
+
+
+__all__ = ["PlanEvaluator"]

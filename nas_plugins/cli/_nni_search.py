@@ -1,0 +1,213 @@
+"""A search while it runs in an NNI experiment: who watches it, and what ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import secrets
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from nas_plugins.cli._nni import Place
+from nas_plugins.cli._nni_evaluator import PlanEvaluator
+from nas_plugins.cli._options import as_usage
+from nas_plugins.cli._plan import Problem
+from nas_plugins.cli._progress import Display, Finished
+from nas_plugins.cli._request import Request, Status
+from nas_plugins.cli._run import Interruptible, Stop
+from nas_plugins.errors import EngineError
+from nas_plugins.history import Trial, TrialState
+from nas_plugins.nni._experiment import experiment, logs_in_files
+from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, engine_of
+from nas_plugins.nni._space import published_or_own
+from nas_plugins.nni._state import REASON_NOTE
+from nas_plugins.nni._watched import WatchedStrategy
+from nas_plugins.results import SearchResult
+
+_ENGINES = {SEQUENTIAL: "--workers 1", SERVICE: "--workers 2 or more"}
+
+
+class Search:
+    """An experiment and who watches it.
+
+    Args:
+        request: What was asked.
+        problem: What is searched.
+        place: Where the experiment lives.
+        shown: Shows the state.
+    """
+
+    def __init__(self, request: Request, problem: Problem, place: Place, shown: Display) -> None:
+        self._request, self._problem, self._place, self._shown = request, problem, place, shown
+        self._deadline = math.inf
+        self._left = request.trials
+        self._stop = Stop()
+        self._timed_out = self._started = False
+        self._strategy = WatchedStrategy(
+            problem.strategy,
+            self,
+            seed=self._agreed(),
+            objectives=problem.objectives,
+            constraints=problem.constraints,
+        )
+
+    @property
+    def seed(self) -> int:
+        """Given, recorded or drawn; known once the experiment has begun."""
+        return self._strategy.seed
+
+    def _agreed(self) -> int | None:
+        """Records what is asked for, or checks that it is what was recorded.
+
+        Returns:
+            The seed; ``None`` where the checkpoint alone has it.
+        """
+        request, place = self._request, self._place
+        if not request.resume:
+            seed = secrets.randbits(32) if request.seed is None else request.seed
+            record = {"settings": request.lasting(self._problem), "seed": seed}
+            place.record.write_text(json.dumps(record, indent=1), encoding="utf-8")
+            return seed
+        engine = SEQUENTIAL if request.workers == 1 else SERVICE
+        before = engine_of(place.folder, place.identity)
+        if before != engine:
+            raise EngineError(
+                f"study {request.study!r} was begun with {_ENGINES.get(before, before)}, and NNI "
+                f"cannot go on with --workers {request.workers}"
+            )
+        try:
+            record = json.loads(place.record.read_text(encoding="utf-8"))
+            seed = int(record["seed"])
+        except FileNotFoundError:  # a script has begun it; its checkpoint has the seed
+            return request.seed
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EngineError(f"{place.record} is not readable: {error}") from error
+        request.check_resumed(self._problem, record)
+        return seed
+
+    # -- running ---------------------------------------------------------------------------
+
+    def run(self) -> tuple[Status, EngineError | None]:
+        """Runs the experiment to its end, whatever ends it.
+
+        Returns:
+            How it ended, and what broke it if something did.
+
+        Raises:
+            EngineError: It could not begin.
+        """
+        request, problem = self._request, self._problem
+        evaluator = PlanEvaluator(request.plan)
+        if request.workers == 1:
+            here = Interruptible(problem.evaluator, self._stop)
+            with as_usage("--engine nni"):
+                evaluator = PlanEvaluator.here(request.plan, problem, here)
+        kept = experiment(
+            published_or_own(problem.space),
+            evaluator,
+            self._strategy,
+            folder=self._place.folder,
+            identity=self._place.identity,
+            workers=request.workers,
+        )
+        error: EngineError | None = None
+        with (
+            logs_in_files(),
+            _without_failures(),
+            self._stop.listening(signal.SIGINT, signal.SIGTERM),
+        ):
+            try:
+                kept.search(resume=request.resume)
+            except KeyboardInterrupt:
+                pass
+            except (EngineError, OSError, RuntimeError) as raised:
+                error = self._broken(raised)
+            finally:
+                self._shown.close()
+        if error is not None:
+            return Status.BROKEN, error
+        if self._stop:
+            stopped = self._stop.signal == signal.SIGINT
+            return (Status.INTERRUPTED if stopped else Status.TERMINATED), None
+        return (Status.TIMEOUT if self._timed_out else Status.FINISHED), None
+
+    def _broken(self, raised: Exception) -> EngineError:
+        error = raised
+        if not isinstance(error, EngineError):
+            log = self._place.folder / self._place.identity / "log"
+            where = f"; see {log}" if self._place.kept else ""
+            gone = type(raised).__module__.startswith("requests")
+            what = "its training service is gone" if gone else f"{type(raised).__name__}: {raised}"
+            error = EngineError(f"NNI: {what}{where}")
+            error.__cause__ = raised
+        if not self._started:
+            raise error
+        return error
+
+    def result(self) -> SearchResult:
+        """The trials so far.
+
+        Raises:
+            KeyboardInterrupt: The experiment was interrupted before it knew any.
+        """
+        if not self._started:
+            raise KeyboardInterrupt
+        return SearchResult(history=self._strategy.history)
+
+    # -- watching --------------------------------------------------------------------------
+
+    def start(self, trials: Sequence[Trial]) -> None:
+        """Shows what earlier runs have done."""
+        ended = [_finished(t) for t in trials if t.state is not TrialState.RUNNING]
+        self._left = self._request.trials - len(ended)
+        self._started = True
+        if self._request.timeout is not None:
+            # From here on, as NNI and its service have taken some seconds to start.
+            self._deadline = time.monotonic() + self._request.timeout
+        self._shown.start(ended, self._request.trials)
+
+    def may_begin(self) -> bool:
+        """Whether there is budget, time, and nobody has stopped the search."""
+        if self._stop or self._left <= 0:
+            return False
+        if time.monotonic() >= self._deadline:
+            self._timed_out = True
+            return False
+        return True
+
+    def begins(self) -> None:
+        """Counts a trial."""
+        self._left -= 1
+
+    def ended(self, trial: Trial) -> None:
+        """Shows a trial."""
+        self._shown.add(_finished(trial))
+
+    def searching(self) -> AbstractContextManager[None]:
+        """A second Ctrl-C does not wait for trial processes; in this one it ends evaluations."""
+        here = self._request.workers == 1
+        return contextlib.nullcontext() if here else self._stop.interruptible()
+
+
+def _finished(trial: Trial) -> Finished:
+    reason = "" if trial.state is TrialState.COMPLETE else trial.notes.get(REASON_NOTE, "")
+    return Finished(trial.number, trial.values, trial.violation, reason)
+
+
+@contextlib.contextmanager
+def _without_failures() -> Iterator[None]:
+    """Leaves failed trials to the display, which counts them, and to the result."""
+    logger = logging.getLogger("nas_plugins.nni._state")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+__all__ = ["Search"]

@@ -1,0 +1,148 @@
+"""Experiments that live in a folder of their own, and nowhere else."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nni.experiment import launcher
+from nni.nas.evaluator import Evaluator
+from nni.nas.experiment import NasExperiment, NasExperimentConfig
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.strategy.base import Strategy
+from nni.runtime import log
+from nni.tools.nnictl.config_utils import Experiments
+
+from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, experiments_in
+
+_LIST = ".experiment"
+_SERVICE_PACKAGE = "nni_node"
+_GRACE_S = 10.0
+
+
+def experiment(
+    space: ModelSpace,
+    evaluator: Evaluator,
+    strategy: Strategy,
+    *,
+    folder: Path,
+    identity: str,
+    workers: int = 1,
+) -> KeptExperiment:
+    """Makes an experiment without a limit on trials, which is the strategy's to keep.
+
+    Args:
+        space: What is searched.
+        evaluator: For several workers it is sent to trial processes.
+        strategy: Chooses and ends.
+        folder: Where NNI makes a folder of the experiment.
+        identity: Name of that folder; see `is_identity`.
+        workers: With one, trials run in this process, otherwise in NNI's local training service.
+    """
+    if workers == 1:
+        config = NasExperimentConfig(SEQUENTIAL, "simplified")
+        config.execution_engine.continue_on_failure = True
+    else:
+        config = NasExperimentConfig(SERVICE, "simplified", "local")
+        config.trial_concurrency = workers
+    config.experiment_working_directory = str(folder.resolve())
+    return KeptExperiment(space, evaluator, strategy, config, id=identity)
+
+
+class KeptExperiment(NasExperiment):  # type: ignore[misc]
+    """An experiment that is found by its folder.
+
+    NNI lists all experiments of a user in the home folder and resumes only what is listed. Here
+    the list of those with a training service lies beside them, and others need none.
+    """
+
+    def has_checkpoint(self) -> bool:
+        """Whether its folder holds a state."""
+        return self.id in experiments_in(self._checkpoint_directory.parents[1])
+
+    def search(self, *, resume: bool) -> None:
+        """Runs or resumes it until its strategy ends, then stops it whatever happened.
+
+        Nobody else may work on it: a service that a killed run has left behind is ended.
+        """
+        _end_service(self._checkpoint_directory.parents[1], self.id)
+        try:
+            (self.resume if resume else self.run)(_free_port(), wait_completion=False)
+        finally:
+            self.stop()
+
+    def _start_without_nni_manager(self) -> None:
+        """Nothing: what runs in this process is not listed."""
+
+    def _stop_without_nni_manager(self) -> None:
+        """Nothing."""
+
+    def _start_nni_manager(self, *args: Any, **options: Any) -> None:
+        folder = self._checkpoint_directory.parents[1]
+        before = launcher.Experiments
+        launcher.Experiments = functools.partial(Experiments, str(folder))
+        try:
+            super()._start_nni_manager(*args, **options)
+        finally:
+            launcher.Experiments = before
+
+
+def _end_service(folder: Path, identity: str) -> None:
+    """Ends the service of an experiment that outlived its search, and its trials with it."""
+    import psutil
+
+    try:
+        listed = json.loads((folder / _LIST).read_text(encoding="utf-8"))
+        process = psutil.Process(listed[identity]["pid"])
+        words = process.cmdline()
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return
+    ours = ["--experiment-id", identity] in [words[i : i + 2] for i in range(len(words))]
+    if not ours or not any(_SERVICE_PACKAGE in word for word in words):
+        return  # another process has the number by now
+    logging.getLogger(__name__).warning(
+        "ending the NNI service (process %d) that an earlier run left behind", process.pid
+    )
+    everyone = [*process.children(recursive=True), process]
+    process.terminate()
+    for late in psutil.wait_procs(everyone, timeout=_GRACE_S)[1]:
+        late.kill()
+
+
+@contextmanager
+def logs_in_files() -> Iterator[None]:
+    """Leaves NNI's messages to the log file of the experiment in this block."""
+    logger, nothing = logging.getLogger("nni"), logging.NullHandler()
+    shown, hook = "_stdout_" in log._handlers, threading.excepthook
+
+    def write(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None:
+            logger.error("a thread of NNI's has ended", exc_info=args.exc_value)
+
+    log.silence_stdout()
+    logger.addHandler(nothing)  # before the file is open Python would print warnings
+    threading.excepthook = write
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+        logger.removeHandler(nothing)
+        if shown:
+            log.start_stdout_logging()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+__all__ = ["KeptExperiment", "experiment", "logs_in_files"]

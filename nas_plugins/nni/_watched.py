@@ -1,0 +1,125 @@
+"""A strategy that somebody watches, who says when it ends: the command line, a service."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from nni.nas.execution import ExecutionEngine
+from nni.nas.space import ModelStatus
+
+from nas_plugins.history import Trial, TrialState
+from nas_plugins.nni._running import Evaluation, Running
+from nas_plugins.nni._strategy import NNIStrategy
+from nas_plugins.protocols import Strategy
+
+_PAUSE_S = 0.25
+
+
+class Watcher(Protocol):
+    """Who watches; all calls come on the thread of the search."""
+
+    def start(self, trials: Sequence[Trial]) -> None:
+        """The search begins, after the `trials` of earlier runs."""
+        ...
+
+    def may_begin(self) -> bool:
+        """Whether one more trial may begin; may be asked again and again for the same one."""
+        ...
+
+    def begins(self) -> None:
+        """A trial begins; one that an earlier run left running begins once more."""
+        ...
+
+    def ended(self, trial: Trial) -> None:
+        """A trial has ended."""
+        ...
+
+    def searching(self) -> AbstractContextManager[None]:
+        """Entered while trials run in other processes, left when all have ended."""
+        ...
+
+
+class WatchedStrategy(NNIStrategy):
+    """`NNIStrategy` with a watcher, who also keeps its budget.
+
+    Args:
+        strategy: Proposes.
+        watcher: Is told and asked.
+        **options: Those of `NNIStrategy`.
+    """
+
+    def __init__(self, strategy: Strategy, watcher: Watcher, **options: Any) -> None:
+        super().__init__(strategy, **options)
+        self._watcher = watcher
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._news: deque[int] = deque()
+        self._running = _Attentive(self._end, self._tell)
+
+    @property
+    def seed(self) -> int:
+        """The seed: given, restored or drawn.
+
+        Raises:
+            EngineError: The experiment has not been started.
+        """
+        return self._started.entropy
+
+    def wait_for_resource(self) -> bool:
+        """Waits for a free worker while the watcher and the engine let a trial begin."""
+        self._tell()
+        while self._watcher.may_begin() and self.engine.budget_available():
+            if self.engine.idle_worker_available():
+                self._watcher.begins()
+                return True
+            time.sleep(_PAUSE_S)
+            self._tell()
+        return False
+
+    def _run(self) -> None:
+        self._watcher.start(self.history.trials)
+        try:
+            with self._watcher.searching():
+                super()._run()
+        finally:
+            self._tell()
+
+    def _end(self, evaluation: Evaluation, status: ModelStatus) -> None:
+        super()._end(evaluation, status)
+        self._news.append(evaluation.number)  # perhaps on a thread of the engine's
+
+    def _tell(self) -> None:
+        while self._news:
+            trial = self.history.trials[self._news.popleft()]
+            if trial.state is not TrialState.RUNNING:
+                self._watcher.ended(trial)
+
+
+class _Attentive(Running):
+    """Notices while it waits that trials have ended, or that the service is gone."""
+
+    def __init__(
+        self, ended: Callable[[Evaluation, ModelStatus], None], look: Callable[[], None]
+    ) -> None:
+        super().__init__(ended)
+        self._look = look
+
+    def wait(self, engine: ExecutionEngine) -> bool:
+        """Waits for one of the models; what asking a service raises that is gone goes through."""
+        while self._live and not any(e.model.status.completed() for e in self._evaluations()):
+            self._look()
+            engine.budget_available()
+            time.sleep(_PAUSE_S)
+        return super().wait(engine)
+
+    def _evaluations(self) -> list[Evaluation]:
+        with self._lock:
+            return list(self._live.values())
+
+
+__all__ = ["WatchedStrategy", "Watcher"]
