@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +16,9 @@ import numpy.typing as npt
 
 import nas_plugins as nap
 from nas_plugins import registry
-from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, unknown_name
+from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import objectives_of
+from nas_plugins.loops import Step, alone
 from nas_plugins.strategies.warm_start import WarmStart, scorer
 
 Floats = npt.NDArray[np.float64]
@@ -120,7 +120,7 @@ def run(job: Job) -> Run:
     bench = _benchmark(job.case.benchmark)
     loop = _in_optuna if job.engine == "optuna" else _alone
     recorder = _Recorder(bench, job.case)
-    loop(job, recorder)
+    seconds = [step.seconds for step in loop(job, recorder)]
     n = len(recorder.architectures)
     keys = [None if a is None else a.key for a in recorder.architectures]
     first = {key: i for i, key in reversed(list(enumerate(keys))) if key is not None}
@@ -129,7 +129,7 @@ def run(job: Job) -> Run:
         np.array(recorder.searched).reshape(n, -1),
         np.array(recorder.reported).reshape(n, -1),
         np.cumsum([first.get(key) == i for i, key in enumerate(keys)]),
-        np.cumsum(recorder.seconds),
+        np.cumsum(seconds),
     )
 
 
@@ -139,7 +139,7 @@ def _benchmark(name: str) -> nap.Benchmark:
 
 
 class _Recorder:
-    """Evaluates architectures one by one and keeps what came out, with the time between."""
+    """Evaluates architectures one by one and keeps what came out."""
 
     def __init__(self, bench: nap.Benchmark, case: Case) -> None:
         self.bench = bench
@@ -147,7 +147,6 @@ class _Recorder:
         self.architectures: list[nap.Architecture | None] = []
         self.searched: list[list[float]] = []
         self.reported: list[list[float]] = []
-        self.seconds: list[float] = []
 
     def evaluate(self, architecture: nap.Architecture | None) -> list[float] | None:
         """Values of the objectives; ``None`` when one was not measured or nothing was valid."""
@@ -175,80 +174,32 @@ class _Recorder:
         self.reported.append(reported)
 
 
-def _alone(job: Job, recorder: _Recorder) -> None:
+def _alone(job: Job, recorder: _Recorder) -> Iterator[Step]:
     """Runs a strategy as a pure function of a growing history."""
-    strategy = _strategy(job.strategy)
-    rng = np.random.default_rng(job.seed)
-    history = nap.History(recorder.bench.space, job.case.searched)
-    while len(history) < job.n_trials:
-        start = time.perf_counter()
-        proposals = strategy.propose(history, 1, rng)
-        seconds = time.perf_counter() - start
-        if not proposals:
-            break
-        architecture = proposals[0].architecture
-        values = recorder.evaluate(architecture)
-        state = nap.TrialState.FAILED if values is None else nap.TrialState.COMPLETE
-        start = time.perf_counter()
-        trial = nap.Trial(
-            len(history), architecture, state, tuple(values or ()), notes=proposals[0].notes
-        )
-        history = history.extend([trial])
-        recorder.seconds.append(seconds + time.perf_counter() - start)
+    strategy, measure = _strategy(job.strategy), recorder.evaluate
+    space, searched = recorder.bench.space, job.case.searched
+    return alone(strategy, space, searched, n_trials=job.n_trials, measure=measure, seed=job.seed)
 
 
-def _in_optuna(job: Job, recorder: _Recorder) -> None:
+def _in_optuna(job: Job, recorder: _Recorder) -> Iterator[Step]:
     """Runs a sampler in an in-memory study."""
-    import optuna
+    from nas_plugins.optuna import StrategySampler, suggest
+    from nas_plugins.optuna.stock import in_study, stock_search
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    directions = [f"{objective.direction}imize" for objective in job.case.searched]
-    sampler, suggest = _sampler(job, recorder.bench.space)
-    study = optuna.create_study(sampler=sampler, directions=directions)
-    for _ in range(job.n_trials):
-        start = time.perf_counter()
-        trial = study.ask()
-        architecture = suggest(trial)
-        seconds = time.perf_counter() - start
-        values = recorder.evaluate(architecture)
-        start = time.perf_counter()
-        if values is None:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        else:
-            study.tell(trial, values)
-        recorder.seconds.append(seconds + time.perf_counter() - start)
-
-
-def _sampler(
-    job: Job, space: nap.SearchSpace
-) -> tuple[Any, Callable[[Any], nap.Architecture | None]]:
-    """A sampler and the function that reads an architecture from one of its trials."""
-    import optuna
-
-    if _name(job.strategy) not in OPTUNA_SAMPLERS:
-        from nas_plugins.optuna import StrategySampler, suggest
-
-        sampler = StrategySampler(_strategy(job.strategy), space=space, seed=job.seed)
-        return sampler, lambda trial: suggest(trial, space)
-    name, options = _parsed(job.strategy)
-    classes: dict[str, Callable[..., Any]] = {
-        "tpe": optuna.samplers.TPESampler,
-        "nsga2": optuna.samplers.NSGAIISampler,
-        "gp": optuna.samplers.GPSampler,
-        "optuna-random": optuna.samplers.RandomSampler,
-    }
-    defaults: dict[str, Any] = {"population_size": 20} if name == "nsga2" else {}
-    stock = classes[name](seed=job.seed, **(defaults | options))
-    return stock, lambda trial: _suggested(trial, space)
-
-
-def _suggested(trial: Any, space: nap.SearchSpace) -> nap.Architecture | None:
-    """One categorical parameter per decision; ``None`` where they are no architecture together."""
-    choices = {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
-    try:
-        return space.architecture(choices)
-    except InvalidArchitectureError:
-        return None
+    space, searched, measure = recorder.bench.space, job.case.searched, recorder.evaluate
+    if _name(job.strategy) in OPTUNA_SAMPLERS:
+        name, options = _parsed(job.strategy)
+        return stock_search(
+            name, options, space, searched, n_trials=job.n_trials, measure=measure, seed=job.seed
+        )
+    sampler = StrategySampler(_strategy(job.strategy), space=space, seed=job.seed)
+    return in_study(
+        sampler,
+        lambda trial: suggest(trial, space),
+        searched,
+        n_trials=job.n_trials,
+        measure=measure,
+    )
 
 
 def _strategy(text: str) -> nap.Strategy:
