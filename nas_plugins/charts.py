@@ -1,4 +1,4 @@
-"""A line chart as SVG text, without a plotting library."""
+"""Line charts and panels of points as SVG text, without a plotting library."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from html import escape
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _LEGEND = 460, 280, 56, 34, 230
 _TICKS = 5
+_PANEL_WIDTH, _PANEL_HEIGHT, _GAP_X, _GAP_Y = 250, 180, 66, 62
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,105 @@ def line_chart(
     )
     for number, line in enumerate(lines):
         parts += _line(line, number, across, down)
-    width, height = _LEFT + _WIDTH + _LEGEND, bottom + 44
+    return _svg(_LEFT + _WIDTH + _LEGEND, bottom + 44, parts)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Points under a heading.
+
+    Attributes:
+        name: The heading.
+        x: Positions.
+        y: Values.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def scatter_panels(
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    line: tuple[Sequence[float], Sequence[float]] = ((), ()),
+    columns: int = 3,
+) -> str:
+    """Draws panels of points with the same axes, and the same line in each.
+
+    Args:
+        panels: One or more.
+        title: Above all.
+        x_label: Below each panel.
+        y_label: Beside each panel.
+        x_range: Ends of the horizontal axis; points beyond an axis are drawn at its end.
+        y_range: Ends of the vertical axis.
+        line: Positions and values of a line to compare with, e.g. a true front.
+        columns: Panels beside one another.
+
+    Raises:
+        ValueError: There is no panel, or a range is empty.
+    """
+    if not panels:
+        raise ValueError("`panels` must hold at least one panel, got none")
+    for name, (low, high) in (("x_range", x_range), ("y_range", y_range)):
+        if not low < high:
+            raise ValueError(f"`{name}` must end above its beginning, got {(low, high)}")
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    parts = [_text(_LEFT, 20, title, weight="bold")]
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, columns)
+        left = _LEFT + column * (_PANEL_WIDTH + _GAP_X)
+        top = _TOP + 22 + row * (_PANEL_HEIGHT + _GAP_Y)
+        inside = _panel(panel, number, x_range, y_range, line)
+        labels = [
+            _text(_PANEL_WIDTH / 2, _PANEL_HEIGHT + 32, x_label, anchor="middle"),
+            f'<g transform="translate(-42 {_PANEL_HEIGHT / 2}) rotate(-90)">'
+            f"{_text(0, 0, y_label, anchor='middle')}</g>",
+        ]
+        parts.append(f'<g transform="translate({left} {top})">{"".join(inside + labels)}</g>')
+    width = _LEFT + columns * (_PANEL_WIDTH + _GAP_X)
+    return _svg(width, _TOP + 22 + rows * (_PANEL_HEIGHT + _GAP_Y), parts)
+
+
+def _panel(
+    panel: Panel,
+    number: int,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    line: tuple[Sequence[float], Sequence[float]],
+) -> list[str]:
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = (x - x_range[0]) / (x_range[1] - x_range[0])
+        down = 1 - (y - y_range[0]) / (y_range[1] - y_range[0])
+        return _PANEL_WIDTH * min(max(across, 0.0), 1.0), _PANEL_HEIGHT * min(max(down, 0.0), 1.0)
+
+    corners = [(0, 0), (0, _PANEL_HEIGHT), (_PANEL_WIDTH, _PANEL_HEIGHT)]
+    parts = [_text(0, -6, panel.name), _stroke(corners, "#999999", 0.8)]
+    for i in range(3):
+        x = x_range[0] + (x_range[1] - x_range[0]) * i / 2
+        y = y_range[0] + (y_range[1] - y_range[0]) * i / 2
+        across, down = place(x, y)
+        parts.append(_text(across, _PANEL_HEIGHT + 15, f"{x:.3g}", anchor="middle"))
+        parts.append(_text(-5, down + 4, f"{y:.3g}", anchor="end"))
+    parts.append(_stroke([place(x, y) for x, y in zip(*line, strict=True)], "#222222", 1.0))
+    colour = _COLOURS[number % len(_COLOURS)]
+    for x, y in zip(panel.x, panel.y, strict=True):
+        across, down = place(x, y)
+        parts.append(
+            f'<circle cx="{across:.1f}" cy="{down:.1f}" r="2.5" fill="{colour}" '
+            'fill-opacity="0.45"/>'
+        )
+    return parts
+
+
+def _svg(width: float, height: float, parts: Sequence[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" font-family="sans-serif" font-size="12">'
@@ -131,4 +230,4 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str =
     )
 
 
-__all__ = ["Line", "line_chart"]
+__all__ = ["Line", "Panel", "line_chart", "scatter_panels"]

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from nas_plugins.cli.reproduce import EXPERIMENTS
+from nas_plugins.cli.reproduce import ARCH_VQ, EXPERIMENTS
 
 
 def test_the_names_are_listed(run):
@@ -22,7 +22,8 @@ def test_the_names_are_listed(run):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_name_leads_to_a_function(name):
-    pytest.importorskip("torch")
+    if EXPERIMENTS[name].paper == ARCH_VQ:
+        pytest.importorskip("torch")
     module, function = EXPERIMENTS[name].target.split(":")
     assert callable(getattr(importlib.import_module(module), function))
 
@@ -44,6 +45,60 @@ def test_bad_input_is_one_sentence(run, words, message):
     assert ran.code == 2
     assert message in ran.err
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["llm-nas-tabel3"], "did you mean 'llm-nas-table3'"),
+        (["llm-nas-table3", "--samples", "9"], "--samples is for the tables of Arch-VQ, not for"),
+        (["llm-nas-table3", "--models", "1"], "--models is for the tables of Arch-VQ"),
+        (["llm-nas-table3", "--space", "darts"], "unknown space of llm-nas-table3"),
+        (["llm-nas-table3", "--evaluations", "0"], "--evaluations must be >= 1, got 0"),
+        (["llm-nas-table3", "--llm-seeds", "-1"], "--llm-seeds must be >= 1, got -1"),
+        (["llm-nas-table3", "--workers", "3"], "--workers must be 1 or 2, got 3"),
+        (["llm-nas-table3", "--devices", "fpga,pixel4"], "did you mean 'pixel3'"),
+        (["llm-nas-table3", "--devices", "fpga,"], "unknown device ''"),
+        (["llm-nas-table3", "--datasets", "cifar"], "unknown data set 'cifar'"),
+        (["arch-vq-table3", "--llm", "null"], "--llm is for the tables of LLM-NAS, not for"),
+        (["arch-vq-table3", "--devices", "fpga"], "--devices is for the tables of LLM-NAS"),
+    ],
+)
+def test_bad_input_for_the_searches_is_one_sentence(run, words, message):
+    ran = run("reproduce", *words)
+    assert ran.code == 2
+    assert message in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_table_that_is_absent_is_said_at_once(run):
+    ran = run("reproduce", "llm-nas-table3", "--quick")
+    assert ran.code == 3
+    assert ran.err.count("\n") == 1
+
+
+def test_searches_are_run_once_and_tables_share_them(run, data_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("NAS_PLUGINS_DATA", str(data_folder))
+    words = ["--quick", "--seeds", 1, "--evaluations", 12, "--devices", "fpga", "--out", "there"]
+    ran = run("reproduce", "llm-nas-table3", *words)
+    assert ran.code == 0, ran.err
+    assert "## LLM-NAS, Table 3: hypervolume and IGD" in ran.out
+    assert "cifar10/fpga: NSGA-II, seed 0" in ran.err
+    assert (tmp_path / "there" / "llm-nas-coverage-cifar10-fpga.svg").exists()
+    cost = run("reproduce", "llm-nas-table4", *words, "--json")
+    assert cost.err.count("\n") == 1  # what was written: no search was run
+    assert cost.json["settings"]["evaluations"] == 12
+    rows = cost.json["tables"][0]["rows"]
+    assert [row[0] for row in rows][1:3] == ["random", "archive evolution"]
+
+
+def test_an_unknown_model_is_told_before_any_search(run, data_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("NAS_PLUGINS_DATA", str(data_folder))
+    words = ["reproduce", "llm-nas-table3", "--quick", "--devices", "fpga", "--llm", "nul"]
+    ran = run(*words)
+    assert ran.code == 2
+    assert "did you mean 'null'" in ran.err
+    assert not list(tmp_path.rglob("runs"))
 
 
 @pytest.fixture

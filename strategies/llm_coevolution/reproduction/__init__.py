@@ -1,0 +1,1 @@
+"""LLM-NAS's tables anew: searches at equal evaluations on HW-NAS-Bench."""

@@ -1,0 +1,52 @@
+"""What LLM-NAS (arXiv 2510.01472) reports, as far as it is known here.
+
+Its text was not at hand, only notes on it: the cells of its tables are not known but for these.
+Its code is not public, nor are its reference point, its normalisation and its seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SOURCE = "arXiv 2510.01472, as noted"
+
+LOWEST_LATENCY_MS: Mapping[str, float] = {"edgegpu": 1.78, "fpga": 1.65}
+"""Table 2 by device. Of which data set is not known."""
+
+CALLS, MINUTES, MODEL = 120, 3.0, "GPT-4.1"
+"""Table 4, per data set and device; the training of the predictor is not counted there."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A row of Table 5.
+
+    Attributes:
+        name: What was changed.
+        hypervolume: Mean; ``None`` where not known.
+        sd: Its spread, over what is not said.
+    """
+
+    name: str
+    hypervolume: float | None = None
+    sd: float | None = None
+
+
+ABLATIONS = (
+    Ablation("full", 0.978, 0.017),
+    Ablation("without partition", 0.516, 0.155),
+    Ablation("without LLM operator"),
+    Ablation("without ZC predictor"),
+)
+"""Table 5; the notes say that the partition matters most, then the predictor, the LLM least."""
+
+__all__ = [
+    "ABLATIONS",
+    "CALLS",
+    "LOWEST_LATENCY_MS",
+    "MINUTES",
+    "MODEL",
+    "SOURCE",
+    "Ablation",
+]
