@@ -6,6 +6,7 @@ python examples/execute.py [01_optuna_search ...]
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -29,7 +30,10 @@ def missing(script: Path) -> str | None:
 
 
 def execute(script: Path, timeout: int = 1800) -> nbformat.NotebookNode:
-    """Runs a percent script as a notebook, in an empty folder; returns it with its outputs."""
+    """Runs a percent script as a notebook; returns it with its outputs.
+
+    It runs in a folder of its own, which holds nothing but the data that goes with the script.
+    """
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     notebook = jupytext.read(script)
     notebook.metadata["kernelspec"] = {
@@ -38,6 +42,9 @@ def execute(script: Path, timeout: int = 1800) -> nbformat.NotebookNode:
         "name": "python3",
     }
     with tempfile.TemporaryDirectory() as folder:
+        for data in FOLDER.glob(f"{script.stem}.*"):
+            if data.suffix not in (".py", ".ipynb"):
+                shutil.copy(data, folder)
         resources = {"metadata": {"path": folder}}
         client = NotebookClient(
             notebook, timeout=timeout, resources=resources, coalesce_streams=True

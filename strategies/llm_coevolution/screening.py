@@ -24,6 +24,8 @@ MIN_TRIALS = 8
 
 _RIDGE = 1.0
 _COUNT_WEIGHT = 0.5
+# Far above rounding, so that machines that round differently choose the same.
+_TIE = 1e-9
 
 
 def most_promising(
@@ -50,7 +52,7 @@ def most_promising(
     predicted = _ridge(known, ranks, wanted)
     front = pareto.constrained_front(history.losses, history.violations)
     gains = (ranks[front][None] - predicted[:, None]).max(axis=2).min(axis=1)
-    best = np.flatnonzero(gains >= gains.max() - 1e-12)
+    best = np.flatnonzero(gains >= gains.max() - _TIE)
     return int(best[rng.integers(len(best))])
 
 
