@@ -28,8 +28,14 @@ SMALL = {"n_candidates": 32, "predictor": "ridge"}
 )
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("arch-vq", SMALL), ("archive-evolution", {}), ("local-search", {}), ("random", {})],
-    ids=["arch-vq", "archive-evolution", "local-search", "random"],
+    [
+        ("arch-vq", SMALL),
+        ("archive-evolution", {}),
+        ("llm-coevolution", {"llm": "null", "n_initial": 2}),
+        ("local-search", {}),
+        ("random", {}),
+    ],
+    ids=["arch-vq", "archive-evolution", "llm-coevolution", "local-search", "random"],
 )
 def test_both_engines_search_alike(
     name: str, options: dict[str, Any], objectives: list[str]

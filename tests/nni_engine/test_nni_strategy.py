@@ -35,7 +35,7 @@ from nas_plugins.strategies.random import RandomSearch as PlainRandom
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "arch-vq": {"n_initial": 5, "n_candidates": 16, "predictor": "ridge", "model": "none"},
-    "warm-start": {},
+    "llm-coevolution": {"llm": "null", "n_niches": 2, "n_initial": 2, "children": 2},
 }
 BOTH = ("quality:max", "latency_ms:min")
 
