@@ -30,6 +30,9 @@ broken = [i for kind in registry.GROUPS for i in registry.listing(kind) if i.err
 print("modules", sum(name.startswith("nas_plugins") for name in sys.modules))
 for kind in registry.GROUPS:
     print(kind, *registry.names(kind))
+from importlib import resources
+templates = resources.files("nas_plugins.strategies.llm_coevolution") / "templates"
+print("prompts", sum(file.name.endswith(".txt") for file in templates.iterdir()))
 for info in broken:
     print("BROKEN", info.error)
 sys.exit(bool(broken))
@@ -61,6 +64,9 @@ def test_built_wheel_imports_every_module_and_finds_every_plugin(tmp_path: Path)
     here = _run(sys.executable, "-c", PURELIB, cwd=home)
     (Path(target.strip()) / "dependencies.pth").write_text(here)
     output = _run(python, "-I", "-c", PROBE, cwd=tmp_path)
-    assert "strategy arch-vq archive-evolution local-search random regularized-evolution" in output
+    strategies = "arch-vq archive-evolution llm-coevolution local-search random"
+    assert f"strategy {strategies} regularized-evolution" in output
+    assert "chat model local null openai replay transformers" in output
+    assert "prompts 11" in output
     for name in ("nasbench101", "nasbench201", "darts", "darts-cell", "fbnet", "vit"):
         assert name in output
