@@ -15,7 +15,7 @@ from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy as NNIBase
 from nni.nas.strategy.base import StrategyStatus
 
-from nas_plugins import _public, proposals
+from nas_plugins import _public
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import EngineError, InvalidArchitectureError
@@ -262,14 +262,8 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
     # -- resuming --------------------------------------------------------------------------
 
     def _take_over_jobs(self) -> None:
-        """Brings the trials up to what a training service has in its database.
-
-        A trial that was interrupted has a job for each time that it was begun. The service may
-        have finished the first one all the same; it is the trial's, and no other trial.
-        """
+        """Brings the trials up to what a training service has in its database."""
         ledger = self._started
-        once = proposals.avoids_duplicates(ledger.strategy)
-        latest: dict[Key, Trial] = {}
         waiting: defaultdict[Key, deque[Trial]] = defaultdict(deque)
         for trial in ledger.history.trials:
             waiting[trial.architecture.key].append(trial)
@@ -279,13 +273,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
             except InvalidArchitectureError:
                 continue
             known = waiting[architecture.key]
-            if known:
-                trial = known.popleft()
-            elif once and architecture.key in latest:
-                trial = latest[architecture.key]
-            else:
-                trial = ledger.add(architecture)
-            latest[architecture.key] = trial
+            trial = known.popleft() if known else ledger.add(architecture)
             if job.metric is not None and not job.failed:
                 ledger.tell(trial.number, job.metric)
 

@@ -16,8 +16,7 @@ from nni_helpers import Scores, experiment, metrics_of, searched
 
 from nas_plugins.errors import EngineError
 from nas_plugins.history import TrialState
-from nas_plugins.nni import ArchiveEvolution, LocalSearch, RandomSearch, _compat
-from nas_plugins.nni._compat import Job
+from nas_plugins.nni import ArchiveEvolution, LocalSearch, RandomSearch
 from nas_plugins.nni._state import plain
 
 BOTH = ("quality:max", "latency_ms:min")
@@ -148,23 +147,3 @@ def test_strategies_of_nni_can_be_resumed_too(tmp_path: Path) -> None:
     resumed.resume()
     assert second._individual_counter == 12
     resumed.stop()
-
-
-def test_a_trial_that_was_begun_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = searched(RandomSearch(seed=0, objectives=BOTH), 3)
-    ledger = search._started
-    # Interrupted, begun again, and finished both times: the service has two jobs of it.
-    interrupted = ledger.ask()
-    assert interrupted is not None
-    samples = [search._sample(trial) for trial in ledger.history.trials]
-    assert len(samples) == 4
-    metrics = [metrics_of(sample) for sample in samples]
-    jobs = [Job(sample, found, False) for sample, found in zip(samples, metrics, strict=True)]
-    monkeypatch.setattr(
-        _compat, "jobs", lambda engine: [Job(samples[3], None, False), *jobs, *jobs]
-    )
-    search._take_over_jobs()
-    assert len(search.history) == len(search.history.seen) == 4
-    last = search.history.trials[interrupted.number]
-    assert last.state is TrialState.COMPLETE
-    assert last.values == tuple(metrics[3][o.partition(":")[0]] for o in BOTH)
