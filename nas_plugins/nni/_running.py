@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +19,13 @@ from nni.nas.execution.event import (
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
 from nas_plugins.errors import NasPluginsError
-from nas_plugins.nni import _compat
+from nas_plugins.nni import _compat, _service
 from nas_plugins.nni._evaluator import REASON
+
+_logger = logging.getLogger(__name__)
+
+_PAUSE_S = 0.25
+_GRACE_S = 5.0
 
 
 @dataclass
@@ -87,18 +94,73 @@ class Running:
             return error if self._pop(model) is not None else None
         return None
 
-    def wait(self, engine: ExecutionEngine) -> bool:
-        """Waits for one of the models; returns whether there was one."""
+    def adopt(self, engine: ExecutionEngine, number: int, job: int, model: Any) -> None:
+        """Takes a live job of the training service for the evaluation of a trial.
+
+        Args:
+            engine: The engine of the training service.
+            number: Number of the trial.
+            job: The number under which the job's model was submitted.
+            model: The model of the trial.
+        """
         with self._lock:
-            model = next((e.model for e in self._live.values()), None)
-        if model is None:
-            return False
-        # Never without arguments: through middleware that returns at once.
-        engine.wait_models(model)
-        evaluation = self._pop(model)
-        if evaluation is not None:  # its end was not announced
-            self._ended(evaluation, model.status)
-        return True
+            self._live[id(model)] = Evaluation(number, model)
+        _service.adopt(engine, job, model)
+
+    def drop(self, number: int) -> bool:
+        """Forgets the evaluation of a trial; returns whether there was one."""
+        with self._lock:
+            found = [key for key, e in self._live.items() if e.number == number]
+            for key in found:
+                del self._live[key]
+        return bool(found)
+
+    def numbers(self) -> set[int]:
+        """Numbers of the trials under evaluation."""
+        return {evaluation.number for evaluation in self._evaluations()}
+
+    def wait(self, engine: ExecutionEngine) -> bool:
+        """Waits until one of the models has ended; returns whether there was one.
+
+        What the service does not come to, because its budget is spent, counts as interrupted.
+        """
+        over_since: float | None = None
+        while live := self._evaluations():
+            if ended := [e for e in live if e.model.status.completed()]:
+                for evaluation in ended:
+                    self._conclude(evaluation)  # its end was not announced
+                return True
+            self._look()
+            if not _service.is_over(engine):
+                over_since = None
+            elif over_since is None:
+                over_since = time.monotonic()
+            elif time.monotonic() - over_since > _GRACE_S:  # its last news have come by now
+                self._interrupt(live)
+                return False
+            time.sleep(_PAUSE_S)
+        return False
+
+    def _look(self) -> None:
+        """Called again and again while there is nothing to do."""
+
+    def _interrupt(self, left: list[Evaluation]) -> None:
+        _logger.warning(
+            "the training service has ended before %d models were evaluated; a resume with a "
+            "larger budget goes on with them",
+            len(left),
+        )
+        for evaluation in left:
+            evaluation.model.status = ModelStatus.Interrupted
+            self._conclude(evaluation)
+
+    def _conclude(self, evaluation: Evaluation) -> None:
+        if self._pop(evaluation.model) is not None:
+            self._ended(evaluation, evaluation.model.status)
+
+    def _evaluations(self) -> list[Evaluation]:
+        with self._lock:
+            return list(self._live.values())
 
     def _callbacks(self) -> list[tuple[ModelEventType, Callable[[Any], None]]]:
         return [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +17,13 @@ from nni.nas.strategy.base import StrategyStatus
 from nas_plugins import _public
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint, constraints_of
-from nas_plugins.errors import EngineError, InvalidArchitectureError
+from nas_plugins.errors import EngineError
 from nas_plugins.history import History, Objective, Trial, TrialState, objectives_of
-from nas_plugins.nni import _compat, _shims
+from nas_plugins.nni import _compat, _service, _shims
+from nas_plugins.nni._resume import take_over
 from nas_plugins.nni._running import Evaluation, Running
 from nas_plugins.nni._state import DEFAULT, FrontEntry, Ledger
 from nas_plugins.protocols import Strategy
-from nas_plugins.spaces.base import Key
 
 if TYPE_CHECKING:
     from nas_plugins.nni._translate import Translator
@@ -34,6 +33,11 @@ _logger = logging.getLogger(__name__)
 _MAX_INVALID = 500
 _MIN_PAUSE_S = 5.0
 _CHECKPOINT_SHARE = 0.02
+_STATUS = {
+    TrialState.COMPLETE: ModelStatus.Trained,
+    TrialState.FAILED: ModelStatus.Failed,
+    TrialState.RUNNING: ModelStatus.Interrupted,
+}
 _STATE_KEYS = ("strategy", "entropy", "objectives", "constraints")
 
 
@@ -96,6 +100,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         self._pending_state: Mapping[str, Any] | None = None
         self._running = Running(self._end)
         self._models: dict[int, ExecutableModelSpace] = {}
+        self._adopted: frozenset[int] = frozenset()
         self._checkpoint: Callable[[], None] | None = None
         self._next_checkpoint = 0.0
 
@@ -190,9 +195,15 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         known = getattr(model_space.evaluator, "objectives", None)
         return objectives_of(known) if known else (Objective(DEFAULT, "max"),)
 
+    def wait_for_resource(self) -> bool:
+        """Waits for a free worker; returns whether one more model may be submitted."""
+        return bool(super().wait_for_resource()) and _service.has_room(self.engine)
+
     def _run(self) -> None:
         ledger = self._started
         for trial in ledger.unfinished():
+            if trial.number in self._adopted:
+                continue
             if not self.wait_for_resource():
                 break
             self._evaluate(trial)
@@ -262,20 +273,22 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
     # -- resuming --------------------------------------------------------------------------
 
     def _take_over_jobs(self) -> None:
-        """Brings the trials up to what a training service has in its database."""
-        ledger = self._started
-        waiting: defaultdict[Key, deque[Trial]] = defaultdict(deque)
-        for trial in ledger.history.trials:
-            waiting[trial.architecture.key].append(trial)
-        for job in _compat.jobs(self.engine):
-            try:
-                architecture = self._translate.architecture(job.sample)
-            except InvalidArchitectureError:
-                continue
-            known = waiting[architecture.key]
-            trial = known.popleft() if known else ledger.add(architecture)
-            if job.metric is not None and not job.failed:
-                ledger.tell(trial.number, job.metric)
+        """Takes over what a training service has in its database, and what it goes on with."""
+        engine, ledger = self.engine, self._started
+        architecture_of = self._translate.architecture
+        taken = take_over(ledger, _service.jobs(engine), architecture_of)
+        numbers = {job.parameter: number for number, job in taken.live.items()}
+        for parameter, number in numbers.items():
+            model = self._model(ledger.history.trials[number])
+            self._running.adopt(engine, number, parameter, model)
+        abandoned = {numbers[job] for job in _service.never_begun(engine, set(numbers))}
+        # Some may have ended before they were adopted, so that nobody has told.
+        taken = take_over(ledger, _service.jobs(engine), architecture_of) if numbers else taken
+        self._adopted = frozenset(set(numbers.values()) & set(taken.live) - abandoned)
+        for parameter, number in numbers.items():
+            if number not in self._adopted and self._running.drop(number) and number in abandoned:
+                _service.disown(engine, parameter)
+        _service.make_room(engine, taken.n_superseded + len(abandoned))
 
     def _give_back_models(self) -> None:
         if not _compat.runs_here(self.engine):
@@ -295,7 +308,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
             self._sample(trial),
             default=report.default,
             intermediates=report.intermediates,
-            failed=trial.state is not TrialState.COMPLETE,
+            status=_STATUS[trial.state],
         )
         with self._lock:
             return self._models.setdefault(trial.number, model)

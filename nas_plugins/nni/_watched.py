@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from nni.nas.execution import ExecutionEngine
 from nni.nas.space import ModelStatus
 
 from nas_plugins.history import Trial, TrialState
@@ -59,6 +58,7 @@ class WatchedStrategy(NNIStrategy):
     def _forget(self) -> None:
         super()._forget()
         self._news: deque[int] = deque()
+        self._known: set[int] = set()
         self._running = _Attentive(self._end, self._tell)
 
     @property
@@ -82,7 +82,11 @@ class WatchedStrategy(NNIStrategy):
         return False
 
     def _run(self) -> None:
-        self._watcher.start(self.history.trials)
+        trials = self.history.trials
+        self._known = {trial.number for trial in trials if trial.state is not TrialState.RUNNING}
+        self._watcher.start(trials)
+        for _ in self._adopted - self._known:
+            self._watcher.begins()
         try:
             with self._watcher.searching():
                 super()._run()
@@ -96,30 +100,22 @@ class WatchedStrategy(NNIStrategy):
     def _tell(self) -> None:
         while self._news:
             trial = self.history.trials[self._news.popleft()]
-            if trial.state is not TrialState.RUNNING:
+            if trial.state is not TrialState.RUNNING and trial.number not in self._known:
+                self._known.add(trial.number)
                 self._watcher.ended(trial)
 
 
 class _Attentive(Running):
-    """Notices while it waits that trials have ended, or that the service is gone."""
+    """Notices while it waits that trials have ended."""
 
     def __init__(
         self, ended: Callable[[Evaluation, ModelStatus], None], look: Callable[[], None]
     ) -> None:
         super().__init__(ended)
-        self._look = look
+        self._tell = look
 
-    def wait(self, engine: ExecutionEngine) -> bool:
-        """Waits for one of the models; what asking a service raises that is gone goes through."""
-        while self._live and not any(e.model.status.completed() for e in self._evaluations()):
-            self._look()
-            engine.budget_available()
-            time.sleep(_PAUSE_S)
-        return super().wait(engine)
-
-    def _evaluations(self) -> list[Evaluation]:
-        with self._lock:
-            return list(self._live.values())
+    def _look(self) -> None:
+        self._tell()
 
 
 __all__ = ["WatchedStrategy", "Watcher"]

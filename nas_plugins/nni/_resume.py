@@ -1,0 +1,88 @@
+"""Which job of a training service is of which trial, when a search is resumed."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas_plugins import proposals
+from nas_plugins.errors import InvalidArchitectureError
+from nas_plugins.history import Trial, TrialState
+from nas_plugins.nni._service import Job
+from nas_plugins.nni._state import Ledger
+from nas_plugins.spaces.base import Architecture, Key
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """What the jobs come to, once their results are in the ledger.
+
+    Attributes:
+        live: By the number of a trial, the job that will end it.
+        n_superseded: Jobs that are no trials of their own, as the trial was begun anew, or is
+            about to be.
+    """
+
+    live: Mapping[int, Job]
+    n_superseded: int
+
+
+def take_over(
+    ledger: Ledger,
+    jobs: Iterable[Job],
+    architecture_of: Callable[[Mapping[str, Any]], Architecture],
+) -> TakenOver:
+    """Brings the trials up to what a training service has in its database.
+
+    A trial that was interrupted has a job for each time that it was begun, and the service may
+    have finished the first one all the same. Jobs that no trial is known of are new trials: a
+    search that is killed has not written down its last ones.
+
+    Args:
+        ledger: The trials; those that a job has ended are told.
+        jobs: In the order in which they were submitted; one of another space is left out.
+        architecture_of: Reads the sample of a job; raises `InvalidArchitectureError` where it
+            is none of the space.
+    """
+    once = proposals.avoids_duplicates(ledger.strategy)
+    waiting: defaultdict[Key, deque[Trial]] = defaultdict(deque)
+    for trial in ledger.history.trials:
+        waiting[trial.architecture.key].append(trial)
+    latest: dict[Key, Trial] = {}
+    jobs_of: defaultdict[int, list[Job]] = defaultdict(list)
+    for job in jobs:
+        try:
+            architecture = architecture_of(job.sample)
+        except InvalidArchitectureError:
+            continue
+        key = architecture.key
+        before = latest.get(key)
+        if before is not None and _is_open(before, jobs_of[before.number]):
+            trial = before
+        elif waiting[key]:
+            trial = waiting[key].popleft()
+        elif before is not None and once:
+            trial = before
+        else:
+            trial = ledger.add(architecture)
+        latest[key] = trial
+        jobs_of[trial.number].append(job)
+        if job.result is not None:
+            ledger.tell(trial.number, job.result)
+    running = {trial.number for trial in ledger.unfinished()}
+    live = {n: job for n in running for job in jobs_of.get(n, ()) if job.live}
+    begun_anew = running - set(live)
+    n_jobs = sum(len(found) for found in jobs_of.values())
+    return TakenOver(live, n_jobs - sum(number not in begun_anew for number in jobs_of))
+
+
+def _is_open(trial: Trial, jobs: list[Job]) -> bool:
+    """Whether the jobs so far ended without the result of the trial, so it was begun anew."""
+    return trial.state is not TrialState.FAILED and not any(
+        job.live or job.result is not None for job in jobs
+    )
+
+
+__all__ = ["TakenOver", "take_over"]
