@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,25 @@ def test_what_ran_when_it_was_killed_is_not_begun_anew() -> None:
     assert running
     found = search(evolution(), node, state=killed.state_dict())
     assert is_whole(found, 6)
+    assert len(node.jobs) == 6
+
+
+def test_what_ends_while_it_is_taken_over_is_not_waited_for() -> None:
+    node = Node(6)
+    state = search(evolution(), node, passes=4).state_dict()
+    listed = node.list_trial_jobs
+
+    def late() -> list[SimpleNamespace]:
+        node.list_trial_jobs = listed  # type: ignore[method-assign]
+        news = [SimpleNamespace(**vars(job)) for job in listed()]
+        for _ in range(4):  # all of it ends before anybody has read the news
+            node.get_status()
+        assert any(job.status != "SUCCEEDED" for job in news)
+        assert all(job.status == "SUCCEEDED" for job in node.jobs)
+        return news
+
+    node.list_trial_jobs = late  # type: ignore[method-assign]
+    assert is_whole(search(evolution(), node, state=state), 6)
     assert len(node.jobs) == 6
 
 
