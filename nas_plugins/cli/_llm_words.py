@@ -2,76 +2,47 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-_PANEL = "Language model"
-_FILE = "FILE"
+_option: Any = functools.partial(typer.Option, rich_help_panel="Language model")
+_file: Any = functools.partial(_option, metavar="FILE")
 
 Name: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    _option(
         help="Chat model that the strategy asks: local, openai:MODEL, replay:FILE, null, ...",
         metavar="NAME",
-        rich_help_panel=_PANEL,
     ),
 ]
 Option: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
-        help="Option of the chat model; repeatable.", metavar="key=value", rich_help_panel=_PANEL
-    ),
+    _option(help="Option of the chat model; repeatable.", metavar="key=value"),
 ]
 Calls: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        help="Most calls of the search, all workers and runs together.", rich_help_panel=_PANEL
-    ),
+    int | None, _option(help="Most calls of the search, all workers and runs together.")
 ]
-Tokens: TypeAlias = Annotated[
-    int | None, typer.Option(help="Most tokens, likewise.", rich_help_panel=_PANEL)
-]
+Tokens: TypeAlias = Annotated[int | None, _option(help="Most tokens, likewise.")]
 USD: TypeAlias = Annotated[
-    float | None,
-    typer.Option(help="Most US dollars, likewise; needs --llm-prices.", rich_help_panel=_PANEL),
+    float | None, _option(help="Most US dollars, likewise; needs --llm-prices.")
 ]
-Seconds: TypeAlias = Annotated[
-    float | None,
-    typer.Option(help="Most seconds with a call under way.", rich_help_panel=_PANEL),
-]
+Seconds: TypeAlias = Annotated[float | None, _option(help="Most seconds with a call under way.")]
 Prices: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        help="TOML or JSON file with US dollars per million tokens.",
-        metavar=_FILE,
-        rich_help_panel=_PANEL,
-    ),
+    Path | None, _file(help="TOML or JSON file with US dollars per million tokens.")
 ]
 Ledger: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        help="File for every call; with --out, llm-calls.jsonl in that folder by default.",
-        metavar=_FILE,
-        rich_help_panel=_PANEL,
-    ),
+    _file(help="File for every call; with --out, llm-calls.jsonl in that folder by default."),
 ]
 Record: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        help="File for every reply, which --llm replay:FILE repeats.",
-        metavar=_FILE,
-        rich_help_panel=_PANEL,
-    ),
+    Path | None, _file(help="File for every reply, which --llm replay:FILE repeats.")
 ]
 Cache: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        help="File that replies are taken from where it has them, and added to.",
-        metavar=_FILE,
-        rich_help_panel=_PANEL,
-    ),
+    _file(help="File that replies are taken from where it has them, and added to."),
 ]
 
 __all__ = [
