@@ -15,6 +15,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.cli._engine import NNI
 from nas_plugins.cli._errors import UsageError
 from nas_plugins.cli._logs import logging_to
+from nas_plugins.cli._options import as_usage
 from nas_plugins.cli._plan import Problem, prepare
 from nas_plugins.cli._pool import Job, Pool
 from nas_plugins.cli._progress import Display, Score, display
@@ -25,6 +26,7 @@ from nas_plugins.cli._run import Leftovers, Session, Stop, settle
 from nas_plugins.cli._storage import Opened, StorageURL, open_storage, storage_errors
 from nas_plugins.errors import EngineError, unknown_name
 from nas_plugins.optuna import study_settings
+from nas_plugins.optuna._dimensions import check
 from nas_plugins.pareto import Floats
 from nas_plugins.results import SearchResult
 
@@ -44,6 +46,8 @@ def run(request: Request) -> Outcome:
         return _nni.run(request)
     begun = time.monotonic()
     problem = prepare(request.plan)
+    with as_usage("--space"):
+        check(problem.space)
     front = problem.true_front()
     shown = display(Score(problem.objectives, front), quiet=request.quiet)
     with contextlib.ExitStack() as stack:

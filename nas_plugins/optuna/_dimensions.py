@@ -30,6 +30,26 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     }
 
 
+def check(space: SearchSpace) -> SearchSpace:
+    """Returns a space whose choices Optuna can keep.
+
+    Raises:
+        ValueError: Two choices of a decision are equal in Python, such as 1 and True. Optuna
+            would record both as the first.
+    """
+    for decision in space.decisions:
+        known: dict[Choice, Choice] = {}
+        for choice in decision.choices:
+            if choice in known:
+                raise ValueError(
+                    f"`space` must have choices that Optuna can tell apart; those of "
+                    f"{decision.name!r} hold {known[choice]!r} and {choice!r}, which are equal: "
+                    f"write one of them as text"
+                )
+            known[choice] = choice
+    return space
+
+
 def space_of(search_space: Mapping[str, BaseDistribution]) -> CategoricalSpace | None:
     """The space of all parameters that are decisions, in order of their names.
 
@@ -108,4 +128,4 @@ def _below(n: int, rng: np.random.Generator) -> int:
     return int.from_bytes(rng.bytes(n.bit_length() // 8 + 16), "little") % n
 
 
-__all__ = ["MAX_INTEGERS", "choices", "distributions", "draw", "space_of"]
+__all__ = ["MAX_INTEGERS", "check", "choices", "distributions", "draw", "space_of"]

@@ -11,7 +11,7 @@ import optuna
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, NasPluginsError
 from nas_plugins.history import Objective, objectives_of
-from nas_plugins.optuna import _attributes, _compat
+from nas_plugins.optuna import _attributes, _compat, _dimensions
 from nas_plugins.protocols import Evaluator, evaluate_one
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -33,7 +33,9 @@ def suggest(trial: optuna.Trial, space: SearchSpace) -> Architecture:
 
     Raises:
         InvalidArchitectureError: The sampler's combination is not an architecture.
+        ValueError: Optuna cannot tell two choices of a decision apart, such as 1 and True.
     """
+    _dimensions.check(space)
     return space.architecture(
         {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
     )

@@ -92,7 +92,8 @@ class StrategySampler(BaseSampler):
 
     Raises:
         TypeError: ``strategy`` has no method ``propose``.
-        ValueError: ``seed`` is negative.
+        ValueError: ``seed`` is negative, or Optuna cannot tell two choices of a decision of
+            ``space`` apart, such as 1 and True.
         UnknownNameError: A name is not registered; the message suggests the nearest.
     """
 
@@ -108,6 +109,8 @@ class StrategySampler(BaseSampler):
         if seed is not None and seed < 0:
             raise ValueError(f"`seed` must be >= 0, got {seed}")
         self._space = _public.space(space) if isinstance(space, str) else space
+        if self._space is not None:
+            _dimensions.check(self._space)
         if isinstance(strategy, str):
             strategy = _public.strategy(strategy, space=self._space)
         if not callable(getattr(strategy, "propose", None)):

@@ -7,6 +7,7 @@ import logging
 import math
 import multiprocessing
 import pickle
+import re
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -39,6 +40,8 @@ from nas_plugins.optuna import (
     history,
     suggest,
 )
+from nas_plugins.spaces.base import Choice
+from nas_plugins.spaces.categorical import CategoricalSpace
 
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
 
@@ -185,6 +188,18 @@ def test_odd_categories_are_left_to_independent_sampling() -> None:
         trial = study.ask({"odd": odd, "alike": alike, "nan": nan})
         study.tell(trial, 0.0)
     assert {trial.params["odd"] for trial in study.trials} <= {(1, 2), (3, 4)}
+
+
+@pytest.mark.parametrize("equal", [(1, True), (0.0, False), (2, 2.0)])
+def test_choices_that_optuna_records_as_one_are_refused(equal: tuple[Choice, Choice]) -> None:
+    space = CategoricalSpace({"a": ("x", *equal), "b": (1, 2)})
+    first, second = map(re.escape, map(repr, equal))
+    rule = rf"`space` must have .*'a' hold {first} and {second}"
+    with pytest.raises(ValueError, match=rule):
+        RandomArchitectureSampler(space=space)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    with pytest.raises(ValueError, match=rule):
+        suggest(study.ask(), space)
 
 
 def test_huge_integer_ranges_are_drawn_from() -> None:
