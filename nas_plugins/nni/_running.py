@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from nni.nas.execution import ExecutionEngine
 from nni.nas.execution.event import (
@@ -24,7 +24,6 @@ from nas_plugins.nni._evaluator import REASON
 
 _logger = logging.getLogger(__name__)
 
-_PAUSE_S = 0.25
 _GRACE_S = 5.0
 
 
@@ -58,7 +57,12 @@ class Running:
 
     Args:
         ended: Called for each evaluation that ends, outside of any lock.
+
+    Attributes:
+        pause_s: Seconds between two looks at what is waited for.
     """
+
+    pause_s: ClassVar[float] = 1.0
 
     def __init__(self, ended: Callable[[Evaluation, ModelStatus], None]) -> None:
         self._ended = ended
@@ -115,10 +119,6 @@ class Running:
                 del self._live[key]
         return bool(found)
 
-    def numbers(self) -> set[int]:
-        """Numbers of the trials under evaluation."""
-        return {evaluation.number for evaluation in self._evaluations()}
-
     def wait(self, engine: ExecutionEngine) -> bool:
         """Waits until one of the models has ended; returns whether there was one.
 
@@ -138,7 +138,7 @@ class Running:
             elif time.monotonic() - over_since > _GRACE_S:  # its last news have come by now
                 self._interrupt(live)
                 return False
-            time.sleep(_PAUSE_S)
+            time.sleep(self.pause_s)
         return False
 
     def _look(self) -> None:

@@ -108,6 +108,8 @@ class WatchedStrategy(NNIStrategy):
 class _Attentive(Running):
     """Notices while it waits that trials have ended."""
 
+    pause_s = _PAUSE_S
+
     def __init__(
         self, ended: Callable[[Evaluation, ModelStatus], None], look: Callable[[], None]
     ) -> None:
