@@ -291,6 +291,8 @@ class LLMCoEvolution:
                     n_niches=self.n_niches,
                     bounds=bounds,
                 )
+                for note in known[space].notes:
+                    _logger.warning("%s", note)
             return known[space]
 
     def _asker(self) -> Asker:

@@ -494,6 +494,15 @@ def test_an_unknown_axis_is_told_when_prepared() -> None:
         LLMCoEvolution("null", axis="n_nothing").prepare(space())
 
 
+def test_fewer_niches_than_asked_for_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    small = nap.space("categorical", decisions={"op": ("conv", "pool"), "kernel": (3, 5)})
+    strategy = LLMCoEvolution("null", axis="level")
+    strategy.prepare(small)
+    strategy.prepare(small)
+    (told,) = [r.getMessage() for r in caplog.records if "niches" in r.getMessage()]
+    assert told.startswith("3 niches instead of 6: no architecture was found for others")
+
+
 def test_hidden_things_as_on_the_command_line() -> None:
     strategy = nap.strategy("llm-coevolution", llm="null", hide="operations,metrics")
     model = ScriptedChat(uniform)
