@@ -63,12 +63,12 @@ def run_and_kill(folder: Path, trials: int) -> None:
     checkpoint = folder / IDENTITY / "checkpoint" / "state.ckpt.torch"
     command = [sys.executable, __file__, "--trials", str(trials), "--run-in", str(folder)]
     process = subprocess.Popen(command)
-    first = 0.0  # when the state was saved at the start, with no trials
+    first = None  # the file that NNI writes at the start, with no trials
     while process.poll() is None:
         time.sleep(0.05)
-        saved = checkpoint.stat().st_mtime if checkpoint.is_file() else 0.0
+        saved = checkpoint.stat().st_ino if checkpoint.is_file() else None
         first = first or saved
-        if saved > first:
+        if saved != first:  # later states take its place
             time.sleep(1)  # so that some trials are lost too
             process.kill()
             process.wait()
