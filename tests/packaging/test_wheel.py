@@ -1,10 +1,11 @@
-"""A wheel built through the sdist works in an empty environment."""
+"""A wheel built through the sdist works in an empty environment; every clone builds the same."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,21 @@ def test_built_wheel_imports_every_module_and_finds_every_plugin(tmp_path: Path)
     assert "prompts 11" in output
     for name in ("nasbench101", "nasbench201", "darts", "darts-cell", "fbnet", "vit"):
         assert name in output
+
+
+def _files_of_a_wheel(clone: Path, *options: str) -> set[str]:
+    _run("git", "clone", "--quiet", *options, ROOT, clone, cwd=clone.parent)
+    out = clone.parent / f"{clone.name}-dist"
+    _run(sys.executable, "-m", "build", "--wheel", "--outdir", out, clone, cwd=clone.parent)
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if name.startswith("nas_plugins/")}
+
+
+@pytest.mark.slow
+def test_a_clone_without_symbolic_links_builds_the_same_wheel(tmp_path: Path) -> None:
+    plain = _files_of_a_wheel(tmp_path / "plain", "-c", "core.symlinks=false")
+    assert not (tmp_path / "plain" / "strategies").is_symlink()
+    assert plain == _files_of_a_wheel(tmp_path / "linked", "-c", "core.symlinks=true")
+    sources = (ROOT / "nas_plugins").rglob("*.py")
+    assert {p.relative_to(ROOT).as_posix() for p in sources} <= plain
