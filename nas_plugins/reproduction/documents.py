@@ -54,7 +54,7 @@ Cell = str | int | float | Spread | None
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """Rows of cells under headings.
 
     Attributes:
@@ -139,7 +139,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Document:
+class Reproduction:
     """What one reproduction gives.
 
     Attributes:
@@ -154,7 +154,7 @@ class Document:
 
     name: str
     title: str
-    tables: tuple[Table, ...]
+    tables: tuple[ResultTable, ...]
     figures: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -182,8 +182,23 @@ class Document:
             "tables": [table.to_json() for table in self.tables],
         }
 
-    def write(self, folder: Path) -> list[Path]:
-        """Writes ``NAME.md``, a CSV file for each table and an SVG file for each figure."""
+    def __repr__(self) -> str:
+        tables = ", ".join(repr(table.title) for table in self.tables)
+        return f"<Reproduction {self.name!r}: {tables}>"
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join([f"## {self.title}\n", *(table.markdown() for table in self.tables)])
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Writes ``NAME.md``, a CSV file for each table and an SVG file for each figure.
+
+        Returns:
+            The files.
+
+        Raises:
+            OSError: The folder or a file cannot be written.
+        """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         contents = {f"{self.name}.md": self.markdown()}
         for number, table in enumerate(self.tables, start=1):
@@ -213,4 +228,4 @@ def _plain(cell: Cell) -> Any:
     return cell
 
 
-__all__ = ["DASH", "Cell", "Document", "Spread", "Table"]
+__all__ = ["DASH", "Cell", "Reproduction", "ResultTable", "Spread"]

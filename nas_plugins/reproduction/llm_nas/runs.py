@@ -24,15 +24,16 @@ from nas_plugins.history import History, Trial
 from nas_plugins.llm import ChatModel, chat_model
 from nas_plugins.reproduction.harness import Measure, Step, alone
 from nas_plugins.reproduction.llm_nas.arms import SURROGATE, Arm
-from nas_plugins.reproduction.llm_nas.problem import (
+from nas_plugins.reproduction.llm_nas.cases import (
     LABELS,
     OBJECTIVES,
     VALIDATION,
+    Case,
     Floats,
+    case_table,
     predicted,
-    problem,
 )
-from nas_plugins.reproduction.llm_nas.request import Case, Request
+from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
 from nas_plugins.reproduction.stock import stock_search
 from nas_plugins.results import package_versions
 from nas_plugins.spaces.base import Architecture
@@ -43,7 +44,7 @@ _STOCK_PACKAGES = ("optuna", "numpy")
 
 
 @dataclass(frozen=True)
-class Job:
+class SearchJob:
     """A search to do."""
 
     arm: Arm
@@ -78,7 +79,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Run:
+class SearchRun:
     """A search that was done.
 
     Attributes:
@@ -105,7 +106,7 @@ class Run:
     origins: FrozenDict[int] = field(default_factory=FrozenDict)
     fallbacks: FrozenDict[int] = field(default_factory=FrozenDict)
 
-    def write(self, file: Path, job: Job) -> None:
+    def write(self, file: Path, job: SearchJob) -> None:
         """Writes the run, with what was asked in plain words."""
         told = {"arm": job.arm.name, "case": str(job.case), "seed": job.seed}
         data = {**told, **{name: _plain(value) for name, value in vars(self).items()}}
@@ -113,7 +114,7 @@ class Run:
         write_text(file, json.dumps(data))
 
     @classmethod
-    def read(cls, file: Path) -> Run | None:
+    def read(cls, file: Path) -> SearchRun | None:
         """Reads what `write` wrote; ``None`` where it is not there or cannot be read."""
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
@@ -133,11 +134,11 @@ class Run:
             return None
 
 
-Results = Mapping[tuple[Arm, Case], Sequence[Run]]
+Results = Mapping[tuple[Arm, Case], Sequence[SearchRun]]
 """Runs by arm and case, in order of seeds."""
 
 
-def results(request: Request, arms: Sequence[Arm]) -> Results:
+def results(request: LLMNASRequest, arms: Sequence[Arm]) -> Results:
     """Does all searches of the arms that are not in the folder, and reads the others.
 
     Raises:
@@ -145,29 +146,29 @@ def results(request: Request, arms: Sequence[Arm]) -> Results:
         ChatSetupError: The language model cannot be used so.
     """
     jobs = [
-        Job(arm, case, seed, request.evaluations)
+        SearchJob(arm, case, seed, request.evaluations)
         for case in request.cases
         for arm in arms
         for seed in request.seeds_of(arm)
     ]
-    runs = {job: Run.read(job.file(request.out)) for job in jobs}
+    runs = {job: SearchRun.read(job.file(request.out)) for job in jobs}
     missing = [job for job, run in runs.items() if run is None]
     _check(missing)
     for done, (job, run) in enumerate(_all(missing, request), start=1):
         runs[job] = run
         request.note(f"{done}/{len(missing)} {job}: {run.seconds:.1f} s")
-    found: dict[tuple[Arm, Case], list[Run]] = {}
+    found: dict[tuple[Arm, Case], list[SearchRun]] = {}
     for job, run_ in runs.items():
         if run_ is not None:
             found.setdefault((job.arm, job.case), []).append(run_)
     return found
 
 
-def do(job: Job, out: Path) -> Run:
+def do(job: SearchJob, out: Path) -> SearchRun:
     """Does a search and keeps it."""
     cells: list[int] = []
     columns, spearman = _evaluator(job, out)
-    benchmark = problem(job.case).benchmark
+    benchmark = case_table(job.case).benchmark
 
     def measure(architecture: Architecture | None) -> Sequence[float] | None:
         cell = -1 if architecture is None else int(benchmark.indices([architecture])[0])
@@ -177,7 +178,7 @@ def do(job: Job, out: Path) -> Run:
 
     steps = list(_steps(job, out, measure))
     failed = (float("nan"),) * len(OBJECTIVES)
-    run = Run(
+    run = SearchRun(
         tuple(cells),
         tuple(step.values or failed for step in steps),
         seconds=sum(step.seconds for step in steps),
@@ -188,7 +189,9 @@ def do(job: Job, out: Path) -> Run:
     return run
 
 
-def _all(jobs: Sequence[Job], request: Request) -> Iterator[tuple[Job, Run]]:
+def _all(
+    jobs: Sequence[SearchJob], request: LLMNASRequest
+) -> Iterator[tuple[SearchJob, SearchRun]]:
     if request.workers == 1 or len(jobs) < 2:
         for job in jobs:
             yield job, do(job, request.out)
@@ -211,10 +214,10 @@ def _patient() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _check(jobs: Sequence[Job]) -> None:
+def _check(jobs: Sequence[SearchJob]) -> None:
     """Says at once what is wrong with a table, an option or the language model."""
     for case in dict.fromkeys(job.case for job in jobs):
-        space = problem(case).benchmark.space
+        space = case_table(case).benchmark.space
     for arm in dict.fromkeys(job.arm for job in jobs if not job.arm.stock):
         _public.strategy(arm.strategy, space=space, **_options(arm))
 
@@ -232,8 +235,8 @@ def _model(name: str) -> ChatModel:
     return chat_model(name)
 
 
-def _steps(job: Job, out: Path, measure: Measure) -> Iterator[Step]:
-    arm, space = job.arm, problem(job.case).benchmark.space
+def _steps(job: SearchJob, out: Path, measure: Measure) -> Iterator[Step]:
+    arm, space = job.arm, case_table(job.case).benchmark.space
     n, seed = job.evaluations, job.seed
     if arm.stock:
         return stock_search(
@@ -244,28 +247,28 @@ def _steps(job: Job, out: Path, measure: Measure) -> Iterator[Step]:
         # Replies are kept, so that what a broken run has paid for is not paid again.
         store = out / "replies" / f"{job.file(out).stem}.jsonl"
         store.parent.mkdir(parents=True, exist_ok=True)
-        own |= {"task": problem(job.case).task, "mode": "cache", "store": store}
+        own |= {"task": case_table(job.case).task, "mode": "cache", "store": store}
     strategy = _public.strategy(arm.strategy, **own)
     return alone(strategy, space, OBJECTIVES, n_trials=n, measure=measure, seed=seed)
 
 
-def _evaluator(job: Job, out: Path) -> tuple[Floats, float]:
+def _evaluator(job: SearchJob, out: Path) -> tuple[Floats, float]:
     """Values of the objectives of all cells, `(n, 2)`, and how well they are predicted."""
-    case, known = job.case, problem(job.case)
+    case, known = job.case, case_table(job.case)
     if job.arm.evaluator != SURROGATE:
         return np.stack([known.accuracy[VALIDATION], known.latency], axis=1), float("nan")
     found = predicted(case, job.seed, out / "surrogates")
     return np.stack([found.values, known.latency], axis=1), found.spearman
 
 
-def _log(job: Job, steps: Sequence[Step]) -> dict[str, Any]:
+def _log(job: SearchJob, steps: Sequence[Step]) -> dict[str, Any]:
     """What the notes of a co-evolution tell."""
     trials = [
         Trial(i, step.architecture, step.state, step.values, notes=step.notes)
         for i, step in enumerate(steps)
         if step.architecture is not None
     ]
-    log = coevolution_log(History(problem(job.case).benchmark.space, OBJECTIVES, tuple(trials)))
+    log = coevolution_log(History(case_table(job.case).benchmark.space, OBJECTIVES, tuple(trials)))
     if log is None:
         return {}
     return {
@@ -311,4 +314,4 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-__all__ = ["Job", "Results", "Run", "do", "results"]
+__all__ = ["Results", "SearchJob", "SearchRun", "do", "results"]
