@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas_plugins import proposals
+from nas_plugins.engine import proposals
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import Trial, TrialState
 from nas_plugins.nni._service import Job
