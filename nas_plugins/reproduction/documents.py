@@ -30,15 +30,20 @@ class Spread:
     n: int
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Spread:
-        """Over the values that are numbers."""
+    def of(cls, values: Iterable[float], *, ddof: int = 1) -> Spread:
+        """Over the values that are numbers.
+
+        Args:
+            values: One per run.
+            ddof: 1 for the sample's standard deviation, 0 for that of these very runs.
+        """
         found = [value for value in values if not math.isnan(value)]
         if not found:
             return cls(math.nan, math.nan, 0)
         mean = sum(found) / len(found)
         square = sum((value - mean) ** 2 for value in found)
         return cls(
-            mean, math.sqrt(square / (len(found) - 1)) if len(found) > 1 else 0.0, len(found)
+            mean, math.sqrt(square / (len(found) - ddof)) if len(found) > 1 else 0.0, len(found)
         )
 
     def text(self, digits: int) -> str:
@@ -63,6 +68,8 @@ class ResultTable:
         rows: As many cells as headings, each.
         notes: Sentences under the table.
         digits: Decimals of numbers.
+        numbers_from: The column from which on all are aligned to the right; by default those
+            that hold numbers only.
     """
 
     title: str
@@ -70,6 +77,7 @@ class ResultTable:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     digits: int = 2
+    numbers_from: int | None = None
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -85,7 +93,7 @@ class ResultTable:
     def markdown(self) -> str:
         """A pipe table with its title and notes."""
         texts = self.texts()
-        right = [self._numeric(i) for i in range(len(self.columns))]
+        right = self._right()
         lines = [
             f"### {self.title}",
             "",
@@ -96,6 +104,27 @@ class ResultTable:
         if self.notes:
             lines += ["", *(f"* {note}" for note in self.notes)]
         return "\n".join(lines) + "\n"
+
+    def text(self) -> str:
+        """Aligned columns with the title and the notes, for a terminal."""
+        lines = [list(self.columns), *self.texts()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        lines.insert(1, ["-" * width for width in widths])
+        right = self._right()
+        rows = [
+            "  ".join(
+                cell.rjust(width) if r else cell.ljust(width)
+                for cell, width, r in zip(line, widths, right, strict=True)
+            ).rstrip()
+            for line in lines
+        ]
+        return "\n".join([self.title, "", *rows, *(f"* {note}" for note in self.notes)]) + "\n"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
 
     def csv(self) -> str:
         """Headings and rows; a spread fills two columns, and what is not known is empty."""
@@ -132,6 +161,13 @@ class ResultTable:
         if cell is None or (isinstance(cell, float) and math.isnan(cell)):
             return DASH
         return f"{cell:.{self.digits}f}" if isinstance(cell, float) else str(cell)
+
+    def _right(self) -> list[bool]:
+        """Which columns are aligned to the right."""
+        columns = range(len(self.columns))
+        if self.numbers_from is not None:
+            return [i >= self.numbers_from for i in columns]
+        return [self._numeric(i) for i in columns]
 
     def _numeric(self, column: int) -> bool:
         cells = [row[column] for row in self.rows if row[column] is not None]

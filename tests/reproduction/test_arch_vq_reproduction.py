@@ -116,7 +116,7 @@ def test_a_chart_is_well_formed_and_draws_only_numbers():
 def test_requests_are_checked(tmp_path):
     with pytest.raises(UnknownNameError, match="quick"):
         ArchVQRequest(tmp_path, budget="quikc")
-    with pytest.raises(ValueError, match="`seeds` must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="`seeds` must be >= 0, got -1"):
         ArchVQRequest(tmp_path, seeds=-1)
     with pytest.raises(UnknownNameError, match="nasbench201"):
         ArchVQRequest(tmp_path, space="nasbench2")

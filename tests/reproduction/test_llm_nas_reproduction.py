@@ -336,7 +336,7 @@ def test_choices_that_are_no_architecture_are_failed_evaluations():
         asked.append(architecture)
         return None if architecture is None else (1.0, 2.0)
 
-    sampler = stock_sampler("optuna-random", seed=0)
+    sampler = stock_sampler("random", seed=0)
     found = [None, NB201.sample(np.random.default_rng(0))]
     steps = list(
         in_study(

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-import multiprocessing
-import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas_plugins import _public, registry
-from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial
 from nas_plugins.llm import ChatModel, chat_model
-from nas_plugins.reproduction.harness import Measure, Step, alone
+from nas_plugins.reproduction.harness import (
+    Measure,
+    Step,
+    alone,
+    code_of,
+    in_processes,
+    read_run,
+    run_key,
+    write_run,
+)
 from nas_plugins.reproduction.llm_nas.arms import SURROGATE, Arm
 from nas_plugins.reproduction.llm_nas.cases import (
     LABELS,
@@ -34,13 +35,11 @@ from nas_plugins.reproduction.llm_nas.cases import (
     predicted,
 )
 from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
-from nas_plugins.reproduction.stock import stock_search
-from nas_plugins.results import package_versions
+from nas_plugins.reproduction.stock import stock_search, stock_versions
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.strategies.llm_coevolution.log import coevolution_log
 
 _FORMAT = 1
-_STOCK_PACKAGES = ("optuna", "numpy")
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,9 @@ class SearchJob:
             self.seed,
             self.evaluations,
             LABELS if self.arm.evaluator == SURROGATE else 0,
-            _code(self.arm.strategy, stock=self.arm.stock),
+            _code(self.arm),
         ]
-        text = json.dumps(parts, sort_keys=True, default=dict)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return run_key(*parts)
 
     def file(self, folder: Path) -> Path:
         """Where the run is kept."""
@@ -109,15 +107,13 @@ class SearchRun:
     def write(self, file: Path, job: SearchJob) -> None:
         """Writes the run, with what was asked in plain words."""
         told = {"arm": job.arm.name, "case": str(job.case), "seed": job.seed}
-        data = {**told, **{name: _plain(value) for name, value in vars(self).items()}}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps(data))
+        write_run(file, {**told, **vars(self)})
 
     @classmethod
     def read(cls, file: Path) -> SearchRun | None:
         """Reads what `write` wrote; ``None`` where it is not there or cannot be read."""
+        data = read_run(file) or {}
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
             return cls(
                 cells=tuple(data["cells"]),
                 searched=tuple(tuple(map(_number, row)) for row in data["searched"]),
@@ -130,7 +126,7 @@ class SearchRun:
                 origins=FrozenDict(data["origins"]),
                 fallbacks=FrozenDict(data["fallbacks"]),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return None
 
 
@@ -154,7 +150,8 @@ def results(request: LLMNASRequest, arms: Sequence[Arm]) -> Results:
     runs = {job: SearchRun.read(job.file(request.out)) for job in jobs}
     missing = [job for job, run in runs.items() if run is None]
     _check(missing)
-    for done, (job, run) in enumerate(_all(missing, request), start=1):
+    work = partial(do, out=request.out)
+    for done, (job, run) in enumerate(in_processes(work, missing, request.workers), start=1):
         runs[job] = run
         request.note(f"{done}/{len(missing)} {job}: {run.seconds:.1f} s")
     found: dict[tuple[Arm, Case], list[SearchRun]] = {}
@@ -187,31 +184,6 @@ def do(job: SearchJob, out: Path) -> SearchRun:
     )
     run.write(job.file(out), job)
     return run
-
-
-def _all(
-    jobs: Sequence[SearchJob], request: LLMNASRequest
-) -> Iterator[tuple[SearchJob, SearchRun]]:
-    if request.workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield job, do(job, request.out)
-        return
-    # One thread per process: numeric libraries would otherwise fight over the cores.
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(request.workers, mp_context=context, initializer=_patient)
-    try:
-        futures = {pool.submit(do, job, request.out): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _patient() -> None:
-    """Leaves Ctrl-C to the parent, which lets the runs end that have begun."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _check(jobs: Sequence[SearchJob]) -> None:
@@ -284,30 +256,11 @@ def _log(job: SearchJob, steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=64)
-def _code(strategy: str, *, stock: bool) -> str:
-    """Versions, and a digest of the strategy's source, so that no figure outlives its code."""
-    versions = package_versions()
-    if stock:
-        return " ".join(f"{name} {versions.get(name)}" for name in _STOCK_PACKAGES)
-    own = Path(inspect.getfile(registry.load("strategy", strategy)))
-    files = [own]
-    if own.stem == "strategy":  # a strategy of several modules
-        kinds = (".py", ".txt")
-        files = [f for f in own.parent.rglob("*") if f.suffix in kinds]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return f"nas-plugins {versions.get('nas-plugins')} {digest.hexdigest()}"
-
-
-def _plain(value: Any) -> Any:
-    """JSON without NaN."""
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _code(arm: Arm) -> str:
+    """Stands for the code that an arm's outcome depends on."""
+    if arm.stock:
+        return stock_versions()
+    return code_of(registry.load("strategy", arm.strategy))
 
 
 def _number(value: float | None) -> float:
