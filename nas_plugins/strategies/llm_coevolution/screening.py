@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nas_plugins import pareto
 from nas_plugins.history import History
-from nas_plugins.ranking import mid_ranks
+from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 Floats = npt.NDArray[np.float64]
