@@ -76,7 +76,7 @@ def _log_h(z: Floats) -> Floats:
     """``log(phi(z) + z Phi(z))``."""
     near = np.maximum(z, _TAIL)
     density = np.exp(-0.5 * near**2 - _HALF_LOG_TAU)
-    above = 0.5 * _erfc(-near / math.sqrt(2.0)).astype(np.float64)
+    above = 0.5 * np.asarray(_erfc(-near / math.sqrt(2.0)), np.float64)
     t = np.maximum(-z, -_TAIL)
     c = np.zeros_like(t)
     for term in range(_TERMS, 0, -1):

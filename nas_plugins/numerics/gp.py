@@ -46,7 +46,7 @@ class GaussianPosterior:
     """
 
     def __init__(self, covariance: Floats, values: Floats) -> None:
-        self._lower = np.linalg.cholesky(covariance)
+        self._lower: Floats = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         self._half = solve_lower(self._lower, values)
         self.scale = float(self._half @ self._half + 1.0) / (len(values) + 1.0)
         half_determinant = float(np.log(np.diag(self._lower)).sum())
