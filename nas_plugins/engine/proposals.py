@@ -1,0 +1,179 @@
+"""One proposal from a strategy: checked, fitted to what is fixed, and new where it can be.
+
+What the engines share. With the same seed and the same history every engine draws the same
+random numbers for a trial, and so gets the same proposal.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.errors import InvalidArchitectureError, PluginError
+from nas_plugins.history import History, Proposal
+from nas_plugins.protocols import Strategy
+from nas_plugins.sampling import unseen
+from nas_plugins.spaces.base import Architecture, Key, SearchSpace
+
+_logger = logging.getLogger(__name__)
+
+FALLBACK_NOTE = "fallback"
+"""Name of the note that tells why an architecture is random rather than the strategy's."""
+
+_MAX_FITS = 4
+_MAX_COMPLETIONS = 64
+_MAX_LISTED_COMPLETIONS = 2**20
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What to evaluate next.
+
+    Attributes:
+        proposal: The architecture and its notes.
+        exhausted: Whether it is a repetition because nothing new was left to choose.
+    """
+
+    proposal: Proposal
+    exhausted: bool = False
+
+
+def fresh_entropy() -> int:
+    """A seed from the system's entropy, for a search that was given none."""
+    return secrets.randbits(128)
+
+
+def trial_rng(entropy: int, number: int, *stream: int) -> np.random.Generator:
+    """The random numbers of one trial, the same in every engine, process and at every call.
+
+    Args:
+        entropy: Seed of the search, >= 0.
+        number: Number of the trial, from 0.
+        *stream: Distinguishes further uses within the trial.
+    """
+    return np.random.default_rng([entropy, number, *stream])
+
+
+def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Chosen:
+    """Asks the strategy for one architecture; never raises because of the strategy.
+
+    A strategy that fails is logged with its traceback, and a random architecture takes its
+    place, with a note that says why.
+
+    Args:
+        strategy: The strategy.
+        history: What has been seen; its `fixed` choices hold in the result.
+        rng: Source of randomness.
+    """
+    taken = history.seen if strategy.avoid_duplicates else frozenset[Key]()
+    reason = "the strategy proposed nothing new"
+    try:
+        for proposal in _fitted(strategy, history, rng):
+            if proposal.architecture.key not in taken:
+                return Chosen(proposal)
+    except Exception as error:
+        _logger.exception("%s failed; a random architecture is used", type(strategy).__name__)
+        reason = f"the strategy failed: {type(error).__name__}: {error}"
+    return choose_at_random(history, rng, taken, reason=reason)
+
+
+def choose_at_random(
+    history: History,
+    rng: np.random.Generator,
+    taken: frozenset[Key],
+    *,
+    reason: str,
+) -> Chosen:
+    """Draws an architecture that is not taken, or any where none is left.
+
+    Args:
+        history: Space and fixed choices.
+        rng: Source of randomness.
+        taken: Canonical keys to avoid.
+        reason: Why the strategy does not decide; becomes a note.
+    """
+    space, fixed = history.space, history.fixed
+    notes = FrozenDict({FALLBACK_NOTE: f"random, as {reason}"})
+    found = _new_completion(history, rng, taken) if fixed else unseen(space, 1, rng, taken=taken)
+    if found:
+        return Chosen(Proposal(found[0], notes))
+    try:
+        anything = space.complete(fixed, rng)
+    except InvalidArchitectureError as error:
+        _logger.warning("the fixed parameters admit no architecture and are not met: %s", error)
+        anything = space.sample(rng)
+    return Chosen(Proposal(anything, notes), exhausted=True)
+
+
+def _fitted(strategy: Strategy, history: History, rng: np.random.Generator) -> Iterator[Proposal]:
+    """Proposals with the fixed choices put in; several are asked for if there are any."""
+    for _ in range(_MAX_FITS if history.fixed else 1):
+        proposals = strategy.propose(history, 1, rng)
+        for proposal in proposals:
+            if not isinstance(proposal, Proposal):
+                raise PluginError(f"`propose` must return proposals, got {proposal!r}")
+            fitted = _fit(proposal.architecture, history)
+            if fitted is not None:
+                yield Proposal(fitted, proposal.notes)
+        if not proposals:
+            return
+
+
+def _fit(architecture: Architecture, history: History) -> Architecture | None:
+    """The architecture with the fixed choices put in; ``None`` where that is not valid."""
+    space = history.space
+    if architecture.space != space:
+        raise PluginError(
+            f"`propose` must return architectures of {space!r}, got one of {architecture.space!r}"
+        )
+    if not history.fixed:
+        return architecture
+    try:
+        return space.architecture({**architecture.choices, **history.fixed})
+    except InvalidArchitectureError:
+        return None
+
+
+def _new_completion(
+    history: History, rng: np.random.Generator, taken: frozenset[Key]
+) -> list[Architecture]:
+    """At most one architecture that meets the fixed choices and is not taken."""
+    space, fixed = history.space, history.fixed
+    try:
+        for _ in range(_MAX_COMPLETIONS):
+            architecture = space.complete(fixed, rng)
+            if architecture.key not in taken:
+                return [architecture]
+    except InvalidArchitectureError:
+        return []
+    rest = [a for a in _completions(space, history) if a.key not in taken]
+    return [rest[rng.integers(len(rest))]] if rest else []
+
+
+def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]:
+    """Every architecture with the fixed choices; none where there are too many to look at."""
+    grid = [
+        np.array([d.index(history.fixed[d.name])] if d.name in history.fixed else range(n))
+        for d, n in zip(space.decisions, space.cardinalities.tolist(), strict=True)
+    ]
+    if np.prod([float(len(column)) for column in grid]) > _MAX_LISTED_COMPLETIONS:
+        return
+    rows = np.stack([axis.ravel() for axis in np.meshgrid(*grid, indexing="ij")], axis=1)
+    rows = rows.astype(np.int16)
+    for row in rows[space.valid(rows)].tolist():
+        yield Architecture(space, tuple(row))
+
+
+__all__ = [
+    "FALLBACK_NOTE",
+    "Chosen",
+    "choose",
+    "choose_at_random",
+    "fresh_entropy",
+    "trial_rng",
+]
