@@ -16,6 +16,7 @@ import numpy.typing as npt
 import typer
 
 import nas_plugins as nap
+from nas_plugins.numerics.ranks import normal_scores
 from nas_plugins.reproduction.documents import ResultTable
 from nas_plugins.strategies.arch_vq.features import describer
 from nas_plugins.strategies.arch_vq.loading import latent_for
@@ -24,7 +25,6 @@ from nas_plugins.strategies.arch_vq.predictors import (
     PREDICTORS,
     Labelled,
     beliefs,
-    normal_scores,
 )
 
 SPACE = nap.space("nasbench201")
