@@ -139,21 +139,25 @@ def run_key(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=64)
-def code_of(strategy: type) -> str:
+def code_of(strategy: type[Any]) -> str:
     """Version, and a digest of a strategy's source, so that no figure outlives its code.
 
     Raises:
         TypeError: The class has no file, as one typed in at a prompt.
     """
-    own = Path(inspect.getfile(strategy))
+    version = package_versions().get("nas-plugins")
+    return f"nas-plugins {version} {_digest(Path(inspect.getfile(strategy)))}"
+
+
+@lru_cache(maxsize=64)
+def _digest(own: Path) -> str:
     files = [own]
     if own.stem == "strategy":  # a strategy of several modules
         files = [file for file in own.parent.rglob("*") if file.suffix in (".py", ".txt")]
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return f"nas-plugins {package_versions().get('nas-plugins')} {digest.hexdigest()}"
+    return digest.hexdigest()
 
 
 def write_run(file: Path, run: Mapping[str, Any]) -> None:
