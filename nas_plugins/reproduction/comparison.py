@@ -221,8 +221,9 @@ class Comparison:
         )
 
     def _table_of_several(self) -> ResultTable:
-        columns = [(f"{score}{suffix}", f"{name} {metric}")
-                   for suffix, metric in reversed(self._sides)
+        sides = self._sides if len(self._sides) > 1 else (("", ""),)
+        columns = [(f"{score}{suffix}", f"{name} {metric}".strip())
+                   for suffix, metric in reversed(sides)
                    for score, name in _SCORES.items()]  # fmt: skip
         rows: list[tuple[Cell, ...]] = []
         for budget in self.budgets:
