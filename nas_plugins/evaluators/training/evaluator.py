@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._torch import chosen_device, torch
-from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import EvaluationError
 from nas_plugins.evaluators.training.checkpoint import Checkpoint
 from nas_plugins.evaluators.training.dataset import Dataset
@@ -21,7 +20,7 @@ from nas_plugins.evaluators.training.digits import digits
 from nas_plugins.evaluators.training.fit import Fit
 from nas_plugins.evaluators.training.networks import network_options
 from nas_plugins.evaluators.training.settings import Settings
-from nas_plugins.protocols import Evaluator, Metric, Report
+from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report
 from nas_plugins.spaces.base import Architecture
 
 _FORMAT = 1

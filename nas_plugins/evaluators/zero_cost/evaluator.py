@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.evaluators.zero_cost.cache import Entry, ScoreCache
 from nas_plugins.evaluators.zero_cost.networks import (
     network_options,
@@ -20,7 +19,7 @@ from nas_plugins.evaluators.zero_cost.networks import (
 )
 from nas_plugins.evaluators.zero_cost.pool import LOST, Task, in_processes
 from nas_plugins.evaluators.zero_cost.settings import Settings
-from nas_plugins.protocols import Evaluator, Metric
+from nas_plugins.protocols import Evaluator, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ class ZeroCostEvaluator(Evaluator):
         """Scores architectures.
 
         Returns:
-            One `nas_plugins.benchmarks.base.MetricValues` per architecture, in order: reading a
+            One `MetricValues` per architecture, in order: reading a
             proxy that has no value for it raises `MetricUnavailableError` with the reason.
 
         Raises:
