@@ -43,7 +43,8 @@ class MetricValues(dict[str, float]):
 
     Asking for a metric that was not measured for this architecture raises
     `MetricUnavailableError`; asking for one that the evaluator does not know raises
-    `UnknownNameError`, or `KeyError` where nobody is named as the owner. ``in`` and ``get`` work as in any dictionary.
+    `UnknownNameError`, or `KeyError` where nobody is named as the owner. ``in`` and ``get`` work
+    as in any dictionary.
 
     Args:
         values: The measured metrics.

@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 from nas_plugins.evaluators.zero_cost.batch import Batch  # noqa: E402
 from nas_plugins.evaluators.zero_cost.cache import Entry, ScoreCache  # noqa: E402
 from nas_plugins.evaluators.zero_cost.inputs import (  # noqa: E402
-    balanced,
+    balanced_labels,
     batch_digest,
     make_batch,
 )
@@ -97,7 +97,7 @@ def test_the_digest_tells_what_may_change_a_value() -> None:
 
 @given(n=st.integers(2, 200), classes=st.integers(2, 120))
 def test_each_label_comes_twice_where_possible(n, classes) -> None:
-    counts = torch.bincount(balanced(n, classes))
+    counts = torch.bincount(balanced_labels(n, classes))
     assert int(counts.sum()) == n
     assert int(counts.max() - counts.min()) <= 1
     assert len(counts) <= classes
