@@ -27,9 +27,9 @@ from nas_plugins.evaluators.zero_cost.inputs import (  # noqa: E402
     make_batch,
 )
 from nas_plugins.evaluators.zero_cost.networks import (  # noqa: E402
+    built_under_seed,
     network_options,
     representative,
-    seeded,
     weight_seed,
 )
 from nas_plugins.evaluators.zero_cost.settings import PRESETS, Settings  # noqa: E402
@@ -244,9 +244,9 @@ def test_building_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = seeded(lambda: torch.nn.Linear(2, 2), 1)
+    first = built_under_seed(lambda: torch.nn.Linear(2, 2), 1)
     assert torch.equal(torch.rand(3), expected)
-    second = seeded(lambda: torch.nn.Linear(2, 2), 1)
+    second = built_under_seed(lambda: torch.nn.Linear(2, 2), 1)
     assert torch.equal(first.weight, second.weight)
 
 
