@@ -10,7 +10,7 @@ _LEAST = {"epochs": 1, "batch_size": 1, "seed": 0, "threads": 1, "patience": 1}
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """SGD with momentum and a cosine from the learning rate to 0, without restarts.
 
     That is how NAS-Bench-201 trains (Dong and Yang, ICLR 2020, table 2: Nesterov momentum .9,
@@ -81,4 +81,4 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-__all__ = ["Settings", "derived_seed"]
+__all__ = ["TrainingSettings", "derived_seed"]

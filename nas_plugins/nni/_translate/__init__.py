@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from nas_plugins.nni._translate.activity import conditions
 from nas_plugins.nni._translate.architecture_space import ArchitectureSpacePart
-from nas_plugins.nni._translate.base import Part, Translator
+from nas_plugins.nni._translate.base import SpacePart, Translator
 from nas_plugins.nni._translate.composed import ComposedSpace, Conditions
 from nas_plugins.nni._translate.constraints import Constraints
 from nas_plugins.nni._translate.darts import SIZES, DARTSPart
@@ -62,7 +62,7 @@ def translator(model_space: Any) -> Translator:
     rest = {label: mutable for label, mutable in mutables.items() if label not in known}
     others = GenericPart.of(rest)
     constraints = _constraints(rest)
-    parts: tuple[Part, ...] = tuple(p for p in (core, others) if p and p.decisions)
+    parts: tuple[SpacePart, ...] = tuple(p for p in (core, others) if p and p.decisions)
     if not parts:
         raise ValueError("`model_space` must have something to choose, got no labelled choice")
     when = {} if core else _when(others, model_space)
@@ -79,7 +79,7 @@ def _composed(
     constraints: tuple[Any, ...],
     when: Conditions,
 ) -> Translator:
-    parts: tuple[Part, ...] = tuple(p for p in (core, others) if p and p.decisions)
+    parts: tuple[SpacePart, ...] = tuple(p for p in (core, others) if p and p.decisions)
     sizes = _sizes(others) if isinstance(core, DARTSPart) else {}
     space = ComposedSpace(
         {d.name: d.choices for part in parts for d in part.decisions},
