@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 import nas_plugins as nap
 from nas_plugins import registry
+from nas_plugins._public import measuring
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import objectives_of
 from nas_plugins.reproduction.harness import Step, alone
-from nas_plugins.strategies.warm_start import WarmStart, scorer
+from nas_plugins.strategies.warm_start import WarmStart
 
 Floats = npt.NDArray[np.float64]
 
@@ -220,7 +221,7 @@ def _scorer(name: str, options: str, metrics: tuple[str, ...]) -> nap.Evaluator:
     """What scores the pools of a warm start, once per process."""
     if name.endswith(".csv"):
         return ScoredFile.read(Path(name))
-    return scorer(name, json.loads(options), metrics)
+    return measuring(name, "ranking", metrics, **json.loads(options))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from nas_plugins.evaluators.latency.additive import LatencyModel, folds
 from nas_plugins.evaluators.latency.design import balanced, measured_sample
 from nas_plugins.evaluators.latency.measured import BACKENDS, LatencyEvaluator
 from nas_plugins.evaluators.latency.quality import Quality, spearman
-from nas_plugins.evaluators.latency.table import DEVICES, LatencyTableEvaluator
+from nas_plugins.evaluators.latency.table import LatencyTableEvaluator
+from nas_plugins.evaluators.latency.table import devices as devices_of
 
 Floats = npt.NDArray[np.float64]
 METHODS = ("additive", "FLOPs", "mean")
@@ -128,7 +129,7 @@ def tables(
 ) -> None:
     """Held-out errors on published device tables."""
     rows: list[tuple[str, ...]] = []
-    for device in devices.split(",") if devices else DEVICES[space]:
+    for device in devices.split(",") if devices else devices_of(nap.space(space)):
         table = LatencyTableEvaluator(device, space=space, dataset=dataset)
         for n in map(int, sizes.split(",")):
             rows += rows_of(table, n, seeds, tested)
