@@ -10,29 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._default import default
 from nas_plugins.history import History, Objective, Proposal
 from nas_plugins.sections import Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
-
-if TYPE_CHECKING:
-    from builtins import property as default
-else:
-
-    class default:  # noqa: N801 - stands where `property` does
-        """A property that an attribute of the instance or a dataclass's field may replace."""
-
-        def __init__(self, compute: Callable[[Any], Any]) -> None:
-            self.compute, self.__doc__ = compute, compute.__doc__
-
-        def __get__(self, instance: Any, owner: type) -> Any:
-            if instance is None:  # a field of this name has no default value
-                raise AttributeError(f"{owner.__name__} has it on instances only")
-            return self.compute(instance)
 
 
 @dataclass(frozen=True)
