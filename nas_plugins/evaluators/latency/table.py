@@ -12,10 +12,9 @@ from nas_plugins import registry
 from nas_plugins._public import benchmark as open_benchmark
 from nas_plugins._public import benchmark_class, space_class
 from nas_plugins.benchmarks import hw_nas_bench
-from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Evaluator, Metric
+from nas_plugins.protocols import Benchmark, Evaluator, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 _COSTS = ("latency_ms", "energy_mj")

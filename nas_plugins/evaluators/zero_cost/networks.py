@@ -64,7 +64,7 @@ def weight_seed(seed: int, architecture: Architecture) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
-def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def built_under_seed(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Calls `build` under a seed and leaves PyTorch's global generator as it was."""
     from nas_plugins._torch import torch
 
@@ -73,4 +73,4 @@ def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
         return build()
 
 
-__all__ = ["network_options", "seeded", "weight_seed"]
+__all__ = ["built_under_seed", "network_options", "weight_seed"]
