@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.history import History, Objective, Proposal
+from nas_plugins.history import History, Objective, Proposal, Trial
+from nas_plugins.sections import Facts, Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 
@@ -44,6 +45,18 @@ class Strategy(Protocol):
         Fewer may be returned, even none, when the space is exhausted.
         """
         ...
+
+    @classmethod
+    def summary(cls, history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
+        return None
+
+    @classmethod
+    def sections(cls, history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
+        return ()
+
+    @classmethod
+    def facts(cls, trial: Trial) -> Mapping[str, Facts]:
+        return {}
 
 
 @runtime_checkable

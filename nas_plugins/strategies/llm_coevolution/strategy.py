@@ -18,7 +18,7 @@ import numpy as np
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import unknown_name
-from nas_plugins.history import History, Proposal
+from nas_plugins.history import History, Proposal, Trial
 from nas_plugins.llm import (
     MODES,
     Budget,
@@ -28,8 +28,11 @@ from nas_plugins.llm import (
     RetryPolicy,
     chat_model,
 )
+from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws
+from nas_plugins.sections import Facts, Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, SearchSpace
+from nas_plugins.strategies.llm_coevolution import report
 from nas_plugins.strategies.llm_coevolution.asking import Asker
 from nas_plugins.strategies.llm_coevolution.batch import Leader
 from nas_plugins.strategies.llm_coevolution.brood import Brood
@@ -49,7 +52,7 @@ _MAX_PARTITIONS = 4
 
 
 @dataclass(frozen=True)
-class LLMCoEvolution:
+class LLMCoEvolution(Strategy):
     """A language model breeds architectures in niches of complexity and learns rules as it goes.
 
     The space is cut into niches along an axis. Niches take turns. In each one, uniform draws come
@@ -204,6 +207,23 @@ class LLMCoEvolution:
                 break
             found.append(proposal)
         return found
+
+    @classmethod
+    def summary(cls, history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
+        """Niches, rules, replies and costs; ``None`` where the trials are another strategy's."""
+        log = report.log_of(history, settings)
+        return None if log is None else report.summary(log)
+
+    @classmethod
+    def sections(cls, history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
+        """Niches, rules and the model; nothing where the trials are another strategy's."""
+        log = report.log_of(history, settings)
+        return () if log is None else report.sections(log)
+
+    @classmethod
+    def facts(cls, trial: Trial) -> Mapping[str, Facts]:
+        """Who made the trial's architecture, from whom, where and why."""
+        return report.facts(trial)
 
     def __getstate__(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self)}
