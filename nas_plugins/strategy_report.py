@@ -74,7 +74,7 @@ def _strategies(settings: Mapping[str, Any]) -> Iterator[tuple[str, type[Strateg
         except Exception:
             _logger.warning("strategy %r cannot be imported", name, exc_info=True)
             continue
-        if isinstance(strategy, type) and Strategy in strategy.__mro__:
+        if isinstance(strategy, type) and issubclass(strategy, Strategy):
             yield name, strategy
 
 
