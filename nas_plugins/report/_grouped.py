@@ -16,6 +16,7 @@ from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Spec, axis_titles, css
 from nas_plugins.report._format import Column, columns
 from nas_plugins.report._html import plot_text
+from nas_plugins.report._links import group_colour
 from nas_plugins.report._scatter import (
     coordinates,
     front_views,
@@ -25,7 +26,6 @@ from nas_plugins.report._scatter import (
     step,
     true_front,
 )
-from nas_plugins.report._links import group_colour
 from nas_plugins.results import SearchResult
 from nas_plugins.sections import Figure, GroupedTrials
 
