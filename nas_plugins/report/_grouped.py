@@ -165,7 +165,10 @@ def _others(found: _Points, values: Floats, axes: tuple[int, int]) -> list[Spec]
     """Trials without a group, and those that violate a constraint."""
     outside = (found.places < 0) & found.feasible
     return [
-        {**points(values, outside, axes, "Trials", found.trials), "name": f"Of no {found.groups.noun}"},
+        {
+            **points(values, outside, axes, "Trials", found.trials),
+            "name": f"Of no {found.groups.noun}",
+        },
         points(values, ~found.feasible, axes, "Infeasible", found.trials),
     ]
 

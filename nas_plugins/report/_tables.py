@@ -233,9 +233,7 @@ def notes_list(
     )
 
 
-def _notes_entry(
-    trial: Trial, shown: Sequence[Column], links: Links, facts: FactsOf
-) -> Markup:
+def _notes_entry(trial: Trial, shown: Sequence[Column], links: Links, facts: FactsOf) -> Markup:
     values = [column(v) for column, v in zip(shown, trial.values, strict=False)]
     state = [trial.state.value] if trial.state is not TrialState.COMPLETE else values
     if trial.violation > 0:

@@ -13,9 +13,9 @@ import nas_plugins as nap
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Objective, Trial, objectives_of
 from nas_plugins.spaces.base import SearchSpace
-from nas_plugins.strategies.llm_coevolution.genes import Genes
+from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, Rule
-from nas_plugins.strategies.llm_coevolution.partition import Partition, partition
+from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
 from nas_plugins.strategies.llm_coevolution.prompts import (
     HIDEABLE,
     Prompts,
@@ -48,7 +48,7 @@ def shown(known: SearchSpace) -> tuple[Shown, ...]:
 
 
 def questions(niches: Partition, *, small: bool = False, hide: tuple[str, ...] = ()) -> Questions:
-    genes = Genes(niches.space, "operations" in hide)
+    genes = Notation(niches.space, "operations" in hide)
     prompts = Prompts(genes, OBJECTIVES, niches, TASK, frozenset(hide))
     return Questions(History(niches.space, OBJECTIVES), prompts, Manner(), small)
 
@@ -136,7 +136,7 @@ def test_texts_from_outside_cannot_leave_their_line() -> None:
     known = nap.space("categorical", decisions={evil: [evil, "b"], "y": [1, 2]})
     niches = partition(known, axis="level", n_niches=2)
     prompts = Prompts(
-        Genes(known), (Objective(evil, "max"),), niches, FrozenDict({evil: evil}), frozenset()
+        Notation(known), (Objective(evil, "max"),), niches, FrozenDict({evil: evil}), frozenset()
     )
     trial = Trial(0, known.architectures([[0, 1]])[0], values=(1.0,))
     text = prompts.generation(

@@ -6,11 +6,11 @@ the order of the trials' numbers. So workers that edit at the same time lose not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
-from nas_plugins.strategies.llm_coevolution.words import clean
+from nas_plugins.strategies.llm_coevolution.text import clean
 
 ACTIONS = ("add", "revise", "drop")
 POLARITIES = ("+", "-")
@@ -138,37 +138,85 @@ class Change:
         return {**vars(self), "rule": rule}
 
 
-@dataclass(frozen=True)
-class Entry:
-    """The edits of one note.
-
-    Attributes:
-        trial: Number of the trial.
-        generation: Its generation.
-        edits: In the order of the reply.
-    """
-
-    trial: int
-    generation: int
-    edits: tuple[Edit, ...]
+Entry: TypeAlias = tuple[int, int, tuple[Edit, ...]]
+"""Number of a trial, its generation, and the edits of its note in the order of the reply."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class KnowledgeBase:
     """The rules that follow from all edits so far; made by `fold`.
 
     Attributes:
-        rules: Oldest first.
+        room: Most rules per scope.
+        known: Numbers of the trials that count as evidence; ``None`` for all.
+        by_id: The rules, oldest first.
         changes: What every edit did, in order.
     """
 
-    rules: tuple[Rule, ...] = ()
-    changes: tuple[Change, ...] = ()
+    room: int = 10
+    known: frozenset[int] | None = None
+    by_id: dict[str, Rule] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, oldest first."""
+        return tuple(self.by_id.values())
 
     def seen_from(self, scope: str) -> tuple[Rule, ...]:
         """The global rules and those of one niche, the best supported first."""
         found = [rule for rule in self.rules if rule.scope in (GLOBAL, scope)]
         return tuple(sorted(found, key=lambda rule: (-rule.support, -rule.last_seen)))
+
+    def apply(self, entry: Entry) -> None:
+        """Applies the edits of a trial that follows all those applied so far."""
+        trial, generation, edits = entry
+        for position, edit in enumerate(edits):
+            for action, rule in self._apply(edit, trial, position):
+                done = action if rule is not None else "void"
+                self.changes.append(Change(trial, generation, done, rule))
+
+    def _apply(self, edit: Edit, trial: int, position: int) -> Iterator[tuple[str, Rule | None]]:
+        """What an edit does, and to which rule."""
+        evidence = [n for n in edit.evidence if self.known is None or n in self.known]
+        old = self.by_id.get(edit.rule)
+        if edit.action == "drop":
+            yield "drop", self.by_id.pop(edit.rule, None)
+        elif not evidence or (edit.action == "revise" and old is None):
+            yield "void", None
+        elif edit.action == "revise" and old is not None:
+            if old.scope != edit.scope:
+                del self.by_id[old.id]
+                yield from self._make_room(edit.scope)
+            new = replace(old, polarity=edit.polarity, scope=edit.scope, text=edit.text)
+            yield "revise", self._put(new, evidence, trial)
+        elif (twin := self._twin(edit)) is not None:
+            yield "confirm", self._put(twin, evidence, trial)
+        else:
+            yield from self._make_room(edit.scope)
+            name = f"{trial}.{position}"
+            new = Rule(name, edit.polarity, edit.scope, edit.text, (), trial)
+            yield "add", self._put(new, evidence, trial)
+
+    def _twin(self, edit: Edit) -> Rule | None:
+        wanted = (edit.polarity, edit.scope, edit.text.casefold())
+        for rule in self.by_id.values():
+            if (rule.polarity, rule.scope, rule.text.casefold()) == wanted:
+                return rule
+        return None
+
+    def _put(self, rule: Rule, evidence: Sequence[int], trial: int) -> Rule:
+        # The newest trials say most about where the search is now.
+        joined = tuple(sorted({*rule.evidence, *evidence})[-MAX_EVIDENCE:])
+        self.by_id[rule.id] = replace(rule, evidence=joined, last_seen=trial)
+        return self.by_id[rule.id]
+
+    def _make_room(self, scope: str) -> Iterator[tuple[str, Rule | None]]:
+        """Drops the rule of least support where a scope is full, the longest unseen of several."""
+        inside = [rule for rule in self.by_id.values() if rule.scope == scope]
+        if len(inside) >= self.room:
+            weakest = min(inside, key=lambda rule: (rule.support, rule.last_seen))
+            yield "evict", self.by_id.pop(weakest.id)
 
 
 def fold(
@@ -185,75 +233,11 @@ def fold(
         known: Numbers of the trials that exist; other evidence does not count. If ``None``,
             all evidence counts.
     """
-    book = _Book(max(max_rules // 2, 1), None if known is None else frozenset(known))
-    for entry in sorted(entries, key=lambda e: e.trial):
-        for position, edit in enumerate(entry.edits):
-            book.apply(entry, position, edit)
-    return KnowledgeBase(tuple(book.rules.values()), tuple(book.changes))
-
-
-@dataclass
-class _Book:
-    """The rules while edits are folded."""
-
-    room: int
-    known: frozenset[int] | None
-    rules: dict[str, Rule] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-
-    def apply(self, entry: Entry, position: int, edit: Edit) -> None:
-        evidence = [n for n in edit.evidence if self.known is None or n in self.known]
-        if edit.action == "drop":
-            self._tell(entry, "drop", self.rules.pop(edit.rule, None))
-        elif not evidence:
-            self._tell(entry, "void", None)
-        elif edit.action == "revise":
-            self._revise(entry, edit, evidence)
-        else:
-            self._add(entry, f"{entry.trial}.{position}", edit, evidence)
-
-    def _add(self, entry: Entry, name: str, edit: Edit, evidence: Sequence[int]) -> None:
-        twin = self._twin(edit)
-        if twin is not None:
-            self._put(entry, "confirm", twin, evidence)
-            return
-        rule = Rule(name, edit.polarity, edit.scope, edit.text, (), entry.trial)
-        self._make_room(entry, edit.scope)
-        self._put(entry, "add", rule, evidence)
-
-    def _revise(self, entry: Entry, edit: Edit, evidence: Sequence[int]) -> None:
-        old = self.rules.get(edit.rule)
-        if old is None:
-            self._tell(entry, "void", None)
-            return
-        if old.scope != edit.scope:
-            del self.rules[old.id]
-            self._make_room(entry, edit.scope)
-        new = replace(old, polarity=edit.polarity, scope=edit.scope, text=edit.text)
-        self._put(entry, "revise", new, evidence)
-
-    def _twin(self, edit: Edit) -> Rule | None:
-        wanted = (edit.polarity, edit.scope, edit.text.casefold())
-        for rule in self.rules.values():
-            if (rule.polarity, rule.scope, rule.text.casefold()) == wanted:
-                return rule
-        return None
-
-    def _put(self, entry: Entry, action: str, rule: Rule, evidence: Sequence[int]) -> None:
-        # The newest trials say most about where the search is now.
-        joined = tuple(sorted({*rule.evidence, *evidence})[-MAX_EVIDENCE:])
-        self.rules[rule.id] = replace(rule, evidence=joined, last_seen=entry.trial)
-        self._tell(entry, action, self.rules[rule.id])
-
-    def _make_room(self, entry: Entry, scope: str) -> None:
-        inside = [rule for rule in self.rules.values() if rule.scope == scope]
-        if len(inside) >= self.room:
-            weakest = min(inside, key=lambda rule: (rule.support, rule.last_seen))
-            self._tell(entry, "evict", self.rules.pop(weakest.id))
-
-    def _tell(self, entry: Entry, action: str, rule: Rule | None) -> None:
-        done = action if rule is not None else "void"
-        self.changes.append(Change(entry.trial, entry.generation, done, rule))
+    trials = None if known is None else frozenset(known)
+    base = KnowledgeBase(max(max_rules // 2, 1), trials)
+    for entry in sorted(entries, key=lambda entry: entry[0]):
+        base.apply(entry)
+    return base
 
 
 __all__ = [

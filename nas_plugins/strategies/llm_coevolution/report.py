@@ -46,7 +46,7 @@ from nas_plugins.strategies.llm_coevolution.report_model import (
     left_out,
     model_blocks,
 )
-from nas_plugins.strategies.llm_coevolution.words import clean
+from nas_plugins.strategies.llm_coevolution.text import clean
 
 BLOCK = "llm_coevolution"
 """Name of the block in ``result.json`` and in the document of ``--json``."""
@@ -213,7 +213,9 @@ def _rules(log: CoEvolutionLog) -> tuple[Block, ...]:
 
 def _done(changes: Sequence[Change]) -> str:
     done = Counter(change.action for change in changes)
-    return ", ".join(f"{done[name]:,} {word}" for name, word in _CHANGE_WORDS.items() if done[name])
+    return ", ".join(
+        f"{done[name]:,} {word}" for name, word in _CHANGE_WORDS.items() if done[name]
+    )
 
 
 def _rule_table(log: CoEvolutionLog) -> tuple[Block, ...]:

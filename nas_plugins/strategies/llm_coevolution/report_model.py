@@ -10,7 +10,7 @@ from nas_plugins.llm import CallRecord
 from nas_plugins.sections import Block, Details, Table, Text
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, Totals
 from nas_plugins.strategies.llm_coevolution.notes import MAX_REASON
-from nas_plugins.strategies.llm_coevolution.words import clean
+from nas_plugins.strategies.llm_coevolution.text import clean
 
 MAX_CALLS, MAX_REASONS = 1000, 30
 MAX_LABEL = 80

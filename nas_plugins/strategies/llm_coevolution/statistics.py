@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from nas_plugins import pareto
 from nas_plugins.history import Trial
-from nas_plugins.strategies.llm_coevolution.genes import Genes
 from nas_plugins.strategies.llm_coevolution.knowledge import MAX_EVIDENCE, Edit, KnowledgeBase
+from nas_plugins.strategies.llm_coevolution.notation import Notation
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,12 +95,12 @@ def mine(trials: Sequence[Trial], standings: Floats) -> list[Finding]:
 
 
 def mined_edits(
-    genes: Genes, findings: Sequence[Finding], base: KnowledgeBase, scope: str
+    notation: Notation, findings: Sequence[Finding], base: KnowledgeBase, scope: str
 ) -> tuple[Edit, ...]:
     """The edits that make the rules of a scope say what the findings say now.
 
     Args:
-        genes: How prompts call decisions and choices.
+        notation: How prompts call decisions and choices.
         findings: What `mine` found among the trials of the scope.
         base: The rules so far.
         scope: `GLOBAL` or the label of the niche.
@@ -109,7 +109,7 @@ def mined_edits(
     for finding in findings:
         polarity = "+" if finding.z < 0 else "-"
         effect = "better" if finding.z < 0 else "worse"
-        name = genes.name(finding.position, finding.index)
+        name = notation.name(finding.position, finding.index)
         text = f"{name} goes with {effect} ranks"
         wanted[polarity, text] = Edit("add", "", polarity, scope, text, finding.trials)
     old = [rule for rule in base.rules if rule.scope == scope]

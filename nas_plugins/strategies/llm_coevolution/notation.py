@@ -1,8 +1,8 @@
-"""Genes: every space's architectures as short rows of numbers, and grammars for them.
+"""The notation of prompts and replies: architectures as rows of numbers, and grammars for them.
 
 A language model reads and writes an architecture as one number per decision, separated by
 spaces, e.g. ``3 1 0 4 2 3`` for a cell of NAS-Bench-201. A prompt shows what the numbers mean
-(`Genes.legend`) unless the meaning is hidden; then the numbers are shuffled as well, so that
+(`Notation.legend`) unless the meaning is hidden; then the numbers are shuffled as well, so that
 nothing a model has read about a benchmark applies.
 """
 
@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
 from nas_plugins.errors import InvalidArchitectureError, NasPluginsError
 from nas_plugins.spaces.base import Architecture, Choice, Decision, Rows, SearchSpace
-from nas_plugins.strategies.llm_coevolution.words import clean, joined, quoted
+from nas_plugins.strategies.llm_coevolution.text import clean, joined, quoted
 
 MAX_GENE = 2000
 """Longest text that is tried as a gene."""
@@ -30,24 +31,13 @@ _FACT = re.compile(r"position (\d{1,6}) = (\d{1,6})")
 _LEGEND_LIMIT = 6000
 
 
-@dataclass(frozen=True)
-class Count:
-    """A rule that a grammar can count: so many decisions take one choice.
-
-    Attributes:
-        choice: The choice, as text.
-        low: Least number of decisions that take it.
-        high: Greatest number.
-    """
-
-    choice: str
-    low: int
-    high: int
+Counted: TypeAlias = tuple[str, range]
+"""A choice, as text, and how many decisions may take it."""
 
 
 @dataclass(frozen=True)
-class Genes:
-    """The notation of one space's architectures in prompts and replies.
+class Notation:
+    """Genes: how the architectures of one space are written in prompts and replies.
 
     Attributes:
         space: The space.
@@ -155,30 +145,33 @@ class Genes:
         words = ["|".join(map(str, sorted(row))) for row in self.tokens]
         return "^" + " ".join(f"({word})" for word in words) + "$"
 
-    def grammar(self, *, n: int = 1, count: Count | None = None, rows: Rows | None = None) -> str:
+    def grammar(
+        self, *, n: int = 1, counted: Counted | None = None, rows: Rows | None = None
+    ) -> str:
         """GBNF of `n` genes, one a line.
 
         Args:
             n: How many, >= 1.
-            count: What each of them keeps to; ignored where the space has no such gene.
+            counted: What each of them keeps to; ignored where the space has no such gene.
             rows: `(R, D)` choice indices of the only architectures that may be written, instead
-                of `count`; ignored where there are none.
+                of `counted`; ignored where there are none.
         """
         rules = None
         if rows is not None and len(rows):
             rules = self._listing_rules(rows)
-        elif count is not None:
-            rules = self._counting_rules(count)
+        elif counted is not None:
+            rules = self._counting_rules(*counted)
         if rules is None:
             rules = [f"gene ::= {' sep '.join(map(_alternatives, self.tokens))}"]
         lines = ' "\\n" '.join(["gene"] * n)
         return "\n".join([f"root ::= {lines}", *rules, 'sep ::= " "']) + "\n"
 
-    def _counting_rules(self, count: Count) -> list[str] | None:
+    def _counting_rules(self, choice: str, counts: range) -> list[str] | None:
         """One rule per position and number of takers so far: right-linear, hence small."""
-        having = [self._having(i, count.choice) for i in range(self.length)]
+        having = [self._having(i, choice) for i in range(self.length)]
         left = [sum(h is not None for h in having[i:]) for i in range(self.length + 1)]
-        if not count.low <= left[0] or count.high < 0 or count.low > count.high:
+        low, high = counts.start, counts.stop - 1
+        if not low <= left[0] or high < 0 or low > high:
             return None
         rules, todo, done = ["gene ::= s0-0"], [(0, 0)], {(0, 0)}
         while todo:
@@ -186,7 +179,7 @@ class Genes:
             parts = []
             for takes, tokens in self._split(position, having[position]):
                 after = position + 1, min(taken + takes, self.length)
-                if not tokens or after[1] > count.high or after[1] + left[after[0]] < count.low:
+                if not tokens or after[1] > high or after[1] + left[after[0]] < low:
                     continue
                 end = after[0] == self.length
                 rest = "" if end else f" sep s{after[0]}-{after[1]}"
@@ -283,4 +276,4 @@ def _alternatives(tokens: Sequence[int]) -> str:
     return f"({words})" if len(tokens) > 1 else words
 
 
-__all__ = ["MAX_GENE", "Count", "Genes"]
+__all__ = ["MAX_GENE", "Counted", "Notation"]
