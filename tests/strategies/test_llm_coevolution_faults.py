@@ -38,9 +38,9 @@ from nas_plugins.llm import ChatSession, chat_model
 from nas_plugins.optuna import LLMCoEvolutionSampler, suggest
 from nas_plugins.optuna import history as history_of
 from nas_plugins.spaces.categorical import CategoricalSpace
-from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
 from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
+from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.text import quoted
 from nas_plugins.testing.strategies import measured, objectives, search
 

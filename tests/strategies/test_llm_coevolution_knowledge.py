@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from llm_coevolution_helpers import space
 
 from nas_plugins.history import Trial
-from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.knowledge import (
     GLOBAL,
     MAX_EVIDENCE,
@@ -19,6 +18,7 @@ from nas_plugins.strategies.llm_coevolution.knowledge import (
     KnowledgeBase,
     fold,
 )
+from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.replies import Fault, read_edits
 from nas_plugins.strategies.llm_coevolution.statistics import mine, mined_edits, standing
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from llm_coevolution_helpers import children, space
 
 from nas_plugins.spaces.base import Architecture
-from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.knowledge import KnowledgeBase
+from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.replies import (
     FAULTS,
     Fault,

@@ -9,13 +9,13 @@ import nas_plugins as nap
 from nas_plugins import registry
 from nas_plugins.history import History, Objective
 from nas_plugins.sampling import FreshDraws
+from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
 from nas_plugins.strategies.llm_coevolution.operators import (
     cross_in,
     draw_in,
     exhausted,
     mutate_in,
 )
-from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
 from nas_plugins.testing.spaces import registered_space
 
 NB201 = nap.space("nasbench201")

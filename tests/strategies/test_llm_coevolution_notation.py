@@ -104,8 +104,13 @@ def test_counts_in_a_large_space(low: int, width: int, seed: int) -> None:
 
 
 def test_a_count_that_no_gene_has_is_ignored() -> None:
-    assert Notation(NB201).grammar(counted=("nor_conv_3x3", range(7, 10))) == Notation(NB201).grammar()
-    assert Notation(NB201).grammar(counted=("unheard_of", range(1, 2))) == Notation(NB201).grammar()
+    assert (
+        Notation(NB201).grammar(counted=("nor_conv_3x3", range(7, 10)))
+        == Notation(NB201).grammar()
+    )
+    assert (
+        Notation(NB201).grammar(counted=("unheard_of", range(1, 2))) == Notation(NB201).grammar()
+    )
 
 
 @pytest.mark.parametrize("hidden", [False, True])
