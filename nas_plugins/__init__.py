@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nas_plugins.composition import combine
     from nas_plugins.history import History, Objective, Proposal, Trial, TrialState
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
+    from nas_plugins.reproduction.comparison import Comparison, compare
+    from nas_plugins.reproduction.experiments import reproduce
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
     from nas_plugins.spaces.categorical import CategoricalSpace
 
@@ -29,7 +31,9 @@ __getattr__, __dir__ = lazy(
     {
         "benchmark": "_public",
         "combine": "composition",
+        "compare": "reproduction.comparison",
         "evaluator": "_public",
+        "reproduce": "reproduction.experiments",
         "space": "_public",
         "strategy": "_public",
         "History": "history",
@@ -41,6 +45,7 @@ __getattr__, __dir__ = lazy(
         "Evaluator": "protocols",
         "Metric": "protocols",
         "Strategy": "protocols",
+        "Comparison": "reproduction.comparison",
         "Architecture": "spaces.base",
         "Complexity": "spaces.base",
         "Decision": "spaces.base",
@@ -53,6 +58,7 @@ __all__ = [
     "Architecture",
     "Benchmark",
     "CategoricalSpace",
+    "Comparison",
     "Complexity",
     "Decision",
     "Evaluator",
@@ -66,7 +72,9 @@ __all__ = [
     "TrialState",
     "benchmark",
     "combine",
+    "compare",
     "evaluator",
+    "reproduce",
     "space",
     "strategy",
 ]

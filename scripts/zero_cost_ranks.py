@@ -17,12 +17,13 @@ import numpy.typing as npt
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import nas_plugins as nap
 from nas_plugins.errors import DataError
 from nas_plugins.evaluators.zero_cost import ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
+from nas_plugins.numerics import ranks
+from nas_plugins.reproduction.documents import ResultTable
 from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS
 
 Floats = npt.NDArray[np.float64]
@@ -56,14 +57,7 @@ def spearman(first: Floats, second: Floats) -> tuple[float, int]:
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 3 or min(np.ptp(first[both]), np.ptp(second[both])) == 0:
         return float("nan"), int(both.sum())
-    return float(np.corrcoef(ranks(first[both]), ranks(second[both]))[0, 1]), int(both.sum())
-
-
-def ranks(values: Floats) -> Floats:
-    """Ranks from 1, equal values at their mean."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    found: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return found
+    return ranks.spearman(first[both], second[both]), int(both.sum())
 
 
 def column(values: list[dict[str, float]], name: str) -> Floats:
@@ -153,16 +147,8 @@ def main(
     title = (
         f"{len(chosen)} cells, preset {preset}, seed {seed}, CIFAR-10 {metric}; per cell {times}"
     )
-    if markdown:
-        print(title, "", *(f"| {' | '.join(r)} |" for r in [heads, ["---"] * len(heads), *rows]),
-              sep="\n")  # fmt: skip
-        return
-    table = Table(title=title)
-    for head in heads:
-        table.add_column(head, justify="left" if head == "proxy" else "right")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=max(100, Console().width)).print(table)
+    table = ResultTable(title, tuple(heads), tuple(map(tuple, rows)), numbers_from=1)
+    print(table.markdown() if markdown else table.text())
 
 
 if __name__ == "__main__":

@@ -40,8 +40,7 @@ from nas_plugins.optuna import history as history_of
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
 from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
-from nas_plugins.strategies.llm_coevolution.notation import Notation
-from nas_plugins.strategies.llm_coevolution.text import quoted
+from nas_plugins.strategies.llm_coevolution.notation import Notation, quoted
 from nas_plugins.testing.strategies import measured, objectives, search
 
 pytest.importorskip("openai")

@@ -17,10 +17,12 @@ from nas_plugins.strategies.llm_coevolution.knowledge import (
     Edit,
     KnowledgeBase,
     fold,
+    mine,
+    mined_edits,
+    standing,
 )
 from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.replies import Fault, read_edits
-from nas_plugins.strategies.llm_coevolution.statistics import mine, mined_edits, standing
 
 
 def add(text: str, *evidence: int, polarity: str = "+", scope: str = GLOBAL) -> Edit:

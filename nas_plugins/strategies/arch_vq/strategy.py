@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import History, Proposal, TrialState
+from nas_plugins.numerics.ranks import normal_scores
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import started, unseen
 from nas_plugins.sections import Section, Text
@@ -31,7 +32,6 @@ from nas_plugins.strategies.arch_vq.predictors import (
     Beliefs,
     Labelled,
     beliefs,
-    normal_scores,
 )
 
 Floats = npt.NDArray[np.float64]

@@ -208,7 +208,8 @@ def axis_names(space: SearchSpace) -> list[str]:
 def _named(name: str, space: SearchSpace) -> Axis | None:
     numbers = _number_decisions(space)
     if name in numbers:
-        values = tuple(map(float, space.decisions[numbers[name]].choices))
+        choices = space.decisions[numbers[name]].choices
+        values = tuple(float(choice) for choice in choices if _is_number(choice))
         measure = partial(_chosen, space, numbers[name], values)
         return DecisionAxis(space=space, name=name, values=values, measure_rows=measure)
     if name in SIZES:

@@ -17,6 +17,7 @@ from nas_plugins.spaces.base import Key
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.generation import Generation
 from nas_plugins.strategies.llm_coevolution.knowledge import Edit, KnowledgeBase, fold
+from nas_plugins.strategies.llm_coevolution.notation import clean
 from nas_plugins.strategies.llm_coevolution.notes import MAX_REASON
 from nas_plugins.strategies.llm_coevolution.prompts import Prompts
 from nas_plugins.strategies.llm_coevolution.replies import (
@@ -26,7 +27,6 @@ from nas_plugins.strategies.llm_coevolution.replies import (
     reasons,
 )
 from nas_plugins.strategies.llm_coevolution.schedule import Offspring, Schedule
-from nas_plugins.strategies.llm_coevolution.text import clean
 
 _logger = logging.getLogger(__name__)
 

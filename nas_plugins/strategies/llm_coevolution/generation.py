@@ -15,17 +15,19 @@ import numpy.typing as npt
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import Trial
 from nas_plugins.llm import CallRecord
+from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.spaces.base import Architecture
-from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, Edit, fold
-from nas_plugins.strategies.llm_coevolution.niches import Niche
-from nas_plugins.strategies.llm_coevolution.notes import Batch, Child
-from nas_plugins.strategies.llm_coevolution.schedule import Offspring, Schedule
-from nas_plugins.strategies.llm_coevolution.statistics import (
-    mid_ranks,
+from nas_plugins.strategies.llm_coevolution.knowledge import (
+    GLOBAL,
+    Edit,
+    fold,
     mine,
     mined_edits,
     standing,
 )
+from nas_plugins.strategies.llm_coevolution.niches import Niche
+from nas_plugins.strategies.llm_coevolution.notes import Batch, Child
+from nas_plugins.strategies.llm_coevolution.schedule import Offspring, Schedule
 
 CROSSOVER, MUTATION = "crossover", "mutation"
 

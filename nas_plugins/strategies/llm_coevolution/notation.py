@@ -3,14 +3,17 @@
 A language model reads and writes an architecture as one number per decision, separated by
 spaces, e.g. ``3 1 0 4 2 3`` for a cell of NAS-Bench-201. A prompt shows what the numbers mean
 (`Notation.legend`) unless the meaning is hidden; then the numbers are shuffled as well, so that
-nothing a model has read about a benchmark applies.
+nothing a model has read about a benchmark applies. Texts from outside are made harmless before
+they enter a prompt, a note or a report.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -20,7 +23,6 @@ import numpy as np
 
 from nas_plugins.errors import InvalidArchitectureError, NasPluginsError
 from nas_plugins.spaces.base import Architecture, Choice, Decision, Rows, SearchSpace
-from nas_plugins.strategies.llm_coevolution.text import clean, joined, quoted
 
 MAX_GENE = 2000
 """Longest text that is tried as a gene."""
@@ -29,6 +31,9 @@ _SEPARATORS = re.compile(r"[\s,;|]+")
 _BRACKETS = "[](){}\"'`"
 _FACT = re.compile(r"position (\d{1,6}) = (\d{1,6})")
 _LEGEND_LIMIT = 6000
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f\u0085\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff]+")
+_NAME = re.compile(r"[A-Za-z0-9_.:/%+-]+")
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 Counted: TypeAlias = tuple[str, range]
@@ -276,4 +281,50 @@ def _alternatives(tokens: Sequence[int]) -> str:
     return f"({words})" if len(tokens) > 1 else words
 
 
-__all__ = ["MAX_GENE", "Counted", "Notation"]
+# -- texts -------------------------------------------------------------------------------------
+
+
+def clean(text: object, limit: int) -> str:
+    """One line of at most `limit` characters: no control characters, no lone surrogates.
+
+    Args:
+        text: Anything; what is not a text becomes empty.
+        limit: Most characters; a text that is cut ends with an ellipsis.
+    """
+    if not isinstance(text, str):
+        return ""
+    # Nobody wants a megabyte searched for spaces of which 200 characters are kept.
+    line = _LONE.sub("?", _SPACE.sub(" ", text[: 4 * limit])).strip()
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def quoted(text: object, limit: int = 60) -> str:
+    """A text from outside as a JSON string, so that a reader sees where it ends."""
+    return json.dumps(clean(text if isinstance(text, str) else str(text), limit))
+
+
+def named(text: str, limit: int = 60) -> str:
+    """A name as it is where it looks like one, else `quoted`."""
+    return text if len(text) <= limit and _NAME.fullmatch(text) else quoted(text, limit)
+
+
+def number(value: float) -> str:
+    """Four significant digits; infinities in words."""
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+def joined(items: Iterable[str], *, limit: int, separator: str = "\n") -> str:
+    """As many items as fit into `limit` characters, the first ones."""
+    kept: list[str] = []
+    size = 0
+    for item in items:
+        size += len(item) + len(separator)
+        if size > limit and kept:
+            break
+        kept.append(item)
+    return separator.join(kept)
+
+
+__all__ = ["MAX_GENE", "Counted", "Notation", "clean", "joined", "named", "number", "quoted"]

@@ -8,26 +8,39 @@ run tells which words it was made with. A changed text gets a new version and a 
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from string import Template
 
+import numpy as np
+
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.llm import ChatRequest, Message
-from nas_plugins.spaces.base import Architecture
-from nas_plugins.strategies.llm_coevolution import reply_format
+from nas_plugins.sampling import FreshDraws
+from nas_plugins.spaces.base import Architecture, Key
+from nas_plugins.strategies.llm_coevolution import operators, replies
 from nas_plugins.strategies.llm_coevolution.generation import Generation, RankedTrial
-from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, Rule
+from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, POLARITIES, Rule
 from nas_plugins.strategies.llm_coevolution.niches import Niche
-from nas_plugins.strategies.llm_coevolution.notation import Counted, Notation
+from nas_plugins.strategies.llm_coevolution.notation import (
+    Counted,
+    Notation,
+    clean,
+    joined,
+    named,
+    number,
+    quoted,
+)
 from nas_plugins.strategies.llm_coevolution.notes import read
 from nas_plugins.strategies.llm_coevolution.schedule import Schedule
-from nas_plugins.strategies.llm_coevolution.text import clean, joined, named, number, quoted
 
 VERSION = 1
+
+Uniform = Callable[[np.random.Generator], str]
 
 _MAX_ECHO = 4000
 _KNOWN_LIMIT = 2500
@@ -90,14 +103,14 @@ class Prompts:
             )
         return ChatRequest(
             messages=(Message("system", self.system), Message("user", text)),
-            schema=FrozenDict(reply_format.KNOWLEDGE_SCHEMA),
-            grammar=reply_format.rule_grammar(self.notation, candidates) if self.small else None,
+            schema=FrozenDict(replies.KNOWLEDGE_SCHEMA),
+            grammar=replies.rule_grammar(self.notation, candidates) if self.small else None,
             temperature=options.knowledge_temperature,
-            max_tokens=options.reply_tokens or reply_format.rule_tokens(small=self.small),
+            max_tokens=options.reply_tokens or replies.rule_tokens(small=self.small),
             seed=generation.seed,
             template=template_id("small-knowledge" if self.small else "knowledge"),
             tags=_tags("knowledge", generation),
-            uniform=reply_format.uniform_rule(self.notation, numbers, small=self.small),
+            uniform=uniform_rule(self.notation, numbers, small=self.small),
         )
 
     def knowledge_again(self, request: ChatRequest, reply: str, reasons: str) -> ChatRequest:
@@ -124,7 +137,7 @@ class Prompts:
                 instruction=render(generation.operator),
                 n=n,
             )
-        tokens = reply_format.children_tokens(self.notation, n, small=self.small)
+        tokens = replies.children_tokens(self.notation, n, small=self.small)
         request = ChatRequest(
             messages=(Message("system", self.system), Message("user", text)),
             temperature=options.temperature,
@@ -162,16 +175,14 @@ class Prompts:
         self, request: ChatRequest, generation: Generation, n: int, found: Sequence[Architecture]
     ) -> ChatRequest:
         """A question with what a reply of `n` children must keep to."""
-        schema = reply_format.children_schema(self.notation.pattern, n, rationale=not self.small)
+        schema = replies.children_schema(self.notation.pattern, n, rationale=not self.small)
         grammar = None
         if self.small:
             counted = self.schedule.partition.counted(generation.niche)
             rows = self.schedule.unseen_rows(generation.niche)
             grammar = self.notation.grammar(n=n, counted=counted, rows=rows)
         keys = frozenset(architecture.key for architecture in found)
-        uniform = reply_format.uniform_children(
-            self.schedule, generation.niche, n, keys, small=self.small
-        )
+        uniform = uniform_children(self.schedule, generation.niche, n, keys, small=self.small)
         return replace(request, schema=FrozenDict(schema), grammar=grammar, uniform=uniform)
 
     # -- pieces ----------------------------------------------------------------------------
@@ -280,6 +291,44 @@ class Prompts:
         rows = partition.space.rows([one.trial.architecture for one in trials])
         found: list[float] = partition.values(rows).tolist()
         return found
+
+
+def uniform_children(
+    schedule: Schedule, niche: Niche, n: int, found: Set[Key], *, small: bool
+) -> Uniform:
+    """Writes `n` new architectures of a niche, none of those `found`, drawn uniformly."""
+
+    def write(rng: np.random.Generator) -> str:
+        avoid = schedule.options.avoid_duplicates
+        draws = FreshDraws(schedule.history, rng, avoid_duplicates=avoid)
+        if avoid:
+            draws.taken |= schedule.waiting | found
+        drawn = (operators.draw_in(schedule.partition, niche, draws) for _ in range(n))
+        genes = [schedule.notation.format(a) for a in drawn if a is not None]
+        if small:
+            return "\n".join(genes)
+        children = [{"rationale": "drawn uniformly", "gene": gene} for gene in genes]
+        return json.dumps({"children": children})
+
+    return write
+
+
+def uniform_rule(notation: Notation, numbers: Sequence[int], *, small: bool) -> Uniform:
+    """Writes a rule about a random choice, with one of the trials as evidence."""
+
+    def write(rng: np.random.Generator) -> str:
+        position = int(rng.integers(notation.length))
+        name = notation.name(position, int(rng.integers(len(notation.tokens[position]))))
+        polarity = POLARITIES[int(rng.integers(2))]
+        scope = ("niche", GLOBAL)[int(rng.integers(2))]
+        number = numbers[int(rng.integers(len(numbers)))]
+        if small:
+            return f"{polarity} {name} (t{number})"
+        edit = {"action": "add", "id": "", "polarity": polarity, "scope": scope}
+        edit["text"] = f"{name} (drawn uniformly)"
+        return json.dumps({"edits": [{**edit, "evidence": [number]}]})
+
+    return write
 
 
 def rule_lines(rules: Sequence[Rule]) -> str:

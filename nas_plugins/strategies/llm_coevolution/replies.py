@@ -1,4 +1,8 @@
-"""Reading what a language model answered: never raises, but says what is wrong and how often."""
+"""Replies: what they may look like, and reading them.
+
+A capable model writes JSON with rationales, a small one short genes under a grammar. Reading
+never raises, but says what is wrong and how often.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces.base import Architecture, Key
+from nas_plugins.strategies.llm_coevolution.generation import RankedTrial
 from nas_plugins.strategies.llm_coevolution.knowledge import (
     ACTIONS,
     GLOBAL,
@@ -19,9 +24,8 @@ from nas_plugins.strategies.llm_coevolution.knowledge import (
     Edit,
     KnowledgeBase,
 )
-from nas_plugins.strategies.llm_coevolution.notation import Notation
+from nas_plugins.strategies.llm_coevolution.notation import Notation, clean, quoted
 from nas_plugins.strategies.llm_coevolution.notes import MAX_RATIONALE
-from nas_plugins.strategies.llm_coevolution.text import clean, quoted
 
 MAX_REPLY = 100_000
 """Characters of a reply that are read."""
@@ -31,6 +35,10 @@ MAX_CHILDREN = 64
 
 FAULTS = ("malformed", "illegal", "duplicate", "off-niche", "surplus", "bad-edit")
 
+_RATIONALE_TOKENS = 120
+_KNOWLEDGE_TOKENS = 1200
+_SMALL_KNOWLEDGE_TOKENS = 160
+_MAX_ASKED_EDITS = 3
 _BRACES = 16
 _LINE = re.compile(r"^\s*(?:[-*]\s+|\d+[.)]\s+|gene\s*[:=]\s*)?(.*?)\s*$", re.IGNORECASE)
 _COMPACT = re.compile(r"^([+-])\s*(.+?)\s*\((?:trials?\s*)?t?(\d+)\)\s*$")
@@ -265,12 +273,99 @@ def reasons(faults: Sequence[Fault], *, limit: int = 8) -> str:
     return "\n".join(list(lines)[:limit])
 
 
+# -- the form asked for ------------------------------------------------------------------------
+
+
+def children_schema(pattern: str, n: int, *, rationale: bool) -> dict[str, Any]:
+    """JSON schema of `n` children; the rationale comes first, so that it is thought before."""
+    gene = {"type": "string", "pattern": pattern}
+    fields: dict[str, Any] = {"rationale": {"type": "string"}} if rationale else {}
+    return _object({"children": _list(_object({**fields, "gene": gene}), n, n)})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _list(items: dict[str, Any], least: int, most: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
+
+
+def _words(*words: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(words)}
+
+
+KNOWLEDGE_SCHEMA: dict[str, Any] = _object(
+    {
+        "edits": _list(
+            _object(
+                {
+                    "action": _words(*ACTIONS),
+                    "id": {"type": "string"},
+                    "polarity": _words(*POLARITIES),
+                    "scope": _words("niche", GLOBAL),
+                    "text": {"type": "string"},
+                    "evidence": {"type": "array", "items": {"type": "integer"}},
+                }
+            ),
+            0,
+            _MAX_ASKED_EDITS,
+        )
+    }
+)
+"""JSON schema of a reply that edits the knowledge base."""
+
+
+def rule_grammar(notation: Notation, candidates: Sequence[RankedTrial]) -> str:
+    """GBNF of one or two rules: a number that a good row has, one that a bad row has.
+
+    Prose of a small model is not worth reading; so its rules name a number, a position and
+    the trial that shows it, and it has but to choose.
+    """
+    half = (len(candidates) + 1) // 2
+    parts = {"good": candidates[:half], "bad": candidates[half:]}
+    second = ' ("\\n- " bad)?' if parts["bad"] else ""
+    rules = [f'root ::= "+ " good{second}']
+    for name, shown in parts.items():
+        if not shown:
+            continue
+        facts = [
+            f'"{notation.fact(i, index)} (t{one.trial.number})"'
+            for one in shown
+            for i, index in enumerate(one.trial.architecture.indices)
+        ]
+        rules.append(f"{name} ::= {' | '.join(facts)}")
+    return "\n".join(rules) + "\n"
+
+
+def rule_tokens(*, small: bool) -> int:
+    """Most tokens that edits of the rules take."""
+    return _SMALL_KNOWLEDGE_TOKENS if small else _KNOWLEDGE_TOKENS
+
+
+def children_tokens(notation: Notation, n: int, *, small: bool) -> int:
+    """Most tokens that `n` children take: a digit and a space are a token each."""
+    digits = len(str(max(map(max, notation.tokens))))
+    rows = n * (notation.length * (digits + 1) + 8) + 16
+    return rows if small else rows + n * _RATIONALE_TOKENS + 200
+
+
 __all__ = [
     "FAULTS",
+    "KNOWLEDGE_SCHEMA",
     "MAX_CHILDREN",
     "MAX_REPLY",
     "Fault",
+    "children_schema",
+    "children_tokens",
     "read_children",
     "read_edits",
     "reasons",
+    "rule_grammar",
+    "rule_tokens",
 ]

@@ -32,6 +32,7 @@ from nas_plugins.strategies.llm_coevolution.log import (
     Totals,
     coevolution_log,
 )
+from nas_plugins.strategies.llm_coevolution.notation import clean
 from nas_plugins.strategies.llm_coevolution.notes import (
     MAX_RATIONALE,
     MAX_REASON,
@@ -46,7 +47,6 @@ from nas_plugins.strategies.llm_coevolution.report_model import (
     left_out,
     model_blocks,
 )
-from nas_plugins.strategies.llm_coevolution.text import clean
 
 BLOCK = "llm_coevolution"
 """Name of the block in ``result.json`` and in the document of ``--json``."""

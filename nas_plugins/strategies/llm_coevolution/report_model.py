@@ -9,8 +9,8 @@ from nas_plugins._wording import count, duration
 from nas_plugins.llm import CallRecord
 from nas_plugins.sections import Block, Details, Table, Text
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, Totals
+from nas_plugins.strategies.llm_coevolution.notation import clean
 from nas_plugins.strategies.llm_coevolution.notes import MAX_REASON
-from nas_plugins.strategies.llm_coevolution.text import clean
 
 MAX_CALLS, MAX_REASONS = 1000, 30
 MAX_LABEL = 80
