@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Objective, Proposal, Trial
 from nas_plugins.sections import Facts, Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
@@ -35,6 +36,43 @@ class Metric:
     unit: str
     direction: str
     description: str = ""
+
+
+class MetricValues(dict[str, float]):
+    """The metrics of one architecture; a plain dictionary but for what is missing.
+
+    Asking for a metric that was not measured for this architecture raises
+    `MetricUnavailableError`; asking for one that the evaluator does not know raises
+    `UnknownNameError`, or `KeyError` where nobody is named as the owner. ``in`` and ``get`` work
+    as in any dictionary.
+
+    Args:
+        values: The measured metrics.
+        gaps: Why a metric is missing, by its name: in words, or the error to raise.
+        known: Names of all metrics of the evaluator, for messages.
+        owner: What was asked, for messages, e.g. ``"benchmark 'nasbench201/cifar10'"``.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, float],
+        *,
+        gaps: Mapping[str, str | Exception] | None = None,
+        known: Sequence[str] = (),
+        owner: str = "",
+    ) -> None:
+        super().__init__(values)
+        self._gaps = dict(gaps or {})
+        self._known = tuple(known)
+        self._owner = owner
+
+    def __missing__(self, name: str) -> float:
+        gap = self._gaps.get(name)
+        if gap is None and not self._owner:
+            raise KeyError(name)
+        if gap is None:
+            raise unknown_name(f"metric of {self._owner}", name, self._known or self)
+        raise gap if isinstance(gap, Exception) else MetricUnavailableError(gap)
 
 
 Report: TypeAlias = Callable[[int, Mapping[str, float]], None]
@@ -345,6 +383,7 @@ __all__ = [
     "Benchmark",
     "Evaluator",
     "Metric",
+    "MetricValues",
     "Report",
     "Strategy",
     "as_benchmark",

@@ -15,7 +15,6 @@ import numpy as np
 from nas_plugins.benchmarks import cache, files
 from nas_plugins.benchmarks.base import (
     Floats,
-    MetricValues,
     Table,
     TabularBenchmark,
     check_space,
@@ -24,7 +23,7 @@ from nas_plugins.benchmarks.base import (
 from nas_plugins.benchmarks.loaders import hw_nas_bench, npz
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Metric
+from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows
 from nas_plugins.spaces.fbnet import BLOCKS, N_LAYERS, FBNet
 

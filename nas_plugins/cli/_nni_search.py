@@ -21,11 +21,11 @@ from nas_plugins.cli._request import Request, Status
 from nas_plugins.cli._run import Interruptible, Stop
 from nas_plugins.errors import EngineError
 from nas_plugins.history import Trial, TrialState
+from nas_plugins.nni._callbacks import StrategyWithCallbacks
 from nas_plugins.nni._experiment import experiment, logs_in_files
 from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, engine_of
 from nas_plugins.nni._space import published_or_own
 from nas_plugins.nni._state import REASON_NOTE
-from nas_plugins.nni._watched import WatchedStrategy
 from nas_plugins.results import SearchResult
 
 _ENGINES = {SEQUENTIAL: "--workers 1", SERVICE: "--workers 2 or more"}
@@ -47,7 +47,7 @@ class Search:
         self._left = request.trials
         self._stop = Stop()
         self._timed_out = self._started = False
-        self._strategy = WatchedStrategy(
+        self._strategy = StrategyWithCallbacks(
             problem.strategy,
             self,
             seed=self._agreed(),

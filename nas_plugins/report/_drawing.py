@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _layout
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._svg import (
     BOX_HEIGHT,
     PADDING,

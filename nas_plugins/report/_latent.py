@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _document
 from nas_plugins.report._document import Document, Section
 from nas_plugins.report._drawing import draw
 from nas_plugins.report._figures import Figure
 from nas_plugins.report._format import count, duration
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._latent_data import MAX_ENCODED, Latent, Sweep
 from nas_plugins.report._latent_figures import (
     distribution_figures,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _document
 from nas_plugins.report._grouped import MAX_GROUPED_PAIRS, grouped_figures
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._links import Links
 from nas_plugins.report._tables import plain_table, tile
 from nas_plugins.results import SearchResult

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from html import unescape
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any
 
@@ -175,7 +176,7 @@ def test_a_result_keeps_the_block() -> None:
 )
 def test_arch_vq_says_how_to_look_into_its_space(options: dict[str, str], model: str) -> None:
     settings = FrozenDict({"strategy": "arch-vq", "strategy_options": options})
-    told = part(page_of(replace(made_up(), settings=settings)), "settings")
-    command = f"nas-plugins report --latent {model} --out latent.html".replace("'", "&#x27;")
+    told = unescape(part(page_of(replace(made_up(), settings=settings)), "settings"))
+    command = f"nas-plugins report --latent {model} --out latent.html"
     assert (command in told) == (model is not None)
     assert ("Look into the latent space" in told) == (model is not None)

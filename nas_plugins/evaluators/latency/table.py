@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from nas_plugins._public import benchmark as open_benchmark
 from nas_plugins.benchmarks import fbnet, hw_nas_bench, nasbench201
-from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import MetricUnavailableError, UnknownNameError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Evaluator, Metric
+from nas_plugins.protocols import Benchmark, Evaluator, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 DEVICES: Mapping[str, tuple[str, ...]] = {

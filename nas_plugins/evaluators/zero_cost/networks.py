@@ -109,7 +109,7 @@ def weight_seed(seed: int, architecture: Architecture) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
-def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def built_under_seed(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Calls `build` under a seed and leaves PyTorch's global generator as it was."""
     from nas_plugins._torch import torch
 
@@ -126,4 +126,4 @@ def _parameters(space: SearchSpace) -> set[str]:
     return set(inspect.signature(builder).parameters)
 
 
-__all__ = ["network_options", "representative", "seeded", "weight_seed"]
+__all__ = ["built_under_seed", "network_options", "representative", "weight_seed"]
