@@ -19,6 +19,7 @@ from nas_plugins.history import History, Proposal, Trial
 from nas_plugins.results import SearchResult
 from nas_plugins.sections import (
     Badge,
+    DataTable,
     Details,
     Facts,
     Figure,
@@ -26,7 +27,6 @@ from nas_plugins.sections import (
     Section,
     StrategySummary,
     Swatch,
-    Table,
     Text,
     Trials,
 )
@@ -54,12 +54,12 @@ class Teams(Strategy):
         spec = {"data": [{"type": "bar", "x": [1], "y": [2]}], "layout": {}}
         blocks = (
             Text(("Two teams: ", HOSTILE), "lead"),
-            Table(
+            DataTable(
                 ("Turns", "Value", "Note"), (("Turns", f"{len(numbers)}", "in all"),), (), "tiles"
             ),
             teams,
             Figure("goals", ("Goals.",), spec, "Bars of goals"),
-            Details("All turns", "a few", (Table(("Team", "Trials", "How"), (row,)),)),
+            Details("All turns", "a few", (DataTable(("Team", "Trials", "How"), (row,)),)),
         )
         how = Text("my-tool replay", "command")
         return Section("teams", "Teams", blocks), Section("settings", "", (how,))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -384,8 +384,8 @@ def _architectures(space: SearchSpace, rows: Indices) -> list[Architecture]:
     return [Architecture.trusted(space, tuple(row)) for row in np.asarray(rows).tolist()]
 
 
-def _is_number(choice: Choice) -> bool:
-    """Whether a choice is a number, which ``True`` is not."""
+def _is_number(choice: Choice) -> TypeGuard[int | float]:
+    """``True`` is none."""
     return isinstance(choice, (int, float)) and not isinstance(choice, bool)
 
 
