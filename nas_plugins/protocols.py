@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._default import default
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Objective, Proposal, Trial
 from nas_plugins.sections import Facts, Section, StrategySummary
@@ -83,8 +84,8 @@ class Strategy(ABC):
     """Proposes architectures: a pure function of the history, with no run state.
 
     What must survive between calls is a note on a trial. The same history and the same state
-    of `rng` give the same proposals in any process. A property may be overridden by a field or
-    an attribute of the class.
+    of `rng` give the same proposals in any process. What is no
+    method may be a property, an attribute or a field of a dataclass.
 
     Attributes:
         asks_language_model: Whether the constructor takes ``llm``, ``llm_options``,
@@ -97,7 +98,7 @@ class Strategy(ABC):
     asks_language_model: ClassVar[bool] = False
     takes_task: ClassVar[bool] = False
 
-    @property
+    @default
     def avoid_duplicates(self) -> bool:
         """Whether it wants no architecture twice."""
         return True
@@ -116,6 +117,9 @@ class Strategy(ABC):
     def summary(cls, history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
         """What a result says beside the trials; nothing by default.
 
+        Nothing, too, where the trials are another strategy's: where it is not known whose they
+        are, every registered strategy is asked.
+
         Args:
             history: The search.
             settings: What was asked for, options of the strategy included.
@@ -125,6 +129,8 @@ class Strategy(ABC):
     @classmethod
     def sections(cls, history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
         """The strategy's own part of a report; nothing by default.
+
+        Nothing, too, where the trials are another strategy's, as for `summary`.
 
         Args:
             history: The search.
@@ -168,27 +174,27 @@ class Evaluator(ABC):
         """
         return {}
 
-    @property
-    @abstractmethod
+    @default
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that `evaluate` returns."""
+        """The metrics that `evaluate` returns; every evaluator has its own."""
+        raise NotImplementedError(f"{type(self).__name__} must have `metrics`")
 
-    @property
+    @default
     def source(self) -> str:
         """Where the numbers come from, for reports."""
         return repr(self)
 
-    @property
+    @default
     def space(self) -> SearchSpace | None:
         """The one space whose architectures it can evaluate; ``None`` where it takes any."""
         return None
 
-    @property
-    def rows(self) -> Rows | None:
+    @default
+    def measured_rows(self) -> Rows | None:
         """Choice indices of the only architectures it has values for, `(n, D)`, if few do."""
         return None
 
-    @property
+    @default
     def reports(self) -> bool:
         """Whether `evaluate_reporting` tells how an evaluation goes."""
         return False
@@ -216,15 +222,15 @@ class Evaluator(ABC):
 class Benchmark(Evaluator):
     """An evaluator that looks values up, knows its space and possibly the true front."""
 
-    @property
-    @abstractmethod
+    @default
     def name(self) -> str:
-        """E.g. ``"nasbench201/cifar10"``."""
+        """E.g. ``"nasbench201/cifar10"``; every benchmark has its own."""
+        raise NotImplementedError(f"{type(self).__name__} must have `name`")
 
-    @property
-    @abstractmethod
+    @default
     def space(self) -> SearchSpace:
-        """The space whose architectures it can evaluate."""
+        """The space whose architectures it can evaluate; every benchmark has its own."""
+        raise NotImplementedError(f"{type(self).__name__} must have `space`")
 
     def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
         """Values of the true Pareto front, `(k, m)`; ``None`` where it is not known."""
@@ -336,8 +342,8 @@ class _AdaptedEvaluator(Evaluator):
         return space
 
     @property
-    def rows(self) -> Rows | None:
-        rows: Rows | None = getattr(self.given, "rows", None)
+    def measured_rows(self) -> Rows | None:
+        rows: Rows | None = getattr(self.given, "measured_rows", None)
         return rows
 
     @property

@@ -102,6 +102,11 @@ class TabularBenchmark(Benchmark):
         """Choice indices of all architectures in the table's order, `(n, D)`."""
         return self._table.rows
 
+    @property
+    def measured_rows(self) -> Rows:
+        """Those of all architectures in the table."""
+        return self._table.rows
+
     def __len__(self) -> int:
         return len(self._table.rows)
 

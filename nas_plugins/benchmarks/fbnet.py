@@ -131,7 +131,7 @@ class FBNetLatencyTable(Benchmark):
         return self._source
 
     @property
-    def rows(self) -> Rows | None:
+    def measured_rows(self) -> Rows | None:
         """Choice indices `(n, 22)` of the architectures measured; ``None``: it knows any."""
         return None if self._table is None else self._table.rows
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from nas_plugins.errors import UnknownNameError
 
 torch = pytest.importorskip("torch")
 
+from nas_plugins.evaluators.training.networks import network_options as training_options  # noqa: E402
 from nas_plugins.evaluators.zero_cost.batch import Batch  # noqa: E402
 from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache  # noqa: E402
 from nas_plugins.evaluators.zero_cost.inputs import (  # noqa: E402
@@ -29,7 +31,6 @@ from nas_plugins.evaluators.zero_cost.inputs import (  # noqa: E402
 from nas_plugins.evaluators.zero_cost.networks import (  # noqa: E402
     built_under_seed,
     network_options,
-    representative,
     weight_seed,
 )
 from nas_plugins.evaluators.zero_cost.settings import PRESETS, Settings  # noqa: E402
@@ -205,12 +206,28 @@ def test_width_and_depth_can_be_set() -> None:
 class Odd(type(SPACE)):
     """A space whose builder knows some of the settings and others."""
 
+    network_sizes: ClassVar[dict] = {}
+
     def __init__(self) -> None:
         super().__init__()
         self.name = "odd"
 
     def network(self, architecture, *, channels=3, depth=2):
         return torch.nn.Flatten()
+
+
+class Sized(Odd):
+    """Declares its sizes, and what its builder calls the depth."""
+
+    network_sizes: ClassVar[dict] = {"small": {"channels": 4}, "training": {"depth": 1}}
+    network_depth = "depth"
+
+
+def test_the_space_says_how_small_its_network_is() -> None:
+    assert network_options(Sized(), Settings(), 3) == {"channels": 4}
+    assert network_options(Sized(), Settings(cells=5), 3) == {"channels": 4, "depth": 5}
+    trained = training_options(Sized(), {}, classes=10, in_channels=3)
+    assert trained == {"depth": 1}
 
 
 def test_an_unknown_builder_is_passed_what_it_names() -> None:
@@ -224,10 +241,10 @@ def test_equal_architectures_have_one_representative_and_seed(name) -> None:
     rng = np.random.default_rng(1)
     for _ in range(10):
         architecture = space.sample(rng)
-        chosen = representative(architecture)
+        chosen = space.canonical(architecture)
         assert chosen.key == architecture.key
-        assert representative(chosen) == chosen
-    assert weight_seed(0, chosen) == weight_seed(0, representative(chosen))
+        assert space.canonical(chosen) == chosen
+    assert weight_seed(0, chosen) == weight_seed(0, space.canonical(chosen))
     assert weight_seed(0, chosen) != weight_seed(1, chosen)
 
 

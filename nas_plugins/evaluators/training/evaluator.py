@@ -46,7 +46,7 @@ class TrainingEvaluator(Evaluator):
             `Dataset.from_file`), or a `Dataset`.
         resolution: Height and width to interpolate the images to; as they are if ``None``.
         network: Options of the space's network. What is not given is small enough to train in
-            seconds, see `nas_plugins.evaluators.training.networks.SMALL`.
+            seconds, the size ``"training"`` of its `network_sizes`.
         epochs: Passes over the training images.
         batch_size: Most images per step.
         learning_rate: Of the first step; a cosine leads to 0 after the last epoch.

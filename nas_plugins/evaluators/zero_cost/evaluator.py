@@ -15,10 +15,9 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache
 from nas_plugins.evaluators.zero_cost.networks import (
     network_options,
-    representative,
 )
 from nas_plugins.evaluators.zero_cost.pool import LOST, ScoringTask, in_processes
-from nas_plugins.evaluators.zero_cost.settings import Settings
+from nas_plugins.evaluators.zero_cost.settings import FEATURES, RANKING, Settings
 from nas_plugins.protocols import Evaluator, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -87,6 +86,18 @@ class ZeroCostEvaluator(Evaluator):
     """
 
     judges_networks = True
+
+    @classmethod
+    def options_for(cls, use: str, metrics: Sequence[str] = ()) -> Mapping[str, Any]:
+        """The proxies that are asked for, else those that suit the use.
+
+        For NNI's model spaces nothing is kept: what is kept goes by the name of a space.
+        """
+        if use == "ranking":
+            return {"proxies": tuple(metrics) or RANKING}
+        if use == "features":
+            return {"proxies": FEATURES}
+        return {"cache": False} if use == "model space" else {}
 
     def __init__(
         self,
@@ -195,8 +206,9 @@ class ZeroCostEvaluator(Evaluator):
         rows: list[Row | None] = [None] * len(architectures)
         positions: dict[SearchSpace, dict[Architecture, list[int]]] = {}
         for position, architecture in enumerate(architectures):
-            group = positions.setdefault(architecture.space, {})
-            group.setdefault(representative(architecture), []).append(position)
+            space = architecture.space
+            group = positions.setdefault(space, {})
+            group.setdefault(space.canonical(architecture), []).append(position)
         for space, group in positions.items():
             with closing(self._scored(space, list(group))) as scored:
                 for chosen, row in scored:
