@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from nas_plugins._default import default
 from nas_plugins.errors import MetricUnavailableError, unknown_name
-from nas_plugins.history import History, Objective, Proposal
-from nas_plugins.sections import Section, StrategySummary
+from nas_plugins.history import History, Objective, Proposal, Trial
+from nas_plugins.sections import Facts, Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 
@@ -117,6 +117,9 @@ class Strategy(ABC):
     def summary(cls, history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
         """What a result says beside the trials; nothing by default.
 
+        Nothing, too, where the trials are another strategy's: where it is not known whose they
+        are, every registered strategy is asked.
+
         Args:
             history: The search.
             settings: What was asked for, options of the strategy included.
@@ -127,11 +130,24 @@ class Strategy(ABC):
     def sections(cls, history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
         """The strategy's own part of a report; nothing by default.
 
+        Nothing, too, where the trials are another strategy's, as for `summary`.
+
         Args:
             history: The search.
             settings: What was asked for, options of the strategy included.
         """
         return ()
+
+    @classmethod
+    def facts(cls, trial: Trial) -> Mapping[str, Facts]:
+        """What the strategy's notes on a trial say in words, by the note's name.
+
+        A report shows a note that is not among them as it is.
+
+        Args:
+            trial: With notes of this strategy, of others, or of nobody.
+        """
+        return {}
 
 
 class Evaluator(ABC):

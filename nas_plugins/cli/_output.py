@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nas_plugins.cli._coevolution import story_lines
 from nas_plugins.cli._console import console, print_table
 from nas_plugins.cli._errors import OutputError
 from nas_plugins.history import Trial
 from nas_plugins.results import SearchResult
+from nas_plugins.strategy_report import summary_of
 
 RESULT_FILE, TRIALS_FILE, REPORT_FILE = "result.json", "trials.csv", "report.html"
 
@@ -138,7 +138,9 @@ def _lines(result: SearchResult) -> Iterator[str]:
     if quality:
         known = f" (true front: {len(result.true_front)} points)" if "hv_ratio" in quality else ""
         yield " · ".join(f"{name} {value:.4f}" for name, value in quality.items()) + known
-    yield from story_lines(result)
+    summary = summary_of(result.history, result.settings)
+    if summary is not None:
+        yield from summary.lines
 
 
 def _write_csv(result: SearchResult, path: Path) -> None:

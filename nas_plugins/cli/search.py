@@ -272,10 +272,10 @@ def search(
 def _told(outcome: Outcome, benchmark: str | None) -> Outcome:
     """The outcome with what only the command line knows: `benchmark` is what was asked for."""
     from nas_plugins._frozen import FrozenDict
-    from nas_plugins.cli._coevolution import with_story
     from nas_plugins.cli._stand_in import stood_in
+    from nas_plugins.strategy_report import with_summary
 
-    result = with_story(outcome.result)
+    result = with_summary(outcome.result)
     settings = FrozenDict(stood_in(dict(result.settings), benchmark))
     return replace(outcome, result=replace(result, settings=settings))
 

@@ -16,7 +16,7 @@ from nas_plugins.report._figures import Figure, template
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of a page.
 
     Attributes:
@@ -44,7 +44,7 @@ class Document:
 
     title: str
     header: Markup
-    sections: Sequence[Section]
+    sections: Sequence[PageSection]
     figures: Sequence[Figure] = ()
     shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -143,7 +143,7 @@ def _plot(figure: Figure) -> Markup:
             element(
                 "div",
                 element("noscript", "This plot needs JavaScript."),
-                class_="plot",
+                class_="plot tall" if figure.tall else "plot",
                 id=f"plot-{figure.name}",
                 role="img",
                 aria_label=figure.label,
@@ -195,4 +195,4 @@ def _file(name: str) -> str:
     return resources.files("nas_plugins.report").joinpath(name).read_text(encoding="utf-8")
 
 
-__all__ = ["Document", "Section", "plots", "render", "write"]
+__all__ = ["Document", "PageSection", "plots", "render", "write"]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas_plugins._markup import element, join
-from nas_plugins.report import _coevolution, _document, _header, _tables
-from nas_plugins.report._document import Document, Section
+from nas_plugins._markup import Markup, element, join
+from nas_plugins.report import _document, _header, _tables
+from nas_plugins.report._document import Document, PageSection
 from nas_plugins.report._figures import Figure, shared_texts
 from nas_plugins.report._format import columns, count
 from nas_plugins.report._links import Links
 from nas_plugins.report._parallel import parallel_figure
 from nas_plugins.report._progress import hypervolume_figure, progress_figure
 from nas_plugins.report._scatter import MAX_PAIRS, front_figures
+from nas_plugins.report._sections import render_blocks
+from nas_plugins.report._tables import FactsOf
 from nas_plugins.results import SearchResult
+from nas_plugins.strategy_report import facts_of, sections_of
+
+_SETTINGS = "settings"
 
 
 def write_report(result: SearchResult, path: Path, *, title: str | None = None) -> Path:
@@ -56,9 +61,9 @@ def render_report(result: SearchResult, *, title: str | None = None) -> str:
     )
 
 
-def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
+def _sections(result: SearchResult) -> tuple[list[PageSection], list[Figure]]:
     """Each section that has something to show, and all plots."""
-    sections: list[Section] = []
+    sections: list[PageSection] = []
     figures: list[Figure] = []
 
     def plots(anchor: str, title: str, found: list[Figure]) -> None:
@@ -66,7 +71,7 @@ def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
             figures.extend(found)
             limit = f"At most {MAX_PAIRS} pairs of objectives are drawn."
             remarks = [limit] if len(found) == MAX_PAIRS else []
-            sections.append(Section(anchor, title, _document.plots(found, remarks=remarks)))
+            sections.append(PageSection(anchor, title, _document.plots(found, remarks=remarks)))
 
     n_objectives = len(result.history.objectives)
     if n_objectives == 1:
@@ -79,20 +84,24 @@ def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
         plots("hypervolume", "Hypervolume", [hypervolume] if hypervolume else [])
     parallel = parallel_figure(result)
     plots("parallel", "Decisions and objectives", [parallel] if parallel else [])
-    noted, links = _notes(result)
-    log = _coevolution.log_of(result)
-    if log is not None:
-        told, drawn = _coevolution.sections(result, log, links)
-        sections += told
+    facts = facts_of(result.history, result.settings)
+    noted, links = _notes(result, facts)
+    own: Markup | None = None
+    for told in sections_of(result.history, result.settings):
+        content, drawn = render_blocks(told.blocks, result, links)
         figures += drawn
-    sections += [
-        section for section in (_best(result, links), _failures(result), noted) if section
-    ]
-    sections.append(Section("settings", "Settings and versions", _header.settings(result)))
+        if told.anchor == _SETTINGS:
+            own = content
+        else:
+            sections.append(PageSection(told.anchor, told.title, content))
+    best = _best(result, links, facts)
+    sections += [section for section in (best, _failures(result), noted) if section]
+    settings = _header.settings(result, own)
+    sections.append(PageSection(_SETTINGS, "Settings and versions", settings))
     return sections, figures
 
 
-def _best(result: SearchResult, links: Links) -> Section | None:
+def _best(result: SearchResult, links: Links, facts: FactsOf) -> PageSection | None:
     history = result.history
     rows = _tables.best_rows(history)
     if not rows:
@@ -109,11 +118,13 @@ def _best(result: SearchResult, links: Links) -> Section | None:
         text = f"The best {count(len(rows), 'architecture')} by {history.objectives[0].name}."
     if all(t.violation > 0 for t in history.complete):
         text = "No trial satisfies all constraints; those of least violation come first."
-    table = _tables.best_table(rows, columns(result), links)
-    return Section("best", "Best architectures", join([element("p", text, class_="lead"), table]))
+    table = _tables.best_table(rows, columns(result), links, facts)
+    return PageSection(
+        "best", "Best architectures", join([element("p", text, class_="lead"), table])
+    )
 
 
-def _failures(result: SearchResult) -> Section | None:
+def _failures(result: SearchResult) -> PageSection | None:
     counts = result.counts()
     if not counts["failed"] + counts["pruned"]:
         return None
@@ -125,22 +136,22 @@ def _failures(result: SearchResult) -> Section | None:
         parts.append(f"{count(counts['pruned'], 'trial')} {verb} pruned")
     text = f"{' and '.join(parts)}."
     table = _tables.failures_table(result)
-    return Section("failures", "Failures", join([element("p", text, class_="lead"), table]))
+    return PageSection("failures", "Failures", join([element("p", text, class_="lead"), table]))
 
 
-def _notes(result: SearchResult) -> tuple[Section | None, Links]:
+def _notes(result: SearchResult, facts: FactsOf) -> tuple[PageSection | None, Links]:
     """The notes of the trials, and where the page shows which trial."""
     trials = result.history.trials
     best = frozenset(row.trial.number for row in _tables.best_rows(result.history))
     noted = sum(bool(t.notes or t.constraints) for t in trials)
     if not noted:
         return None, Links(best)
-    entries, links, left_out = _tables.notes_list(trials, columns(result), best)
+    entries, links, left_out = _tables.notes_list(trials, columns(result), best, facts)
     text = f"{count(noted, 'trial')} of {len(trials):,} carry notes or constraints."
     if left_out:
         text += f" The last {left_out:,} of them are left out to keep this page small."
     lead = element("p", text, class_="lead")
-    return Section("notes", "Notes of the trials", join([lead, entries])), links
+    return PageSection("notes", "Notes of the trials", join([lead, entries])), links
 
 
 __all__ = ["render_report", "write_report"]

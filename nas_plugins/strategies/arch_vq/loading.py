@@ -60,7 +60,6 @@ def latent_for(space: SearchSpace, model: str | None = None) -> LatentSpace:
         return _on(space, _named(model), model)
     if math.prod(space.cardinalities.tolist()) <= SMALL:
         return PlainLatent(space)
-
     if space.model_name in shipped_names():
         return _on(space, _named(space.model_name), space.model_name)
     return ModelLatent(trained(space))
