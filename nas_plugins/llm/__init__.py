@@ -10,7 +10,14 @@
 
 from __future__ import annotations
 
-from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, Message, chat_model
+from nas_plugins.llm.base import (
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    Message,
+    as_chat_model,
+    chat_model,
+)
 from nas_plugins.llm.budget import Budget, Spent
 from nas_plugins.llm.errors import (
     BudgetExceededError,
@@ -46,6 +53,7 @@ __all__ = [
     "RetryPolicy",
     "Spent",
     "TransientChatError",
+    "as_chat_model",
     "chat_model",
     "read_ledger",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
 from nas_plugins._default import default
@@ -211,17 +212,16 @@ def refuse_wrong_types(
             raise ValueError(f"`{name}` of {what} must not be {value!r}")
 
 
-@runtime_checkable
-class ChatModel(Protocol):
+class ChatModel(ABC):
     """Something that answers chat requests; may be asked from several threads at once.
 
-    A subclass gets what it does not have; any object with all members is one too.
+    An object with `name` and `complete` that is no subclass is adapted: `as_chat_model`.
     """
 
     @default
     def name(self) -> str:
-        """Family and argument, e.g. ``"openai:gpt-4.1"``; every model has its own."""
-        raise NotImplementedError(f"{type(self).__name__} must have `name`")
+        """Family and argument, e.g. ``"openai:gpt-4.1"``: each model's own; else its class's."""
+        return type(self).__name__
 
     @default
     def capabilities(self) -> frozenset[str]:
@@ -238,6 +238,7 @@ class ChatModel(Protocol):
         """Its own settings that change what it answers, plain JSON; keys of a cache hold them."""
         return {}
 
+    @abstractmethod
     def complete(self, request: ChatRequest) -> ChatReply:
         """Answers once; never tries again by itself.
 
@@ -246,7 +247,43 @@ class ChatModel(Protocol):
             RefusedChatError: The model refuses.
             ChatError: Anything else that gives no usable reply.
         """
-        ...
+
+
+def as_chat_model(given: Any) -> ChatModel:
+    """The model as it is, or an object with `name` and a method `complete` made one.
+
+    Raises:
+        TypeError: It lacks one of them.
+    """
+    if isinstance(given, ChatModel):
+        return given
+    if not (hasattr(given, "name") and callable(getattr(given, "complete", None))):
+        raise TypeError(f"`llm` must be a name or a chat model, got {given!r}")
+    return _AdaptedChatModel(given)
+
+
+@dataclass(frozen=True, repr=False)
+class _AdaptedChatModel(ChatModel):
+    given: Any
+
+    @property
+    def name(self) -> str:
+        return str(self.given.name)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return frozenset(getattr(self.given, "capabilities", ()))
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return dict(getattr(self.given, "parameters", {}))
+
+    def complete(self, request: ChatRequest) -> ChatReply:
+        reply: ChatReply = self.given.complete(request)
+        return reply
+
+    def __repr__(self) -> str:
+        return repr(self.given)
 
 
 def chat_model(spec: str, **options: Any) -> ChatModel:
@@ -266,8 +303,7 @@ def chat_model(spec: str, **options: Any) -> ChatModel:
     if colon and not argument:
         raise ChatSetupError(f"`spec` must name something behind the colon, got {spec!r}")
     factory = registry.load("chat model", family)
-    built: ChatModel = factory(argument, **options) if argument else factory(**options)
-    return built
+    return as_chat_model(factory(argument, **options) if argument else factory(**options))
 
 
 def canonical_json(data: object) -> str:
@@ -296,6 +332,7 @@ __all__ = [
     "ChatReply",
     "ChatRequest",
     "Message",
+    "as_chat_model",
     "canonical_json",
     "chat_model",
     "refuse_wrong_types",

@@ -12,7 +12,7 @@ from typing import Any
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import DataError
-from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
+from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, as_chat_model
 from nas_plugins.llm.budget import Budget, Spent
 from nas_plugins.llm.cache import ReplyStore
 from nas_plugins.llm.errors import (
@@ -87,7 +87,7 @@ class ChatSession:
             raise ValueError(f"`mode` must be one of {list(MODES)}, got {mode!r}")
         if mode != "live" and store is None:
             raise ValueError(f"`store` must be given in mode {mode!r}")
-        self.model = model
+        self.model = as_chat_model(model)
         self.budget = budget or Budget()
         self.mode = mode
         self.prices = Prices.of(prices)

@@ -24,10 +24,12 @@ from nas_plugins.llm import (
     ChatError,
     ChatReply,
     ChatRequest,
+    ChatSession,
     ChatSetupError,
     Message,
     Prices,
     Spent,
+    as_chat_model,
     chat_model,
 )
 from nas_plugins.llm.budget import measure
@@ -264,3 +266,17 @@ def test_importing_loads_nothing_heavy(statement: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"openai", "httpx", "httpx2", "torch", "transformers", "xllamacpp", "numpy"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_a_model_of_a_third_party_needs_a_name_and_an_answer_only() -> None:
+    class Plain:
+        name = "plain"
+
+        def complete(self, request: ChatRequest) -> ChatReply:
+            return reply("hello")
+
+    model = as_chat_model(Plain())
+    assert (model.name, model.capabilities, dict(model.parameters)) == ("plain", frozenset(), {})
+    assert ChatSession(Plain()).model.name == "plain"  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`llm` must be a name or a chat model, got 3"):
+        as_chat_model(3)

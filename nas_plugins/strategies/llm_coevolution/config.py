@@ -17,6 +17,7 @@ from nas_plugins.llm import (
     ChatSession,
     RateLimits,
     RetryPolicy,
+    as_chat_model,
     chat_model,
 )
 from nas_plugins.spaces.base import Architecture
@@ -185,9 +186,7 @@ def _check_names(options: CoEvolutionOptions) -> None:
         families = [*registry.names("chat model"), OFF]
         if family not in families:
             raise unknown_name("chat model", family, families)
-    elif not isinstance(options.llm, ChatModel):
-        raise TypeError(f"`llm` must be a name or a chat model, got {options.llm!r}")
-    elif options.llm_options:
+    elif as_chat_model(options.llm) and options.llm_options:
         raise ValueError(f"`llm_options` are for a model's name, got {dict(options.llm_options)}")
     for name, known in (
         ("partition", KINDS),
