@@ -25,7 +25,8 @@ def learned_space(name: str, options: Sequence[str], *, quiet: bool = False) -> 
     Raises:
         NasPluginsError: The name or an option is unknown, or a value is wrong.
     """
-    from nas_plugins.cli._plan import build_space, read_options
+    from nas_plugins.cli._options import read_options
+    from nas_plugins.runner.problem import build_space
 
     meant = _ONE_CELL.get(name, name)
     if meant != name and not quiet:

@@ -14,8 +14,8 @@ from nas_plugins.cli._errors import OutputError, UsageError
 if TYPE_CHECKING:
     import optuna
 
-    from nas_plugins.cli._plan import Plan
     from nas_plugins.results import SearchResult
+    from nas_plugins.runner.problem import Plan
 
 
 def report(
@@ -52,8 +52,8 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
-    from nas_plugins.cli._output import prepare_file, write_html
     from nas_plugins.results import SearchResult
+    from nas_plugins.runner.outputs import prepare_file, write_html
 
     prepare_file(out)
     if latent is not None:
@@ -100,8 +100,8 @@ def from_storage(storage: str, name: str | None) -> SearchResult:
     """
     import optuna
 
-    from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
     from nas_plugins.errors import unknown_name
+    from nas_plugins.runner.storage import StorageURL, open_storage, storage_errors
 
     url = StorageURL.parse(storage)
     opened = open_storage(url, create=False, write=False)
@@ -118,10 +118,10 @@ def from_storage(storage: str, name: str | None) -> SearchResult:
 
 def _read(study: optuna.Study, url: str) -> SearchResult:
     from nas_plugins._frozen import FrozenDict
-    from nas_plugins.cli._plan import prepare
-    from nas_plugins.cli._result import assemble, with_problem
     from nas_plugins.errors import NasPluginsError
     from nas_plugins.optuna import study_settings
+    from nas_plugins.runner.problem import prepare
+    from nas_plugins.runner.results import assemble, with_problem
 
     recorded = study_settings(study)
     settings: dict[str, Any] = {
@@ -144,7 +144,7 @@ def _read(study: optuna.Study, url: str) -> SearchResult:
 
 def _plan(settings: dict[str, Any], result: SearchResult) -> Plan | None:
     """What the study searches, where `nas-plugins search` has made it."""
-    from nas_plugins.cli._plan import Plan
+    from nas_plugins.runner.problem import Plan
 
     # What only proposes need not be built again: it may want a key, or hours of training.
     if not settings.get("benchmark") and not settings.get("evaluators"):

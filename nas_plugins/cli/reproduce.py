@@ -187,7 +187,7 @@ def reproduce(
     _check(name, experiment, space, numbers, {**numbers, **words})
     if quick and budget not in ("full", "quick"):
         raise UsageError(f"--quick and --budget {budget} exclude each other")
-    from nas_plugins.cli._output import prepare_folder
+    from nas_plugins.runner.outputs import prepare_folder
 
     asked = {
         "out": out,

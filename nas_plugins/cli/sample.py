@@ -97,7 +97,7 @@ def sample(
     begun, cpu_begun = time.perf_counter(), time.process_time()
     _check(n, seed, temperature, decoding, unique)
     from nas_plugins.cli._draw import Draw, draw
-    from nas_plugins.cli._output import prepare_file
+    from nas_plugins.runner.outputs import prepare_file
 
     if out is not None:
         prepare_file(out)

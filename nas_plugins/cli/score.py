@@ -103,8 +103,9 @@ def score(
     """
     begun = time.perf_counter()
     _check(n, seed, workers, out)
-    from nas_plugins.cli._output import prepare_file
-    from nas_plugins.cli._plan import build_space, read_options
+    from nas_plugins.cli._options import read_options
+    from nas_plugins.runner.outputs import prepare_file
+    from nas_plugins.runner.problem import build_space
 
     built = build_space(space, read_options(space_option or (), "--space-option"))
     wanted = _wanted(built, architectures or [], n, seed)

@@ -14,7 +14,7 @@ from nas_plugins.cli._console import print_json, remark
 from nas_plugins.cli._errors import ExitCode, UsageError, show
 
 if TYPE_CHECKING:
-    from nas_plugins.cli._request import Outcome, Request
+    from nas_plugins.runner.request import Outcome, Request
 
 _WHAT, _HOW, _KEEP = "What to search", "How long", "What to keep"
 _KEY_VALUE = "key=value"
@@ -189,21 +189,23 @@ def search(
     Progress goes to the standard error stream, the result to the standard output stream.
     Ctrl-C ends the search after the running trial and says how to go on.
     """
-    from nas_plugins.cli._engine import check_engine, parse_storage
+    from nas_plugins.runner.engines import check_engine, parse_storage
 
     check_engine(engine, pruner=pruner, take_over=take_over)
     _check(engine, storage, study, resume, take_over)
     _check_numbers(trials, workers, seed, timeout)
     if warm_start is None and (warm_start_trials is not None or warm_start_option):
         raise UsageError("--warm-start-trials and --warm-start-option go with --warm-start NAME")
-    from nas_plugins.cli._llm import OPTION as LLM_OPTION
-    from nas_plugins.cli._llm import LLMPlan, ledger
-    from nas_plugins.cli._output import prepare_folder, print_result, write_folder
-    from nas_plugins.cli._plan import Plan, read_options
-    from nas_plugins.cli._request import Request
-    from nas_plugins.cli._search import run
-    from nas_plugins.cli._stand_in import with_stand_in
-    from nas_plugins.cli._warm_start import OPTION, WarmStartPlan
+    from nas_plugins.cli._options import read_options
+    from nas_plugins.cli._output import print_result
+    from nas_plugins.runner.language_model import OPTION as LLM_OPTION
+    from nas_plugins.runner.language_model import LLMPlan, ledger
+    from nas_plugins.runner.outputs import prepare_folder, write_folder
+    from nas_plugins.runner.problem import Plan
+    from nas_plugins.runner.request import Request
+    from nas_plugins.runner.search import run
+    from nas_plugins.runner.stand_in import with_stand_in
+    from nas_plugins.runner.warm_start import OPTION, WarmStartPlan
 
     warm_options = read_options(warm_start_option or (), OPTION)
     model = LLMPlan(
@@ -273,7 +275,7 @@ def _told(outcome: Outcome, benchmark: str | None) -> Outcome:
     """The outcome with what only the command line knows: `benchmark` is what was asked for."""
     from nas_plugins._frozen import FrozenDict
     from nas_plugins.cli._coevolution import with_story
-    from nas_plugins.cli._stand_in import stood_in
+    from nas_plugins.runner.stand_in import stood_in
 
     result = with_story(outcome.result)
     settings = FrozenDict(stood_in(dict(result.settings), benchmark))
@@ -304,7 +306,7 @@ def _check_numbers(trials: int, workers: int, seed: int | None, timeout: float |
 
 def _known(engine: str, storage: str) -> str:
     """The studies that could be meant."""
-    from nas_plugins.cli._engine import parse_storage, studies_in
+    from nas_plugins.runner.engines import parse_storage, studies_in
 
     names = studies_in(engine, parse_storage(engine, storage))
     return f"; there is {', '.join(sorted(names))}" if names else ""
@@ -317,7 +319,7 @@ def _finished(outcome: Outcome) -> int:
 
 def _say_how_to_go_on(outcome: Outcome, request: Request, words: list[str]) -> None:
     """After an end before time; `words` is the command line as it was given."""
-    from nas_plugins.cli._request import Status
+    from nas_plugins.runner.request import Status
 
     finished = _finished(outcome)
     if outcome.status is Status.FINISHED or finished >= request.trials:
@@ -330,7 +332,7 @@ def _say_how_to_go_on(outcome: Outcome, request: Request, words: list[str]) -> N
 
 
 def _exit_code(outcome: Outcome) -> int:
-    from nas_plugins.cli._request import Status
+    from nas_plugins.runner.request import Status
 
     if outcome.error is not None:
         return show(outcome.error)
@@ -350,7 +352,7 @@ def _exit_code(outcome: Outcome) -> int:
 
 def _resume_command(outcome: Outcome, words: list[str]) -> str:
     """The same command line with what makes it go on."""
-    from nas_plugins.cli._storage import without_password
+    from nas_plugins.runner.storage import without_password
 
     line = [without_password(word) for word in words]
     if "--storage" not in " ".join(line):

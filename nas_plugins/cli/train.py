@@ -97,7 +97,7 @@ def arch_vq(
     if seed < 0:
         raise UsageError(f"--seed must be >= 0, got {seed}")
     from nas_plugins.cli._learned import learned_space
-    from nas_plugins.cli._output import prepare_folder
+    from nas_plugins.runner.outputs import prepare_folder
 
     learned = learned_space(space, space_option or (), quiet=quiet)
     settings = _recipe(learned.name, preset, epochs_vqvae, epochs_prior, architectures)

@@ -12,10 +12,10 @@ import optuna
 import pytest
 
 import nas_plugins as nap
-from nas_plugins.cli._plan import Plan, prepare
-from nas_plugins.cli._warm_start import WarmStartPlan
 from nas_plugins.optuna import objective
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.problem import Plan, prepare
+from nas_plugins.runner.warm_start import WarmStartPlan
 
 Run = Callable[..., Any]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from nas_plugins.cli._plan import Plan, prepare
-from nas_plugins.cli._result import assemble, with_problem
 from nas_plugins.optuna import create_study, objective
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.problem import Plan, prepare
+from nas_plugins.runner.results import assemble, with_problem
 
 PLAN = Plan(
     benchmark=None,

@@ -12,13 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from nas_plugins.cli._nni import Place
-from nas_plugins.cli._nni_evaluator import PlanEvaluator
-from nas_plugins.cli._options import as_usage
-from nas_plugins.cli._plan import Problem
-from nas_plugins.cli._progress import Display, Finished
-from nas_plugins.cli._request import Request, Status
-from nas_plugins.cli._run import Interruptible, Stop
 from nas_plugins.errors import EngineError
 from nas_plugins.history import Trial, TrialState
 from nas_plugins.nni._experiment import experiment, logs_in_files
@@ -27,6 +20,13 @@ from nas_plugins.nni._space import published_or_own
 from nas_plugins.nni._state import REASON_NOTE
 from nas_plugins.nni._watched import WatchedStrategy
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.display import Display, Finished
+from nas_plugins.runner.nni import Place
+from nas_plugins.runner.nni_evaluator import PlanEvaluator
+from nas_plugins.runner.options import as_usage
+from nas_plugins.runner.problem import Problem
+from nas_plugins.runner.request import Request, Status
+from nas_plugins.runner.signals import Interruptible, Stop
 
 _ENGINES = {SEQUENTIAL: "--workers 1", SERVICE: "--workers 2 or more"}
 

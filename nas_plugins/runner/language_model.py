@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins import registry
-from nas_plugins.cli._errors import OutputError, UsageError
-from nas_plugins.cli._options import Options, options_of
-from nas_plugins.cli._plan import Plan
+from nas_plugins.errors import OutputError, UsageError
+from nas_plugins.runner.options import Options, options_of
+from nas_plugins.runner.problem import Plan
 
 OPTION = "--llm-option"
 LEDGER_FILE, OLD_LEDGER_FILE = "llm-calls.jsonl", "llm-calls.old.jsonl"

@@ -7,10 +7,10 @@ from typing import Any
 
 import nas_plugins as nap
 from nas_plugins import registry
-from nas_plugins.cli._plan import Plan
 from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import NasPluginsError
 from nas_plugins.protocols import Metric
+from nas_plugins.runner.problem import Plan
 
 
 def with_stand_in(plan: Plan) -> tuple[Plan, str]:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 
-from nas_plugins.cli._errors import UsageError
-from nas_plugins.cli._plan import Problem
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.protocols import ReportingEvaluator
+from nas_plugins.runner.problem import Problem
 
 NONE = "none"
 _PRUNERS: Mapping[str, Callable[[], BasePruner]] = {

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from nas_plugins import pareto
-from nas_plugins.cli._console import clock_time
 from nas_plugins.history import Objective
 
 if TYPE_CHECKING:
@@ -252,6 +251,13 @@ def display(score: Score, *, quiet: bool) -> Display:
     if quiet:
         return Silent()
     return Bar(score) if sys.stderr.isatty() else Lines(score)
+
+
+def clock_time(seconds: float) -> str:
+    """Seconds as ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _count_end(ends: Counter[str], finished: Finished) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.cli._options import as_usage, options_by_source, options_of
 from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import unknown_name
 from nas_plugins.protocols import Strategy
+from nas_plugins.runner.options import as_usage, options_by_source, options_of
 from nas_plugins.strategies.warm_start import WarmStart, kind_of
 
 OPTION = "--warm-start-option"

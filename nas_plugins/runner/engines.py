@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas_plugins.cli._errors import UsageError
-from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
+from nas_plugins.runner.storage import StorageURL, open_storage, storage_errors
 
 OPTUNA, NNI = "optuna", "nni"
 ENGINES = (OPTUNA, NNI)

@@ -12,15 +12,6 @@ import numpy as np
 import nas_plugins as nap
 from nas_plugins import pareto, registry
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.cli._errors import UsageError
-from nas_plugins.cli._options import (
-    Options,
-    as_usage,
-    options_by_source,
-    options_of,
-    read_options,
-)
-from nas_plugins.cli._warm_start import WarmStartPlan
 from nas_plugins.composition import (
     SEPARATOR,
     Combined,
@@ -30,9 +21,16 @@ from nas_plugins.composition import (
     source_of,
 )
 from nas_plugins.constraints import Constraint, constraints_of
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
+from nas_plugins.runner.options import (
+    Options,
+    as_usage,
+    options_by_source,
+    options_of,
+)
+from nas_plugins.runner.warm_start import WarmStartPlan
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 _TASK = "task"
@@ -322,4 +320,4 @@ def _constrained_front(
     return front
 
 
-__all__ = ["Plan", "Problem", "build_space", "prepare", "read_options"]
+__all__ = ["Plan", "Problem", "build_space", "prepare"]

@@ -11,15 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.cli._engine import folder_of, url_of
-from nas_plugins.cli._errors import UsageError
-from nas_plugins.cli._logs import logging_to
-from nas_plugins.cli._plan import prepare
-from nas_plugins.cli._progress import Score, display
-from nas_plugins.cli._request import Outcome, Request
-from nas_plugins.cli._result import with_problem
-from nas_plugins.errors import EngineError, unknown_name
+from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.nni._folder import experiments_in, is_identity
+from nas_plugins.runner.display import Score, display
+from nas_plugins.runner.engines import folder_of, url_of
+from nas_plugins.runner.logs import logging_to
+from nas_plugins.runner.problem import prepare
+from nas_plugins.runner.request import Outcome, Request
+from nas_plugins.runner.results import with_problem
 
 _UNNAMED = "search"
 _RECORD, _LOCK = "nas-plugins.json", "nas-plugins.lock"
@@ -86,7 +85,7 @@ def run(request: Request) -> Outcome:
         request, place = _placed(request, stack)
         stack.enter_context(place.locked())
         # Only now, as the import of NNI and PyTorch takes seconds.
-        from nas_plugins.cli._nni_search import Search
+        from nas_plugins.runner.nni_search import Search
 
         search = Search(request, problem, place, shown)
         status, error = search.run()

@@ -12,23 +12,23 @@ from pathlib import Path
 import optuna
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.cli._engine import NNI
-from nas_plugins.cli._errors import UsageError
-from nas_plugins.cli._logs import logging_to
-from nas_plugins.cli._options import as_usage
-from nas_plugins.cli._plan import Problem, prepare
-from nas_plugins.cli._pool import Job, Pool
-from nas_plugins.cli._progress import Display, Score, display
-from nas_plugins.cli._pruner import check_pruner, make_pruner
-from nas_plugins.cli._request import Outcome, Request, Status
-from nas_plugins.cli._result import assemble, with_problem
-from nas_plugins.cli._run import Leftovers, Session, Stop, settle
-from nas_plugins.cli._storage import Opened, StorageURL, open_storage, storage_errors
-from nas_plugins.errors import EngineError, unknown_name
+from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.optuna import study_settings
 from nas_plugins.optuna._dimensions import check
 from nas_plugins.pareto import Floats
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.display import Display, Score, display
+from nas_plugins.runner.engines import NNI
+from nas_plugins.runner.logs import logging_to
+from nas_plugins.runner.options import as_usage
+from nas_plugins.runner.problem import Problem, prepare
+from nas_plugins.runner.pruning import check_pruner, make_pruner
+from nas_plugins.runner.request import Outcome, Request, Status
+from nas_plugins.runner.results import assemble, with_problem
+from nas_plugins.runner.session import Leftovers, Session, settle
+from nas_plugins.runner.signals import Stop
+from nas_plugins.runner.storage import Opened, StorageURL, open_storage, storage_errors
+from nas_plugins.runner.workers import Job, Pool
 
 _SHARED_FILE = "trials.journal"
 _SHARED_STUDY = "search"
@@ -41,9 +41,9 @@ def run(request: Request) -> Outcome:
         NasPluginsError: It could not begin. Once trials run, an error is part of the outcome.
     """
     if request.engine == NNI:
-        from nas_plugins.cli import _nni
+        from nas_plugins.runner import nni
 
-        return _nni.run(request)
+        return nni.run(request)
     begun = time.monotonic()
     problem = prepare(request.plan)
     with as_usage("--space"):

@@ -10,10 +10,10 @@ from typing import Any
 
 from nni.nas.evaluator import Evaluator as NNIEvaluator
 
-from nas_plugins.cli._plan import Plan, Problem, prepare
 from nas_plugins.errors import MetricUnavailableError
 from nas_plugins.nni._evaluator import ArchitectureEvaluator
 from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
+from nas_plugins.runner.problem import Plan, Problem, prepare
 from nas_plugins.spaces.base import Architecture
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins.cli._errors import UsageError
-from nas_plugins.errors import EngineError
+from nas_plugins.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -141,7 +140,7 @@ def _database(url: StorageURL) -> BaseStorage:
 def _journal(url: StorageURL, write: bool) -> Opened:
     from optuna.storages import JournalStorage
 
-    from nas_plugins.cli._journal import backend, damaged_line, journal_lock, mend
+    from nas_plugins.runner.journal import backend, damaged_line, journal_lock, mend
 
     if url.journal is None:
         raise ValueError(f"{url} is not a journal")

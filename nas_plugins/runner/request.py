@@ -8,11 +8,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from nas_plugins.cli._llm import lasting_options, shown
-from nas_plugins.cli._plan import Plan, Problem
-from nas_plugins.cli._storage import StorageURL
 from nas_plugins.errors import EngineError
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.language_model import lasting_options, shown
+from nas_plugins.runner.problem import Plan, Problem
+from nas_plugins.runner.storage import StorageURL
 
 
 class Status(str, Enum):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import optuna
 
-from nas_plugins.cli._progress import Display
+from nas_plugins.runner.display import Display
 
 
 class _DisplayHandler(logging.Handler):

@@ -21,13 +21,14 @@ from multiprocessing.process import BaseProcess
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins.cli._owner import Owner
-from nas_plugins.cli._plan import Plan, prepare
-from nas_plugins.cli._progress import Display, Finished
-from nas_plugins.cli._pruner import NONE, make_pruner
-from nas_plugins.cli._run import OWNER, Session, Stop
-from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
 from nas_plugins.errors import EngineError
+from nas_plugins.runner.display import Display, Finished
+from nas_plugins.runner.problem import Plan, prepare
+from nas_plugins.runner.processes import Owner
+from nas_plugins.runner.pruning import NONE, make_pruner
+from nas_plugins.runner.session import OWNER, Session
+from nas_plugins.runner.signals import Stop
+from nas_plugins.runner.storage import StorageURL, open_storage, storage_errors
 
 _TICK = 0.2  # seconds after which the parent looks at the clock and at signals again
 
