@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nas_plugins.composition import combine
     from nas_plugins.history import History, Objective, Proposal, Trial, TrialState
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
+    from nas_plugins.results import SearchResult
+    from nas_plugins.runner.search import search
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
     from nas_plugins.spaces.categorical import CategoricalSpace
 
@@ -41,6 +43,8 @@ __getattr__, __dir__ = lazy(
         "Evaluator": "protocols",
         "Metric": "protocols",
         "Strategy": "protocols",
+        "SearchResult": "results",
+        "search": "runner.search",
         "Architecture": "spaces.base",
         "Complexity": "spaces.base",
         "Decision": "spaces.base",
@@ -60,6 +64,7 @@ __all__ = [
     "Metric",
     "Objective",
     "Proposal",
+    "SearchResult",
     "SearchSpace",
     "Strategy",
     "Trial",
@@ -67,6 +72,7 @@ __all__ = [
     "benchmark",
     "combine",
     "evaluator",
+    "search",
     "space",
     "strategy",
 ]

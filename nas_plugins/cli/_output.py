@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nas_plugins.cli._coevolution import story_lines
 from nas_plugins.cli._console import console, print_table
 from nas_plugins.history import Trial
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.language_model import kind_of
 
 
 def print_result(result: SearchResult) -> None:
@@ -21,8 +21,7 @@ def print_result(result: SearchResult) -> None:
     title = "best" if len(history.objectives) == 1 else "Pareto front"
     if history.front:
         columns = ["trial", *_headings(result), "architecture"]
-        order = sorted(history.front, key=lambda t: result.losses([t.values])[0].tolist())
-        rows = [[str(t.number), *_cells(result, t), str(t.architecture)] for t in order]
+        rows = [[str(t.number), *_cells(result, t), str(t.architecture)] for t in result.front]
         print_table(title, columns, rows, right=columns[:-1])
     for line in _lines(result):
         console().print(line, markup=False)
@@ -79,7 +78,8 @@ def _lines(result: SearchResult) -> Iterator[str]:
     if quality:
         known = f" (true front: {len(result.true_front)} points)" if "hv_ratio" in quality else ""
         yield " · ".join(f"{name} {value:.4f}" for name, value in quality.items()) + known
-    yield from story_lines(result)
+    told = kind_of(result.settings["strategy"]).summary(result.history, result.settings)
+    yield from told.lines if told else ()
 
 
 __all__ = ["print_result"]

@@ -1,25 +1,40 @@
-"""``--llm``: the language model that a strategy asks, what it may spend, what is kept of it."""
+"""The language model that a strategy asks: what it may spend, and what is kept of it."""
 
 from __future__ import annotations
 
-import inspect
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
-from nas_plugins.errors import OutputError, UsageError
-from nas_plugins.runner.options import Options, options_of
-from nas_plugins.runner.problem import Plan
+from nas_plugins.errors import OutputError, UsageError, unknown_name
+from nas_plugins.protocols import Strategy
+from nas_plugins.runner.options import options_of
 
-OPTION = "--llm-option"
+if TYPE_CHECKING:
+    from nas_plugins.runner.request import SearchRequest
+
 LEDGER_FILE, OLD_LEDGER_FILE = "llm-calls.jsonl", "llm-calls.old.jsonl"
 
 _LEDGER, _STORE, _MODE = "ledger", "store", "mode"
+_OPTIONS = {
+    "name": "llm",
+    "options": "llm_options",
+    "calls": "max_calls",
+    "tokens": "max_tokens",
+    "usd": "max_usd",
+    "seconds": "max_seconds",
+    "ledger": _LEDGER,
+    "record": _STORE,
+    "cache": _STORE,
+    "prices": "prices",
+}
+"""Option of the strategy by the key of `llm`."""
+
 _OF_THE_RUN = frozenset(
     {
         "attempts",
@@ -38,92 +53,69 @@ _OF_THE_RUN = frozenset(
 _SECRET = re.compile(r"key|secret|password|credential|authori[sz]|(?:^|[_-])token$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class LLMPlan:
-    """What ``--llm`` and its kin were given; plain data.
+def with_language_model(
+    strategy: str | Strategy, options: Mapping[str, Any], llm: str | Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The options of the strategy with those of its model.
 
-    Attributes:
-        name: Of the chat model, as `nas_plugins.llm.chat_model` takes it.
-        options: Of the model.
-        calls, tokens, usd, seconds: Budgets.
-        ledger: File for every call.
-        record: File for every reply.
-        cache: The same, and replies that it holds already are taken from there.
-        prices: File with US dollars per million tokens.
+    Args:
+        strategy: The strategy, or its name.
+        options: Given for it otherwise.
+        llm: Name of the chat model, or a mapping: its ``name`` as `nas_plugins.llm.chat_model`
+            takes it and its ``options``; budgets ``calls``, ``tokens``, ``usd`` (which needs
+            ``prices``, a file) and ``seconds``; files for every call (``ledger``), for every
+            reply (``record``), and for replies that are also taken from there (``cache``).
+
+    Raises:
+        UsageError: The strategy asks no model, or an option is given twice.
+        UnknownNameError: The strategy, the model or an option of the model is not known.
     """
-
-    name: str | None = None
-    options: Options = field(default_factory=dict)
-    calls: int | None = None
-    tokens: int | None = None
-    usd: float | None = None
-    seconds: float | None = None
-    ledger: Path | None = None
-    record: Path | None = None
-    cache: Path | None = None
-    prices: Path | None = None
-
-    def joined(self, strategy: str, options: Options) -> dict[str, Any]:
-        """The options of the strategy with those of its model.
-
-        Args:
-            strategy: Its name.
-            options: What ``--strategy-option`` was given.
-
-        Raises:
-            UsageError: The strategy asks no model, or an option is given twice.
-            UnknownNameError: The strategy, the model or an option of the model is not known.
-        """
-        given = self._given()
-        if not given:
-            return dict(options)
-        known = inspect.signature(registry.load("strategy", strategy)).parameters
-        for word, (option, _) in given.items():
-            if option not in known:
-                raise UsageError(
-                    f"{word} goes with a strategy that asks a language model, such as "
-                    f"--strategy llm-coevolution; {strategy} has no option `{option}`"
-                )
-            if option in options:
-                raise UsageError(f"{word} and --strategy-option {option}=... say the same thing")
-        found = {**options, **dict(given.values())}
-        if self.options:
-            family = str(found.get("llm", known["llm"].default)).partition(":")[0]
-            with options_of("chat model", family, self.options):
-                pass
-        return found
-
-    def _given(self) -> dict[str, tuple[str, Any]]:
-        """Option of the strategy and its value, by the word on the command line."""
-        if self.record is not None and self.cache is not None:
-            raise UsageError("give --llm-record or --llm-cache, not both")
-        words: dict[str, tuple[str, Any]] = {
-            "--llm": ("llm", self.name),
-            OPTION: ("llm_options", dict(self.options) or None),
-            "--llm-calls": ("max_calls", self.calls),
-            "--llm-tokens": ("max_tokens", self.tokens),
-            "--llm-usd": ("max_usd", self.usd),
-            "--llm-seconds": ("max_seconds", self.seconds),
-            "--llm-ledger": (_LEDGER, _text(self.ledger)),
-            "--llm-record": (_STORE, _text(self.record)),
-            "--llm-cache": (_STORE, _text(self.cache)),
-            "--llm-prices": ("prices", _text(self.prices)),
-        }
-        given = {word: pair for word, pair in words.items() if pair[1] is not None}
-        for word, mode in (("--llm-record", "record"), ("--llm-cache", "cache")):
-            if word in given:
-                given[f"{word} (its mode)"] = (_MODE, mode)
-        return given
+    words = {"name": llm} if isinstance(llm, str) else dict(llm or {})
+    for word in words:
+        if word not in _OPTIONS:
+            raise unknown_name("key of `llm`", word, _OPTIONS)
+    given = {word: value for word, value in words.items() if value is not None and value != {}}
+    if "record" in given and "cache" in given:
+        raise UsageError("give `llm[record]` or `llm[cache]`, not both")
+    found = dict(options)
+    for word, value in given.items():
+        option, argument = _OPTIONS[word], "llm" if word == "name" else f"llm[{word}]"
+        if not kind_of(strategy).asks_language_model:
+            raise UsageError(
+                f"`{argument}` goes with a strategy that asks a language model, such as "
+                f"`strategy=llm-coevolution`; {strategy} has no option `{option}`"
+            )
+        if option in options:
+            raise UsageError(
+                f"`{argument}` and `strategy_options={option}=...` say the same thing"
+            )
+        found[option] = str(value) if isinstance(value, Path) else value
+        if option == _STORE:
+            found[_MODE] = word
+    if "options" in given and "llm" in found:
+        with options_of("chat model", str(found["llm"]).partition(":")[0], given["options"]):
+            pass
+    return found
 
 
-def lasting_options(strategy: str, options: Options) -> dict[str, Any]:
+def kind_of(strategy: str | Strategy) -> type[Strategy]:
+    """The class that tells what a strategy asks for; `Strategy` where a name makes another.
+
+    Raises:
+        UnknownNameError: There is no such strategy; suggests the nearest.
+    """
+    kind = registry.load("strategy", strategy) if isinstance(strategy, str) else type(strategy)
+    return kind if isinstance(kind, type) and issubclass(kind, Strategy) else Strategy
+
+
+def lasting_options(strategy: str | Strategy, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that all runs of a study must share: not budgets, not files of the calls."""
-    if not _asks(strategy):
+    if not kind_of(strategy).asks_language_model:
         return dict(options)
     return {name: value for name, value in shown(options).items() if name not in _OF_THE_RUN}
 
 
-def shown(options: Options) -> dict[str, Any]:
+def shown(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a strategy as a result may tell them: without where the ledger is, and masked.
 
     A key belongs into the environment. If somebody has put one into the options of a model all
@@ -136,35 +128,32 @@ def shown(options: Options) -> dict[str, Any]:
 
 
 @contextmanager
-def ledger(plan: Plan, *, out: Path | None, workers: int, resume: bool) -> Iterator[Plan]:
+def ledger(request: SearchRequest) -> Iterator[SearchRequest]:
     """Gives a strategy that asks a language model a file to note every call in.
 
     It lies in the folder of the results. Without such a folder several workers get one of their
-    own for as long as they run, as they keep to the budget together.
-
-    Args:
-        plan: What is searched.
-        out: Folder of the results.
-        workers: Processes.
-        resume: Whether a ledger that is there belongs to this search; otherwise it is an older
-            search's, which is kept under another name.
+    own for as long as they run, as they keep to the budget together. A ledger that lies there
+    belongs to this search if that is resumed; otherwise it is an older search's, which is kept
+    under another name.
 
     Yields:
-        The plan with the file.
+        The request with the file.
 
     Raises:
         OutputError: An older ledger cannot be renamed.
     """
-    if not _asks(plan.strategy) or plan.strategy_options.get(_LEDGER) is not None:
-        yield plan
-    elif out is not None:
-        with _fresh(out, resume=resume) as path:
-            yield _with(plan, path)
-    elif workers > 1:
+    named = isinstance(request.strategy, str)  # an object has a ledger, or does without
+    asks = named and kind_of(request.strategy).asks_language_model
+    if not asks or request.strategy_options.get(_LEDGER) is not None:
+        yield request
+    elif request.out is not None:
+        with _fresh(request.out, resume=request.resume) as path:
+            yield _with(request, path)
+    elif request.workers > 1:
         with tempfile.TemporaryDirectory(prefix="nas-plugins-") as name:
-            yield _with(plan, Path(name) / LEDGER_FILE)
+            yield _with(request, Path(name) / LEDGER_FILE)
     else:
-        yield plan
+        yield request
 
 
 @contextmanager
@@ -184,14 +173,8 @@ def _fresh(folder: Path, *, resume: bool) -> Iterator[Path]:
             old.replace(path)
 
 
-def _with(plan: Plan, path: Path) -> Plan:
-    return replace(plan, strategy_options={**plan.strategy_options, _LEDGER: str(path)})
-
-
-def _asks(strategy: str) -> bool:
-    """Whether a strategy asks a language model and notes its calls."""
-    known = inspect.signature(registry.load("strategy", strategy)).parameters
-    return "llm" in known and _LEDGER in known
+def _with(request: SearchRequest, path: Path) -> SearchRequest:
+    return replace(request, strategy_options={**request.strategy_options, _LEDGER: str(path)})
 
 
 def _masked(value: Any) -> Any:
@@ -200,8 +183,4 @@ def _masked(value: Any) -> Any:
     return [_masked(item) for item in value] if isinstance(value, list) else value
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-__all__ = ["LEDGER_FILE", "OPTION", "LLMPlan", "lasting_options", "ledger", "shown"]
+__all__ = ["LEDGER_FILE", "kind_of", "lasting_options", "ledger", "shown", "with_language_model"]

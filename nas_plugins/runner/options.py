@@ -20,9 +20,9 @@ def options_by_source(
     """Shares ``source.key`` options out; without a source, to the only one there is.
 
     Args:
-        options: What `read_options` returned.
+        options: By name, or by `source.name`.
         sources: Names that may qualify a key.
-        option: Name of the option on the command line, for messages.
+        option: Name of the argument that they come from, for messages.
 
     Raises:
         UsageError: Nobody can tell whose option one is.
@@ -32,10 +32,10 @@ def options_by_source(
     for key, value in options.items():
         source, dot, plain = key.rpartition(SEPARATOR)
         if dot and source not in found:
-            raise unknown_name(f"name in {option} {key}", source, sources)
+            raise unknown_name(f"name in `{option}` {key}", source, sources)
         if not dot and len(sources) != 1:
             names = ", ".join(f"{name}{SEPARATOR}{key}" for name in sources)
-            raise UsageError(f"{option}: say whose option {key!r} is, e.g. {names}")
+            raise UsageError(f"`{option}`: say whose option {key!r} is, e.g. {names}")
         found[source if dot else sources[0]][plain] = value
     return found
 

@@ -6,18 +6,20 @@ at any moment leaves no running trial that cannot be told from a live worker's.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner, NopPruner
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.optuna import create_study, objective
-from nas_plugins.optuna._compat import new_trial
+from nas_plugins.optuna._compat import call_back, new_trial
 from nas_plugins.optuna._history import convert
 from nas_plugins.optuna._objective import REASON
 from nas_plugins.runner.display import Finished
@@ -30,6 +32,13 @@ OWNER = "nas_plugins:owner"
 """User attribute of a trial: the process that works on it."""
 
 Function = Callable[[optuna.Trial], float | tuple[float, ...]]
+Callbacks = Sequence[Callable[[optuna.Study, FrozenTrial], object]]
+
+_PRUNERS: Mapping[str, Callable[[], BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "hyperband": HyperbandPruner,
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Session:
         seed: int | None,
         resume: bool,
         settings: Mapping[str, Any],
-        pruner: BasePruner | None = None,
+        pruner: str = "none",
     ) -> Session:
         """Creates or resumes the study; see `nas_plugins.optuna.create_study`."""
         study = create_study(
@@ -70,15 +79,24 @@ class Session:
             name=name,
             resume=resume,
             settings=settings,
-            pruner=pruner or NopPruner(),
+            pruner=_PRUNERS[pruner](),
         )
         return cls(study, storage, problem, str(Owner.current()))
 
     def trials(self) -> list[FrozenTrial]:
         """All trials but those that only wait in the queue; not copies."""
-        study_id = self.storage.get_study_id_from_name(self.study.study_name)
-        trials = self.storage.get_all_trials(study_id, deepcopy=False)
+        trials = self.storage.get_all_trials(self._study_id, deepcopy=False)
         return [trial for trial in trials if trial.state != TrialState.WAITING]
+
+    @property
+    def _study_id(self) -> int:
+        return self.storage.get_study_id_from_name(self.study.study_name)
+
+    def call_back(self, callbacks: Callbacks, number: int) -> bool:
+        """Calls Optuna callbacks after a trial; returns whether one has stopped the study."""
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        trial = copy.deepcopy(self.storage.get_trial(trial_id))
+        return call_back(self.study, callbacks, trial)
 
     def work(
         self, take: Callable[[], bool], report: Callable[[Finished], None], stop: Stop
@@ -149,8 +167,9 @@ class Session:
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
         """Ends a running trial that nobody works on."""
-        study_id = self.storage.get_study_id_from_name(self.study.study_name)
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(
+            self._study_id, trial.number
+        )
         try:
             self.storage.set_trial_user_attr(trial_id, REASON, reason)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
@@ -163,27 +182,38 @@ def reason_of(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get(REASON) or "no reason was recorded")
 
 
-@dataclass(frozen=True)
-class Leftovers:
-    """What earlier runs left in state RUNNING.
+def check_pruner(name: str, problem: Problem) -> list[str]:
+    """Refuses what Optuna does not prune.
 
-    Attributes:
-        failed: Numbers of the trials whose process is gone; they are marked failed.
-        live: Numbers of the trials that a process of this machine works on.
-        unknown: Numbers of the trials of other machines and programs; left alone.
+    Returns:
+        What a user may not have meant.
+
+    Raises:
+        UnknownNameError: There is no pruner of this name.
+        UsageError: The search has several objectives.
     """
+    if name not in _PRUNERS:
+        raise unknown_name("pruner", name, _PRUNERS)
+    if name == "none":
+        return []
+    if len(problem.objectives) > 1:
+        raise UsageError(f"`pruner={name}` goes with one objective: Optuna prunes no others")
+    if not problem.evaluator.reports:
+        return [
+            f"note: the evaluator reports nothing on the way, so `pruner={name}` ends no trial"
+        ]
+    return []
 
-    failed: tuple[int, ...] = ()
-    live: tuple[int, ...] = ()
-    unknown: tuple[int, ...] = ()
 
-
-def settle(session: Session, *, take_over: bool) -> Leftovers:
+def settle(session: Session, *, take_over: bool) -> list[str]:
     """Marks the running trials of dead processes as failed, so that counts add up.
 
     Args:
         session: The resumed study.
         take_over: Whether to fail the trials too of which nothing is known.
+
+    Returns:
+        What to tell of the trials that earlier runs left running.
     """
     numbers: dict[Life, list[int]] = {life: [] for life in Life}
     for trial in session.trials():
@@ -196,9 +226,15 @@ def settle(session: Session, *, take_over: bool) -> Leftovers:
         numbers[life].append(trial.number)
         if life is Life.DEAD:
             session.fail(trial, "its process ended before the trial did")
-    return Leftovers(
-        tuple(numbers[Life.DEAD]), tuple(numbers[Life.LIVE]), tuple(numbers[Life.UNKNOWN])
-    )
+    return [
+        f"trial {number}: {text}"
+        for life, text in (
+            (Life.DEAD, "marked failed, as its process is gone"),
+            (Life.LIVE, "left to the live process that works on it"),
+            (Life.UNKNOWN, "left running elsewhere; `take_over=True` marks it failed"),
+        )
+        for number in numbers[life]
+    ]
 
 
-__all__ = ["OWNER", "Leftovers", "Session", "reason_of", "settle"]
+__all__ = ["OWNER", "Callbacks", "Session", "check_pruner", "reason_of", "settle"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
+from nas_plugins.protocols import Evaluator, Metric, Report
 from nas_plugins.spaces.base import Architecture
 
 _STOPPING = b"\nstopping after the running trial; Ctrl-C again stops at once\n"
@@ -33,7 +34,10 @@ class Stop:
 
     @contextmanager
     def listening(self, *numbers: int) -> Iterator[None]:
-        """Handles the signals `numbers` in this block."""
+        """Handles the signals `numbers` in this block; a thread cannot, and leaves them alone."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield
@@ -74,7 +78,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Interruptible:
+class Interruptible(Evaluator):
     """An evaluator that a second Ctrl-C ends.
 
     Attributes:
@@ -95,6 +99,11 @@ class Interruptible:
         with self.stop.interruptible():
             return self.evaluator.evaluate(architectures)
 
+    @property
+    def reports(self) -> bool:
+        """The evaluator's."""
+        return self.evaluator.reports
+
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         """Evaluates until interrupted, but for the reports, which are written into a storage."""
 
@@ -103,7 +112,7 @@ class Interruptible:
                 report(step, metrics)
 
         with self.stop.interruptible():
-            return evaluate_one(self.evaluator, architecture, safe)
+            return self.evaluator.evaluate_reporting(architecture, safe)
 
 
 __all__ = ["Interruptible", "Stop"]

@@ -1,4 +1,4 @@
-"""Storages by URL: opening, naming them without passwords, and errors in one sentence."""
+"""Where trials are kept: storages of Optuna by URL, folders of NNI; errors in one sentence."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from nas_plugins.errors import EngineError, UsageError
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+OPTUNA, NNI = "optuna", "nni"
+ENGINES = (OPTUNA, NNI)
+
+_NNI_URL = "nni:///"
 _JOURNAL = re.compile(r"journal:///(?P<path>.+)")
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]+)(?:\?.*)?")
 _PASSWORD = re.compile(r"(?<=://)(?P<user>[^:/@]*):[^@]*(?=@)")
@@ -36,21 +40,47 @@ class StorageURL:
     text: str
 
     @classmethod
-    def parse(cls, text: str) -> StorageURL:
-        """Reads what was given as ``--storage``.
+    def parse(cls, text: str, *, engine: str = OPTUNA) -> StorageURL:
+        """Reads what was given as ``storage``.
+
+        A folder of NNI's may be written without a scheme.
 
         Raises:
-            UsageError: It is not a URL, or a journal without a path.
+            UsageError: It is not a URL, one of the other engine, or a journal without a path.
         """
+        if engine == NNI:
+            return cls._of_nni(text)
         url = cls(text)
+        if text.startswith("nni:"):
+            raise UsageError(f"`storage={text}` goes with `engine={NNI}`")
         if "://" not in text:
             raise UsageError(
-                "--storage must be a URL such as sqlite:///search.db or journal:///search.log, "
+                "`storage` must be a URL such as sqlite:///search.db or journal:///search.log, "
                 f"got {text!r}"
             )
         if text.startswith("journal:") and url.journal is None:
-            raise UsageError(f"--storage must be written journal:///FILE, got {url}")
+            raise UsageError(f"`storage` must be written journal:///FILE, got {url}")
         return url
+
+    @classmethod
+    def _of_nni(cls, text: str) -> StorageURL:
+        url = cls(text if "://" in text else f"{_NNI_URL}{text}")
+        if not url.text.startswith(_NNI_URL) or url.text == _NNI_URL:
+            raise UsageError(
+                f"`storage={url}` goes with `engine={OPTUNA}`; NNI keeps experiments in a folder: "
+                f"`storage=FOLDER` or {_NNI_URL}FOLDER"
+            )
+        return url
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> StorageURL:
+        """A folder of NNI's."""
+        return cls(f"{_NNI_URL}{folder}")
+
+    @property
+    def folder(self) -> Path:
+        """Inverse of `of_folder`."""
+        return Path(self.text.removeprefix(_NNI_URL)).expanduser()
 
     def __str__(self) -> str:
         return without_password(self.text)
@@ -157,6 +187,19 @@ def _journal(url: StorageURL, write: bool) -> Opened:
     return Opened(storage, url, mended)
 
 
+def studies_in(engine: str, url: StorageURL) -> list[str]:
+    """The names of the studies in a storage."""
+    if engine == NNI:
+        from nas_plugins.nni._folder import experiments_in
+
+        return experiments_in(url.folder)
+    import optuna
+
+    opened = open_storage(url, create=False, write=False)
+    with storage_errors(url):
+        return optuna.get_all_study_names(opened.storage)
+
+
 @contextlib.contextmanager
 def storage_errors(url: StorageURL | None) -> Iterator[None]:
     """Turns what a storage raises into an `EngineError` of one sentence.
@@ -194,10 +237,14 @@ def _reason(error: BaseException) -> str:
 
 
 __all__ = [
+    "ENGINES",
+    "NNI",
+    "OPTUNA",
     "Opened",
     "StorageURL",
     "is_storage_error",
     "open_storage",
     "storage_errors",
+    "studies_in",
     "without_password",
 ]
