@@ -87,7 +87,7 @@ _OPTIONS = {
 }
 """Option of the command line, with its placeholder, by the argument that it gives."""
 
-_ARGUMENT = re.compile(r"`(?P<name>[\w\[\]]+)(?:=(?P<value>[^`]*))?`")
+_ARGUMENT = re.compile(r"(?:(?<=one )of )?`(?P<name>[\w\[\]]+)(?:=(?P<value>[^`]*))?`")
 _OF_A_PLUGIN = re.compile(r"(?:benchmark|chat model|evaluator|space|strategy) '[^']*': ")
 
 

@@ -70,7 +70,7 @@ def with_language_model(
         UsageError: The strategy asks no model, or an option is given twice.
         UnknownNameError: The strategy, the model or an option of the model is not known.
     """
-    words = {"name": llm} if isinstance(llm, str) else dict(llm or {})
+    words: dict[str, Any] = {"name": llm} if isinstance(llm, str) else dict(llm or {})
     for word in words:
         if word not in _OPTIONS:
             raise unknown_name("key of `llm`", word, _OPTIONS)

@@ -236,8 +236,9 @@ def named(given: Measures) -> FrozenDict[Measure | None]:
     """
     if isinstance(given, Mapping):
         return FrozenDict({name: _measure(one) for name, one in given.items()})
-    alone = given is None or isinstance(given, str) or callable(given) or _evaluates(given)
-    several = () if given is None else (given,) if alone else tuple(given)
+    several: Iterable[Any] = () if given is None else (given,)
+    if not isinstance(given, str) and not callable(given) and isinstance(given, Iterable):
+        several = given
     found: dict[str, Measure | None] = {}
     for one in several:
         name = one if isinstance(one, str) else _called(one)
