@@ -293,6 +293,8 @@ def _of_function(
     elsewhere = set(metric_names(others))
     found: dict[str, Metric] = {}
     for word in (*request.objectives, *request.constraints):
+        if word in elsewhere:
+            continue
         asked = _asked(word)
         plain = asked.name.removeprefix(f"{name}{SEPARATOR}")
         if asked.name not in elsewhere and plain:

@@ -203,7 +203,7 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
         benchmarks, spaces = registry.names("benchmark"), registry.names("space")
         family = over.partition("/")[0]
         if "/" not in over and family not in {*benchmarks, *spaces}:
-            raise unknown_name("benchmark or space", over, [*benchmarks, *spaces])
+            raise unknown_name("benchmark or space", over, {*benchmarks, *spaces})
         space = family == over and over in spaces and (evaluators or family not in benchmarks)
         given = {"space" if space else "benchmark": over}
     return {**given, "evaluators": evaluators}
