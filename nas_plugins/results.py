@@ -268,34 +268,21 @@ class SearchResult:
         """
         import plotly.graph_objects as go
 
-        objectives = self.history.objectives
-        names = [str(objective.name) for objective in objectives]
-        if len(names) == 1:
-            names = ["trial", *names]
-        complete = self.history.complete
-        rows = [t.values if len(objectives) > 1 else (t.number, *t.values) for t in complete]
-        front = {trial.number for trial in self.history.front}
-        shown = [trial.number in front for trial in complete]
+        objectives, complete = self.history.objectives, self.history.complete
+        alone, front = len(objectives) == 1, {trial.number for trial in self.history.front}
         figure = go.Figure()
-        for title, on_front in (("trials", False), ("front", True)):
-            chosen = [i for i, is_in in enumerate(shown) if is_in is on_front]
-            figure.add_scatter(
-                x=[rows[i][0] for i in chosen],
-                y=[rows[i][1] for i in chosen],
-                text=[str(complete[i].architecture) for i in chosen],
-                mode="markers",
-                name=title,
-            )
-        if self.true_front and len(objectives) > 1:
-            known = sorted(self.true_front)
-            figure.add_scatter(
-                x=[point[0] for point in known],
-                y=[point[1] for point in known],
-                mode="lines",
-                line={"shape": "hv" if objectives[0].direction == "min" else "vh"},
-                name="true front",
-            )
-        figure.update_layout(xaxis_title=names[0], yaxis_title=names[1])
+        for title in ("trials", "front"):
+            trials = [t for t in complete if (t.number in front) is (title == "front")]
+            rows = [(t.number, *t.values) if alone else t.values for t in trials]
+            x, y = zip(*(row[:2] for row in rows), strict=True) if rows else ((), ())
+            text = [str(trial.architecture) for trial in trials]
+            figure.add_scatter(x=x, y=y, text=text, mode="markers", name=title)
+        if self.true_front and not alone:
+            x, y = zip(*sorted(point[:2] for point in self.true_front), strict=True)
+            line = {"shape": "hv" if objectives[0].direction == "min" else "vh"}
+            figure.add_scatter(x=x, y=y, mode="lines", line=line, name="true front")
+        titles = [*(["trial"] if alone else []), *(objective.name for objective in objectives)]
+        figure.update_layout(xaxis_title=titles[0], yaxis_title=titles[1])
         return figure
 
     def report(self, path: str | Path) -> None:

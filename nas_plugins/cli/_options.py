@@ -10,7 +10,7 @@ from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import UsageError
 
 
-def read_options(words: Sequence[str], option: str) -> dict[str, Any]:
+def read_options(words: Sequence[str] | None, option: str) -> dict[str, Any]:
     """Reads ``key=value`` words; a value that is JSON is read as such, any other is text.
 
     Dashes in a key become underscores, except in a name that qualifies it.
@@ -20,7 +20,7 @@ def read_options(words: Sequence[str], option: str) -> dict[str, Any]:
         option: Name of the option on the command line, for messages.
     """
     found: dict[str, Any] = {}
-    for word in words:
+    for word in words or ():
         key, separator, text = word.partition("=")
         if not separator or not key:
             raise UsageError(f"`{option}` must be written key=value, got {word!r}")

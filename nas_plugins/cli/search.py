@@ -229,17 +229,15 @@ def search(
     Ctrl-C ends the search after the running trial and says how to go on.
     """
     from nas_plugins.cli._options import read_options
-    from nas_plugins.cli._output import print_result
     from nas_plugins.runner.display import display
     from nas_plugins.runner.language_model import with_language_model
-    from nas_plugins.runner.outputs import writing
     from nas_plugins.runner.request import SearchRequest, named
     from nas_plugins.runner.search import SearchBrokenError, run
     from nas_plugins.runner.storage import StorageURL
 
     model = {
         "name": llm,
-        "options": read_options(llm_option or (), "--llm-option"),
+        "options": read_options(llm_option, "--llm-option"),
         "calls": llm_calls,
         "tokens": llm_tokens,
         "usd": llm_usd,
@@ -249,7 +247,7 @@ def search(
         "cache": llm_cache,
         "prices": llm_prices,
     }
-    strategy_options = read_options(strategy_option or (), "--strategy-option")
+    strategy_options = read_options(strategy_option, "--strategy-option")
     request = SearchRequest(
         benchmark=benchmark,
         evaluators=named(evaluator),
@@ -257,13 +255,13 @@ def search(
         strategy=strategy,
         objectives=tuple(objective or ()),
         constraints=tuple(constraint or ()),
-        benchmark_options=read_options(benchmark_option or (), "--benchmark-option"),
-        evaluator_options=read_options(evaluator_option or (), "--evaluator-option"),
-        space_options=read_options(space_option or (), "--space-option"),
+        benchmark_options=read_options(benchmark_option, "--benchmark-option"),
+        evaluator_options=read_options(evaluator_option, "--evaluator-option"),
+        space_options=read_options(space_option, "--space-option"),
         strategy_options=with_language_model(strategy, strategy_options, model),
         warm_start=warm_start,
         warm_start_trials=warm_start_trials,
-        warm_start_options=read_options(warm_start_option or (), "--warm-start-option"),
+        warm_start_options=read_options(warm_start_option, "--warm-start-option"),
         trials=trials,
         engine=engine,
         seed=seed,
@@ -281,17 +279,27 @@ def search(
         result = run(request, partial(display, progress=not quiet, words=in_options))
     except SearchBrokenError as error:
         result, broken = error.result, error
+    _keep(result, request, as_json=as_json, quiet=quiet, words=context.obj or [])
+    return show(broken) if broken else _exit_code(result)
+
+
+def _keep(
+    result: SearchResult, request: SearchRequest, *, as_json: bool, quiet: bool, words: list[str]
+) -> None:
+    """Prints the result and writes its files; `words` is the command line as it was given."""
+    from nas_plugins.cli._output import print_result
+    from nas_plugins.runner.outputs import writing
+
     if as_json:
         print_json(result.summary())
     else:
         print_result(result)
-    _say_how_to_go_on(result, request, context.obj or [])
-    if out is not None:
-        with writing(out):
-            result.save(out)
+    _say_how_to_go_on(result, request, words)
+    if request.out is not None:
+        with writing(request.out):
+            result.save(request.out)
         if not quiet:
-            remark(f"wrote {out}")
-    return show(broken) if broken else _exit_code(result)
+            remark(f"wrote {request.out}")
 
 
 def _finished(result: SearchResult) -> int:

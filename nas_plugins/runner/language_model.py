@@ -71,16 +71,16 @@ def with_language_model(
         UnknownNameError: The strategy, the model or an option of the model is not known.
     """
     words: dict[str, Any] = {"name": llm} if isinstance(llm, str) else dict(llm or {})
-    for word in words:
-        if word not in _OPTIONS:
-            raise unknown_name("key of `llm`", word, _OPTIONS)
-    given = {word: value for word, value in words.items() if value is not None and value != {}}
+    given = {word: value for word, value in words.items() if value not in (None, {})}
+    for word in given.keys() - _OPTIONS.keys():
+        raise unknown_name("key of `llm`", word, _OPTIONS)
     if "record" in given and "cache" in given:
         raise UsageError("give `llm[record]` or `llm[cache]`, not both")
+    asks = kind_of(strategy).asks_language_model if given else True
     found = dict(options)
     for word, value in given.items():
         option, argument = _OPTIONS[word], "llm" if word == "name" else f"llm[{word}]"
-        if not kind_of(strategy).asks_language_model:
+        if not asks:
             raise UsageError(
                 f"`{argument}` goes with a strategy that asks a language model, such as "
                 f"`strategy=llm-coevolution`; {strategy} has no option `{option}`"

@@ -93,16 +93,7 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         self._check_engine()
-        if self.resume and self.storage is None:
-            raise UsageError("`resume` needs `storage=...` and `study=...`")
-        if self.storage is not None and self.study is None:
-            names = studies_in(self.engine, self.storage) if self.resume else []
-            known = f"; there is {', '.join(sorted(names))}" if names else ""
-            raise UsageError(f"`storage` needs `study=...`{known}")
-        if self.study is not None and self.storage is None:
-            raise UsageError("`study` needs `storage=...`")
-        if self.take_over and not self.resume:
-            raise UsageError("`take_over` goes with `resume`")
+        self._check_storage()
         for name, least in (("trials", 1), ("workers", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -115,21 +106,30 @@ class SearchRequest:
                 "`warm_start_trials` and `warm_start_options` go with `warm_start=...`"
             )
 
+    def _check_storage(self) -> None:
+        if self.resume and self.storage is None:
+            raise UsageError("`resume` needs `storage=...` and `study=...`")
+        if self.storage is not None and self.study is None:
+            names = studies_in(self.engine, self.storage) if self.resume else []
+            known = f"; there is {', '.join(sorted(names))}" if names else ""
+            raise UsageError(f"`storage` needs `study=...`{known}")
+        if self.study is not None and self.storage is None:
+            raise UsageError("`study` needs `storage=...`")
+        if self.take_over and not self.resume:
+            raise UsageError("`take_over` goes with `resume`")
+
     def _check_engine(self) -> None:
         """Refuses unknown engines, and arguments that are not the engine's."""
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
         if self.engine == OPTUNA:
             return
-        if self.pruner != "none":
-            raise UsageError(
-                f"`pruner` goes with `engine={OPTUNA}`: {self.engine} ends no trial early"
-            )
-        if self.take_over:
-            raise UsageError(
-                f"`take_over` goes with `engine={OPTUNA}`: {self.engine} evaluates again what a "
-                "run has left behind"
-            )
+        for argument, used, why in (
+            ("pruner", self.pruner != "none", "ends no trial early"),
+            ("take_over", self.take_over, "evaluates again what a run has left behind"),
+        ):
+            if used:
+                raise UsageError(f"`{argument}` goes with `engine={OPTUNA}`: {self.engine} {why}")
         from nas_plugins.nni import require_nni
 
         require_nni()
