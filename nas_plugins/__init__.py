@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nas_plugins.composition import combine
     from nas_plugins.history import History, Objective, Proposal, Trial, TrialState
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
+    from nas_plugins.reproduction.comparison import Comparison, compare
+    from nas_plugins.reproduction.experiments import reproduce
     from nas_plugins.results import SearchResult
     from nas_plugins.runner.search import search
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
@@ -31,7 +33,9 @@ __getattr__, __dir__ = lazy(
     {
         "benchmark": "_public",
         "combine": "composition",
+        "compare": "reproduction.comparison",
         "evaluator": "_public",
+        "reproduce": "reproduction.experiments",
         "space": "_public",
         "strategy": "_public",
         "History": "history",
@@ -45,6 +49,7 @@ __getattr__, __dir__ = lazy(
         "Strategy": "protocols",
         "SearchResult": "results",
         "search": "runner.search",
+        "Comparison": "reproduction.comparison",
         "Architecture": "spaces.base",
         "Complexity": "spaces.base",
         "Decision": "spaces.base",
@@ -57,6 +62,7 @@ __all__ = [
     "Architecture",
     "Benchmark",
     "CategoricalSpace",
+    "Comparison",
     "Complexity",
     "Decision",
     "Evaluator",
@@ -71,7 +77,9 @@ __all__ = [
     "TrialState",
     "benchmark",
     "combine",
+    "compare",
     "evaluator",
+    "reproduce",
     "search",
     "space",
     "strategy",
