@@ -15,8 +15,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.history import History, Objective, Proposal
-from nas_plugins.sections import Section, StrategySummary
+from nas_plugins.history import History, Objective, Proposal, Trial
+from nas_plugins.sections import Facts, Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 
@@ -93,6 +93,17 @@ class Strategy(ABC):
             settings: What was asked for, options of the strategy included.
         """
         return ()
+
+    @classmethod
+    def facts(cls, trial: Trial) -> Mapping[str, Facts]:
+        """What the strategy's notes on a trial say in words, by the note's name.
+
+        A report shows a note that is not among them as it is.
+
+        Args:
+            trial: With notes of this strategy, of others, or of nobody.
+        """
+        return {}
 
 
 class Evaluator(ABC):

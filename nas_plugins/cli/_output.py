@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from nas_plugins.cli._console import console, print_table
 from nas_plugins.history import Trial
 from nas_plugins.results import SearchResult
-from nas_plugins.runner.language_model import kind_of
+from nas_plugins.strategy_report import summary_of
 
 
 def print_result(result: SearchResult) -> None:
@@ -78,8 +78,9 @@ def _lines(result: SearchResult) -> Iterator[str]:
     if quality:
         known = f" (true front: {len(result.true_front)} points)" if "hv_ratio" in quality else ""
         yield " · ".join(f"{name} {value:.4f}" for name, value in quality.items()) + known
-    told = kind_of(result.settings["strategy"]).summary(result.history, result.settings)
-    yield from told.lines if told else ()
+    summary = summary_of(result.history, result.settings)
+    if summary is not None:
+        yield from summary.lines
 
 
 __all__ = ["print_result"]

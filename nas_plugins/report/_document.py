@@ -143,7 +143,7 @@ def _plot(figure: Figure) -> Markup:
             element(
                 "div",
                 element("noscript", "This plot needs JavaScript."),
-                class_="plot",
+                class_="plot tall" if figure.tall else "plot",
                 id=f"plot-{figure.name}",
                 role="img",
                 aria_label=figure.label,

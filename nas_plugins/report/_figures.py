@@ -1,16 +1,15 @@
 """The plots as plotly figures, written as plain data so that plotly need not be imported.
 
-Two kinds of placeholder are resolved in the browser: ``{"$css": "--name"}`` is the value of a
-CSS variable, so that plots follow the colour scheme, and ``{"$ref": "name", "take": [...]}``
-is a shared list, so that several plots can show the same texts without repeating them. Text is
-never a placeholder, because placeholders are objects and text is a string.
+Two kinds of placeholder are resolved in the browser, see `nas_plugins.sections.Figure`: values
+of CSS variables, and shared lists, so that several plots can show the same texts without
+repeating them. Text is never a placeholder, because placeholders are objects and text is a
+string.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from nas_plugins.history import Trial
@@ -18,32 +17,10 @@ from nas_plugins.report._curves import drawable
 from nas_plugins.report._format import Column, columns
 from nas_plugins.report._html import plot_text
 from nas_plugins.results import SearchResult
+from nas_plugins.sections import Figure
 
 Spec = dict[str, Any]
 HOVER_LINES, MANY = 8, 2000  # of many trials a hover text shows fewer lines
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One plot.
-
-    Attributes:
-        name: Unique in the page.
-        caption: What is shown and what is left out, one sentence each, as plain text.
-        spec: ``data`` and ``layout``.
-        label: Description for those who do not see it.
-        views: Axis ranges that a button switches to, by the button's text.
-        min_width: Width in pixels below which the plot scrolls sideways.
-        title: Stands above the plot where several share a section.
-    """
-
-    name: str
-    caption: tuple[str, ...]
-    spec: Spec
-    label: str
-    views: dict[str, Spec] = field(default_factory=dict)
-    min_width: int = 0
-    title: str = ""
 
 
 def css(name: str) -> Spec:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas_plugins._wording import count, duration
 from nas_plugins.history import Objective
 from nas_plugins.results import SearchResult
 
@@ -57,23 +58,6 @@ def columns(result: SearchResult) -> list[Column]:
         sizes = [abs(t.values[i]) for t in result.history.complete if math.isfinite(t.values[i])]
         found.append(Column(objective, units.get(objective.name, ""), _decimals(sizes)))
     return found
-
-
-def count(number: int, singular: str, plural: str | None = None) -> str:
-    """``1 trial``, ``2 trials``, ``1,000 trials``."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that fits."""
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 120:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _decimals(sizes: Sequence[float]) -> int | None:

@@ -33,8 +33,13 @@ def header(result: SearchResult, title: str) -> Markup:
     )
 
 
-def settings(result: SearchResult) -> Markup:
-    """Command, settings and versions."""
+def settings(result: SearchResult, told: Markup | None = None) -> Markup:
+    """Command, settings and versions.
+
+    Args:
+        result: The search.
+        told: What the strategy adds.
+    """
     asked = {
         name: element("code", _written(value))
         for name, value in result.settings.items()
@@ -49,13 +54,7 @@ def settings(result: SearchResult) -> Markup:
             element("div", element("code", command), button, class_="notation command"),
             _caveat(result),
         ]
-    model = _latent_model(result)
-    if model:
-        page = shlex.join(["nas-plugins", "report", "--latent", model, "--out", "latent.html"])
-        parts += [
-            element("h3", "Look into the latent space that it searched"),
-            element("div", element("code", page), class_="notation command"),
-        ]
+    parts.append(told)
     tables = []
     if asked:
         table = pairs_table(asked, head=("Setting", "Value"))
@@ -115,17 +114,6 @@ def _is_plain(value: Any) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _latent_model(result: SearchResult) -> str | None:
-    """The Arch-VQ model of the search, if it has a name or a folder."""
-    if result.settings.get("strategy") != "arch-vq":
-        return None
-    given = (result.settings.get("strategy_options") or {}).get("model")
-    if given is not None:
-        return None if given == "none" else str(given)
-    shipped = {"darts-cell": "darts", **{n: n for n in ("darts", "nasbench101", "nasbench201")}}
-    return shipped.get(result.history.space.name)
 
 
 def _caveat(result: SearchResult) -> Markup | None:

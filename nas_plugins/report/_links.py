@@ -1,4 +1,4 @@
-"""Links from one place of a page to the trials on it."""
+"""Text with links to the trials of a page, badges and colours in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas_plugins.report._html import Markup, element, join
+from nas_plugins.sections import COLOURS, Badge, Inline, Line, Swatch, Trials
 
 
 @dataclass(frozen=True)
@@ -33,5 +34,25 @@ class Links:
         left = len(numbers) - most
         return join([shown, f" and {left:,} more" if left > 0 else None])
 
+    def line(self, told: Line) -> Markup:
+        """What a strategy says on one line."""
+        parts = told if isinstance(told, tuple) else (told,)
+        return join(self._inline(part) for part in parts)
 
-__all__ = ["Links"]
+    def _inline(self, part: Inline) -> Markup:
+        if isinstance(part, Trials):
+            return self.listed(part.numbers, most=part.most)
+        if isinstance(part, Badge):
+            return element("span", part.text, class_=f"badge {part.tone}".strip())
+        if isinstance(part, Swatch):
+            style = f"background:var(--{group_colour(part.group)})"
+            return element("i", class_="swatch", style=style, aria_hidden="true")
+        return join([part])
+
+
+def group_colour(position: int) -> str:
+    """Name of the CSS variable of the colour of a group of trials."""
+    return f"group-{position % COLOURS}"
+
+
+__all__ = ["Links", "group_colour"]

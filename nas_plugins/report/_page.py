@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas_plugins.report import _coevolution, _document, _header, _tables
+from nas_plugins.report import _document, _header, _tables
 from nas_plugins.report._document import Document, Section
 from nas_plugins.report._figures import Figure, shared_texts
 from nas_plugins.report._format import columns, count
-from nas_plugins.report._html import element, join
+from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._links import Links
 from nas_plugins.report._parallel import parallel_figure
 from nas_plugins.report._progress import hypervolume_figure, progress_figure
 from nas_plugins.report._scatter import MAX_PAIRS, front_figures
+from nas_plugins.report._sections import render_blocks
+from nas_plugins.report._tables import FactsOf
 from nas_plugins.results import SearchResult
+from nas_plugins.strategy_report import facts_of, sections_of
+
+_SETTINGS = "settings"
 
 
 def write_report(result: SearchResult, path: Path, *, title: str | None = None) -> Path:
@@ -79,20 +84,24 @@ def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
         plots("hypervolume", "Hypervolume", [hypervolume] if hypervolume else [])
     parallel = parallel_figure(result)
     plots("parallel", "Decisions and objectives", [parallel] if parallel else [])
-    noted, links = _notes(result)
-    log = _coevolution.log_of(result)
-    if log is not None:
-        told, drawn = _coevolution.sections(result, log, links)
-        sections += told
+    facts = facts_of(result.history, result.settings)
+    noted, links = _notes(result, facts)
+    own: Markup | None = None
+    for told in sections_of(result.history, result.settings):
+        content, drawn = render_blocks(told.blocks, result, links)
         figures += drawn
-    sections += [
-        section for section in (_best(result, links), _failures(result), noted) if section
-    ]
-    sections.append(Section("settings", "Settings and versions", _header.settings(result)))
+        if told.anchor == _SETTINGS:
+            own = content
+        else:
+            sections.append(Section(told.anchor, told.title, content))
+    best = _best(result, links, facts)
+    sections += [section for section in (best, _failures(result), noted) if section]
+    settings = _header.settings(result, own)
+    sections.append(Section(_SETTINGS, "Settings and versions", settings))
     return sections, figures
 
 
-def _best(result: SearchResult, links: Links) -> Section | None:
+def _best(result: SearchResult, links: Links, facts: FactsOf) -> Section | None:
     history = result.history
     rows = _tables.best_rows(history)
     if not rows:
@@ -109,7 +118,7 @@ def _best(result: SearchResult, links: Links) -> Section | None:
         text = f"The best {count(len(rows), 'architecture')} by {history.objectives[0].name}."
     if all(t.violation > 0 for t in history.complete):
         text = "No trial satisfies all constraints; those of least violation come first."
-    table = _tables.best_table(rows, columns(result), links)
+    table = _tables.best_table(rows, columns(result), links, facts)
     return Section("best", "Best architectures", join([element("p", text, class_="lead"), table]))
 
 
@@ -128,14 +137,14 @@ def _failures(result: SearchResult) -> Section | None:
     return Section("failures", "Failures", join([element("p", text, class_="lead"), table]))
 
 
-def _notes(result: SearchResult) -> tuple[Section | None, Links]:
+def _notes(result: SearchResult, facts: FactsOf) -> tuple[Section | None, Links]:
     """The notes of the trials, and where the page shows which trial."""
     trials = result.history.trials
     best = frozenset(row.trial.number for row in _tables.best_rows(result.history))
     noted = sum(bool(t.notes or t.constraints) for t in trials)
     if not noted:
         return None, Links(best)
-    entries, links, left_out = _tables.notes_list(trials, columns(result), best)
+    entries, links, left_out = _tables.notes_list(trials, columns(result), best, facts)
     text = f"{count(noted, 'trial')} of {len(trials):,} carry notes or constraints."
     if left_out:
         text += f" The last {left_out:,} of them are left out to keep this page small."

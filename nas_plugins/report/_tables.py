@@ -6,21 +6,25 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from nas_plugins import pareto
 from nas_plugins.history import History, Trial, TrialState
-from nas_plugins.report._coevolution_notes import NOTE, story
 from nas_plugins.report._drawing import draw
 from nas_plugins.report._format import Column, count
 from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._links import Links
 from nas_plugins.results import SearchResult
+from nas_plugins.sections import Facts
 
 MAX_FRONT, MIN_ROWS, TOP = 60, 10, 20
 NOTE_LIMIT, NOTES_LIMIT = 20_000, 2_500_000
 GROUP = 100
 MAX_REASONS, REASON_LIMIT = 100, 600
 _MAX_LISTED = 12
+
+FactsOf: TypeAlias = Mapping[int, Mapping[str, Facts]]
+"""What the notes of trials say in words: by the trial's number, then the note's name."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ def best_rows(history: History) -> list[Best]:
     return list(found.values())
 
 
-def best_table(rows: Sequence[Best], shown: Sequence[Column], links: Links) -> Markup:
+def best_table(
+    rows: Sequence[Best], shown: Sequence[Column], links: Links, facts: FactsOf
+) -> Markup:
     """Values, drawing, notation and notes per row."""
     single = len(shown) == 1
     head = [element("th", "Trial", scope="col")]
@@ -74,7 +80,7 @@ def best_table(rows: Sequence[Best], shown: Sequence[Column], links: Links) -> M
         sign = element("span", f" {arrow}", class_="wish", title=title, aria_label=column.wish)
         head.append(element("th", column.name, unit, sign, scope="col", class_="number"))
     head.append(element("th", "Architecture", scope="col"))
-    body = [_best_row(row, shown, single, links) for row in rows]
+    body = [_best_row(row, shown, single, links, facts) for row in rows]
     return element(
         "table",
         element("thead", element("tr", *head)),
@@ -83,7 +89,9 @@ def best_table(rows: Sequence[Best], shown: Sequence[Column], links: Links) -> M
     )
 
 
-def _best_row(row: Best, shown: Sequence[Column], single: bool, links: Links) -> Markup:
+def _best_row(
+    row: Best, shown: Sequence[Column], single: bool, links: Links, facts: FactsOf
+) -> Markup:
     trial = row.trial
     badges = []
     if trial.violation > 0:
@@ -106,7 +114,7 @@ def _best_row(row: Best, shown: Sequence[Column], single: bool, links: Links) ->
         element(
             "td",
             element("div", Markup(draw(trial.architecture)), class_="cell"),
-            element("div", _notation(trial), _details(trial, links), class_="about"),
+            element("div", _notation(trial), _details(trial, links, facts), class_="about"),
             class_="architecture",
         ),
         id=f"trial-{trial.number}",
@@ -138,25 +146,28 @@ def breakable(text: str) -> Markup:
     return join(parts, element("wbr"))
 
 
-def _details(trial: Trial, links: Links) -> Markup | None:
+def _details(trial: Trial, links: Links, facts: FactsOf) -> Markup | None:
     if not (trial.notes or trial.constraints):
         return None
-    facts = _facts(trial, links)
-    told = NOTE in trial.notes and story(trial, links) is not None
-    if sum(len(text) for name, text in trial.notes.items() if name != NOTE or not told) <= 160:
-        return facts
-    return element("details", element("summary", count(len(trial.notes), "note")), facts)
+    told, listed = facts.get(trial.number, {}), _facts(trial, links, facts)
+    if sum(len(text) for name, text in trial.notes.items() if name not in told) <= 160:
+        return listed
+    return element("details", element("summary", count(len(trial.notes), "note")), listed)
 
 
-def _facts(trial: Trial, links: Links) -> Markup:
+def _facts(trial: Trial, links: Links, facts: FactsOf) -> Markup:
     """Constraints and notes of a trial as a list of terms."""
+    told = facts.get(trial.number, {})
     items: list[Markup] = []
     for name, value in trial.constraints.items():
         state = "violated" if value > 0 else "kept"
         items += [element("dt", name), element("dd", f"{value:.6g} ({state}; must be at most 0)")]
     for name, note in trial.notes.items():
-        told = story(trial, links) if name == NOTE else None
-        for term, text in told or [(name, note_text(note))]:
+        if name in told:
+            terms = [(term, links.line(text)) for term, text in told[name]]
+        else:
+            terms = [(name, note_text(note))]
+        for term, text in terms:
             items += [element("dt", term), element("dd", text)]
     return element("dl", *items, class_="notes")
 
@@ -177,7 +188,7 @@ def note_text(note: str) -> Markup:
 
 
 def notes_list(
-    trials: Sequence[Trial], shown: Sequence[Column], best: frozenset[int]
+    trials: Sequence[Trial], shown: Sequence[Column], best: frozenset[int], facts: FactsOf
 ) -> tuple[Markup, Links, int]:
     """Collapsible notes of every trial that has any, in groups where there are many.
 
@@ -185,6 +196,7 @@ def notes_list(
         trials: All trials.
         shown: The objectives.
         best: Numbers of the trials that the table of the best shows.
+        facts: What notes say in words.
 
     Returns:
         The list, where trials are found with it, and how many trials were left out because the
@@ -196,7 +208,7 @@ def notes_list(
     entries: list[tuple[int, Markup]] = []
     size = 0
     for trial in noted:
-        entry = _notes_entry(trial, shown, links)
+        entry = _notes_entry(trial, shown, links, facts)
         size += len(entry)
         if size > NOTES_LIMIT and entries:
             break
@@ -221,7 +233,7 @@ def notes_list(
     )
 
 
-def _notes_entry(trial: Trial, shown: Sequence[Column], links: Links) -> Markup:
+def _notes_entry(trial: Trial, shown: Sequence[Column], links: Links, facts: FactsOf) -> Markup:
     values = [column(v) for column, v in zip(shown, trial.values, strict=False)]
     state = [trial.state.value] if trial.state is not TrialState.COMPLETE else values
     if trial.violation > 0:
@@ -234,7 +246,7 @@ def _notes_entry(trial: Trial, shown: Sequence[Column], links: Links) -> Markup:
             element("span", " \N{MIDDLE DOT} ".join(state), class_="muted"),
         ),
         element("code", breakable(str(trial.architecture)), class_="block"),
-        _facts(trial, links),
+        _facts(trial, links, facts),
         id=f"notes-{trial.number}",
         class_="trial",
     )
@@ -337,13 +349,6 @@ def plain_table(
     return element("div", table, class_="scroll", tabindex="0")
 
 
-def left_out(items: Sequence[object], most: int) -> Markup | None:
-    """How many of a list are not shown; ``None`` where all are."""
-    if len(items) <= most:
-        return None
-    return element("p", f"{len(items) - most:,} more are left out.", class_="caption")
-
-
 def tile(name: str, value: str, note: str) -> Markup:
     """One headline figure of a page."""
     return element(
@@ -356,10 +361,10 @@ def tile(name: str, value: str, note: str) -> Markup:
 
 __all__ = [
     "Best",
+    "FactsOf",
     "best_rows",
     "best_table",
     "failures_table",
-    "left_out",
     "note_text",
     "notes_list",
     "pairs_table",

@@ -20,7 +20,7 @@ from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.display import Display, Finished, Score, display, logging_to
-from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
+from nas_plugins.runner.language_model import ledger, with_language_model
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import prepare_folder, writing
 from nas_plugins.runner.problem import Problem, prepare
@@ -29,6 +29,7 @@ from nas_plugins.runner.signals import Stop
 from nas_plugins.runner.storage import NNI, Opened, StorageURL, open_storage, storage_errors
 from nas_plugins.spaces.base import Choice, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
+from nas_plugins.strategy_report import with_summary
 
 if TYPE_CHECKING:
     from nas_plugins.runner.session import Callbacks, Session
@@ -279,14 +280,12 @@ def run(
     settings = ended.request.settings(problem, seed=ended.seed, status=ended.status)
     if asked != request.benchmark_name:
         settings["stands_in_for"] = asked
-    result = with_problem(ended.result, problem, front)
-    told = kind_of(request.strategy).summary(result.history, settings)
     result = replace(
-        result,
+        with_problem(ended.result, problem, front),
         settings=FrozenDict(settings),
         seconds=time.monotonic() - begun,
-        details=FrozenDict({told.name: told.data} if told else {}),
     )
+    result = with_summary(result)
     if ended.error is not None:
         raise SearchBrokenError(ended.error, result) from ended.error
     return result

@@ -14,11 +14,11 @@ import nas_plugins as nap
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.llm import CallRecord
-from nas_plugins.report._coevolution_model import MAX_CALLS
 from nas_plugins.results import SearchResult
 from nas_plugins.strategies.llm_coevolution.knowledge import Edit
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
 from nas_plugins.strategies.llm_coevolution.notes import NOTE, Batch, Child, Note, proposal_notes
+from nas_plugins.strategies.llm_coevolution.report_model import MAX_CALLS
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import search
 

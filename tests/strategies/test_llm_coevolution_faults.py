@@ -38,10 +38,9 @@ from nas_plugins.llm import ChatSession, chat_model
 from nas_plugins.optuna import LLMCoEvolutionSampler, suggest
 from nas_plugins.optuna import history as history_of
 from nas_plugins.spaces.categorical import CategoricalSpace
-from nas_plugins.strategies.llm_coevolution.genes import Genes
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
-from nas_plugins.strategies.llm_coevolution.partition import Partition, partition
-from nas_plugins.strategies.llm_coevolution.words import quoted
+from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
+from nas_plugins.strategies.llm_coevolution.notation import Notation, quoted
 from nas_plugins.testing.strategies import measured, objectives, search
 
 pytest.importorskip("openai")
@@ -80,7 +79,7 @@ class Good:
     def genes(self, body: dict[str, Any]) -> list[str]:
         """As many as are asked for, each given once."""
         assert self.niches.members is not None
-        written = Genes(self.niches.space)
+        written = Notation(self.niches.space)
         found: list[str] = []
         for niche in self.niches.niches:
             if (niche.label in body["messages"][1]["content"]) != self.inside:

@@ -11,25 +11,26 @@ from hypothesis import strategies as st
 from llm_coevolution_helpers import space
 
 from nas_plugins.history import Trial
-from nas_plugins.strategies.llm_coevolution.genes import Genes
 from nas_plugins.strategies.llm_coevolution.knowledge import (
     GLOBAL,
     MAX_EVIDENCE,
     Edit,
-    Entry,
     KnowledgeBase,
     fold,
+    mine,
+    mined_edits,
+    standing,
 )
-from nas_plugins.strategies.llm_coevolution.reply import EditReader
-from nas_plugins.strategies.llm_coevolution.statistics import mine, mined_edits, standing
+from nas_plugins.strategies.llm_coevolution.notation import Notation
+from nas_plugins.strategies.llm_coevolution.replies import Fault, read_edits
 
 
 def add(text: str, *evidence: int, polarity: str = "+", scope: str = GLOBAL) -> Edit:
     return Edit("add", "", polarity, scope, text, evidence or (1,))
 
 
-def entry(trial: int, *edits: Edit) -> Entry:
-    return Entry(trial, 1 + trial // 10, edits)
+def entry(trial: int, *edits: Edit) -> tuple[int, int, tuple[Edit, ...]]:
+    return trial, 1 + trial // 10, edits
 
 
 def actions(base: KnowledgeBase) -> list[str]:
@@ -135,14 +136,14 @@ def test_what_is_no_edit_is_refused(data: dict[str, object]) -> None:
 # -- what a model may edit -----------------------------------------------------------------
 
 
-def reader() -> EditReader:
+def read(text: str) -> tuple[tuple[Edit, ...], tuple[Fault, ...]]:
     rules = fold([entry(7, add("known", 1), add("other niche", 1, scope="b"))])
-    return EditReader(Genes(space()), rules, "a", frozenset({1, 2, 3}))
+    return read_edits(text, Notation(space()), rules, scope="a", shown={1, 2, 3})
 
 
 def test_edits_of_a_reply() -> None:
     new = {"action": "add", "id": "", "polarity": "+", "scope": "niche", "text": "t"}
-    edits, faults = reader().read(
+    edits, faults = read(
         json.dumps(
             {
                 "edits": [
@@ -174,13 +175,13 @@ def test_edits_of_a_reply() -> None:
     ],
 )
 def test_bad_edits_are_counted_not_made(edit: object) -> None:
-    edits, faults = reader().read(json.dumps({"edits": [edit]}))
+    edits, faults = read(json.dumps({"edits": [edit]}))
     assert edits == ()
     assert [fault.kind for fault in faults] == ["bad-edit"]
 
 
 def test_short_lines_of_a_small_model() -> None:
-    edits, faults = reader().read("+ position 4 = 3 (t1)\n- position 1 = 0 (t3)\ndrop 7.0")
+    edits, faults = read("+ position 4 = 3 (t1)\n- position 1 = 0 (t3)\ndrop 7.0")
     assert not faults
     assert [edit.action for edit in edits] == ["add", "add", "drop"]
     assert edits[0].text == 'position 4 = 3 ("nor_conv_3x3")'
@@ -207,8 +208,8 @@ def test_statistics_find_the_choice_that_matters() -> None:
     findings = mine(trials, levels)
     assert (findings[0].position, findings[0].index) == (5, 3)
     assert findings[0].z < 0
-    genes = Genes(space())
-    edits = mined_edits(genes, findings, KnowledgeBase(), GLOBAL)
+    notation = Notation(space())
+    edits = mined_edits(notation, findings, KnowledgeBase(), GLOBAL)
     assert edits[0].text.startswith('position 6 = 3 ("nor_conv_3x3") goes with better ranks')
     assert set(edits[0].evidence) <= {t.number for t in trials if t.architecture.indices[5] == 3}
 
@@ -217,10 +218,10 @@ def test_statistics_repeat_no_rule_and_drop_what_no_longer_holds() -> None:
     trials = _trials(60, 0)
     losses = -np.array([trial.values[:1] for trial in trials])
     findings = mine(trials, standing(losses, np.zeros(len(trials))))
-    genes = Genes(space())
-    base = fold([entry(60, *mined_edits(genes, findings, KnowledgeBase(), GLOBAL))])
-    assert mined_edits(genes, findings, base, GLOBAL) == ()
-    dropped = mined_edits(genes, [], base, GLOBAL)
+    notation = Notation(space())
+    base = fold([entry(60, *mined_edits(notation, findings, KnowledgeBase(), GLOBAL))])
+    assert mined_edits(notation, findings, base, GLOBAL) == ()
+    dropped = mined_edits(notation, [], base, GLOBAL)
     assert [edit.action for edit in dropped] == ["drop"] * len(base.rules)
 
 

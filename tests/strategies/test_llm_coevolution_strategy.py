@@ -30,10 +30,11 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import UnknownNameError
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.llm import ChatError, ChatRequest, RefusedChatError, TransientChatError
+from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
+from nas_plugins.strategies.llm_coevolution.niches import partition
 from nas_plugins.strategies.llm_coevolution.notes import NOTE, read
-from nas_plugins.strategies.llm_coevolution.partition import partition
-from nas_plugins.strategies.llm_coevolution.schedule import HYBRID, INITIAL, MODEL, Rhythm, plan
+from nas_plugins.strategies.llm_coevolution.schedule import HYBRID, INITIAL, MODEL, Schedule
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import measured, objectives, search, started
 
@@ -83,20 +84,24 @@ def test_an_exhausted_niche_leaves_its_turns_to_the_others() -> None:
     assert sum(trials) == 240
 
 
+def scheduled(**options: Any) -> Schedule:
+    return Schedule(empty(), partition(space()), CoEvolutionOptions(**options))
+
+
 @pytest.mark.parametrize(("share", "hybrids"), [(0.0, 0), (0.3, 30), (0.5, 50), (1.0, 100)])
 def test_the_classical_share_is_exact(share: float, hybrids: int) -> None:
-    rhythm = Rhythm(n_initial=5, children=5, classical_share=share)
-    kinds = Counter(rhythm.slot(0, served).kind for served in range(105))
+    schedule = scheduled(classical_share=share)
+    kinds = Counter(schedule.slot(0, served).kind for served in range(105))
     assert kinds[INITIAL] == 5
     assert kinds[HYBRID] == hybrids
     assert kinds[MODEL] == 100 - hybrids
-    asked = sum(rhythm.model_children(generation) for generation in range(1, 21))
+    asked = sum(schedule.model_children(generation) for generation in range(1, 21))
     assert asked == 100 - hybrids
 
 
 def test_slots_come_in_turn() -> None:
-    rhythm = Rhythm(n_initial=1, children=2, classical_share=0.0)
-    slots = plan(rhythm, [0, 3, 1], [9, 9, 1], 6, np.random.default_rng(0))
+    schedule = scheduled(n_initial=1, children=2)
+    slots = schedule.plan([0, 3, 1], [9, 9, 1], 6, np.random.default_rng(0))
     assert [slot.niche for slot in slots].count(2) == 1  # it holds one
     assert sorted((slot.niche, slot.generation) for slot in slots)[:3] == [(0, 0), (0, 1), (0, 1)]
 

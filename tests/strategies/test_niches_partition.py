@@ -17,7 +17,8 @@ import nas_plugins as nap
 from nas_plugins import registry
 from nas_plugins.errors import UnknownNameError
 from nas_plugins.pareto import front_mask
-from nas_plugins.strategies.llm_coevolution.partition import automatic_bounds, partition
+from nas_plugins.strategies.llm_coevolution.bounds import automatic_bounds
+from nas_plugins.strategies.llm_coevolution.niches import partition
 from nas_plugins.testing.spaces import registered_space
 
 NB201 = nap.space("nasbench201")
@@ -25,7 +26,7 @@ CELLS = next(NB201.enumerate())
 
 _SPAWNED = """
 import pickle, sys
-from nas_plugins.strategies.llm_coevolution.partition import partition
+from nas_plugins.strategies.llm_coevolution.niches import partition
 space, arguments, rows = pickle.load(sys.stdin.buffer)
 p = partition(space, **arguments)
 pickle.dump((p.niches, p.niche_of_rows(rows).tolist()), sys.stdout.buffer)
@@ -142,7 +143,8 @@ def test_given_bounds() -> None:
     ]
     values = made.values(CELLS)
     assert np.array_equal(made.niche_of_rows(CELLS), (values >= 50) * 1 + (values >= 100))
-    assert partition(NB201, axis="n_none", bounds=(2, 4)).counts(made.niches[0]) == range(0, 7)
+    counted = partition(NB201, axis="n_none", bounds=(2, 4)).counted(made.niches[0])
+    assert counted == ("none", range(0, 7))
 
 
 def test_given_bounds_beyond_the_space_make_fewer_niches() -> None:
@@ -162,13 +164,12 @@ def test_given_bounds_of_rare_niches_in_a_large_space() -> None:
 
 def test_counts_of_a_niche_and_sizes_in_large_spaces() -> None:
     made = partition(nap.space("fbnet"), axis="n_skip")
-    ranges = [made.counts(niche) for niche in made.niches]
-    assert [n for counts in ranges for n in counts] == list(range(23))
+    counted = [made.counted(niche) for niche in made.niches]
+    assert [n for _, counts in filter(None, counted) for n in counts] == list(range(23))
     assert sum(niche.size for niche in made.niches) == 9**22
     assert made.independent
     assert not partition(nap.space("vit")).independent
-    with pytest.raises(ValueError, match="counts no choice"):
-        partition(NB201, axis="flops").counts(made.niches[0])
+    assert partition(NB201, axis="flops").counted(made.niches[0]) is None
 
 
 def test_gaps_are_filled_from_the_nearest() -> None:

@@ -57,15 +57,16 @@ def latent_for(space: SearchSpace, model: str | None = None) -> LatentSpace:
         return PlainLatent(space)
     if model is not None:
         return _on(space, _named(model), model)
-    shipped = "darts" if isinstance(space, GenotypeSpace) else space.name
     if math.prod(space.cardinalities.tolist()) <= SMALL:
         return PlainLatent(space)
+    shipped = shipped_for(space)
+    return ModelLatent(trained(space)) if shipped is None else _on(space, _named(shipped), shipped)
 
-    from nas_plugins.strategies.arch_vq.model import shipped_names
 
-    if shipped in shipped_names():
-        return _on(space, _named(shipped), shipped)
-    return ModelLatent(trained(space))
+def shipped_for(space: SearchSpace) -> str | None:
+    """Name of the checkpoint for a space that comes with the package; ``None`` without one."""
+    name = "darts" if isinstance(space, GenotypeSpace) else space.name
+    return name if (Path(__file__).parent / "checkpoints" / name).is_dir() else None
 
 
 def _named(model: str) -> ArchVQModel:

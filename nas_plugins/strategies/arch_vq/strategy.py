@@ -7,7 +7,10 @@ architectures that the prior and its fills suggest; the paper itself only ranks 
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +20,13 @@ from nas_plugins.history import History, Proposal, TrialState
 from nas_plugins.numerics.ranks import normal_scores
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import started, unseen
+from nas_plugins.sections import Section, Text
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 from nas_plugins.strategies.arch_vq import acquisition
 from nas_plugins.strategies.arch_vq.candidates import elite, propose_rows
 from nas_plugins.strategies.arch_vq.features import describer
 from nas_plugins.strategies.arch_vq.latent import LatentSpace, new_rows
-from nas_plugins.strategies.arch_vq.loading import latent_for
+from nas_plugins.strategies.arch_vq.loading import NO_MODEL, latent_for, shipped_for
 from nas_plugins.strategies.arch_vq.predictors import (
     PREDICTORS,
     Beliefs,
@@ -32,6 +36,7 @@ from nas_plugins.strategies.arch_vq.predictors import (
 
 Floats = npt.NDArray[np.float64]
 
+_NAME = "arch-vq"
 _MAX_KNOWN = 300
 _MAX_SETTLED = 150
 _FIRST_FIT = 8
@@ -112,6 +117,20 @@ class ArchVQ(Strategy):
             taken = history.seen | {a.key for a in architectures}
             architectures += unseen(history.space, n - len(architectures), rng, taken=taken)
         return [Proposal(architecture) for architecture in architectures]
+
+    @classmethod
+    def sections(cls, history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
+        """How to look into the latent space, for a search whose model has a name or a folder."""
+        if settings.get("strategy") != _NAME:
+            return ()
+        model = (settings.get("strategy_options") or {}).get("model")
+        model = shipped_for(history.space) if model is None else model
+        if model in (None, NO_MODEL):
+            return ()
+        words = ["nas-plugins", "report", "--latent", str(model), "--out", "latent.html"]
+        heading = Text("Look into the latent space that it searched", "heading")
+        blocks = heading, Text(shlex.join(words), "command")
+        return (Section("settings", "Settings and versions", blocks),)
 
     def _samples(
         self, latent: LatentSpace, history: History, n: int, rng: np.random.Generator

@@ -10,13 +10,7 @@ from typing import Any
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.llm import CallRecord
-from nas_plugins.strategies.llm_coevolution.knowledge import (
-    Change,
-    Entry,
-    KnowledgeBase,
-    Rule,
-    fold,
-)
+from nas_plugins.strategies.llm_coevolution.knowledge import Change, KnowledgeBase, Rule, fold
 from nas_plugins.strategies.llm_coevolution.notes import ORIGINS, Note, read_all
 
 COUNTS = (
@@ -191,7 +185,7 @@ def coevolution_log(history: History, *, max_rules: int = 20) -> CoEvolutionLog 
     return CoEvolutionLog(
         niches=_niches(history, noted),
         rules=base.rules,
-        changes=base.changes,
+        changes=tuple(base.changes),
         calls=calls,
         counts=_counts(noted),
         origins=_origins([note for _, note in noted]),
@@ -209,7 +203,7 @@ _Noted = Sequence[tuple[Trial, Note]]
 
 def _knowledge(history: History, noted: _Noted, max_rules: int) -> KnowledgeBase:
     entries = [
-        Entry(trial.number, note.generation, note.batch.edits)
+        (trial.number, note.generation, note.batch.edits)
         for trial, note in noted
         if note.batch is not None
     ]

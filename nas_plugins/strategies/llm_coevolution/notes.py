@@ -16,7 +16,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial
 from nas_plugins.llm import CallRecord
 from nas_plugins.strategies.llm_coevolution.knowledge import Edit
-from nas_plugins.strategies.llm_coevolution.words import clean
+from nas_plugins.strategies.llm_coevolution.notation import clean
 
 NOTE = "llm-coevolution"
 """Name of the note."""

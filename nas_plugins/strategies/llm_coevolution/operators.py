@@ -7,16 +7,14 @@ axis nearer to the niche, as a compensating change does for a count.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nas_plugins.errors import SpaceExhaustedError
 from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, Key, Rows
-from nas_plugins.strategies.llm_coevolution.axes import CountAxis
-from nas_plugins.strategies.llm_coevolution.partition import Niche, Partition
+from nas_plugins.strategies.llm_coevolution.axes import CountAxis, Indices
+from nas_plugins.strategies.llm_coevolution.niches import Niche, Partition
 
 _TRIES = 16
 _PROBES = 32
@@ -39,14 +37,12 @@ def exhausted(partition: Partition, niche: Niche, taken: Set[Key]) -> bool:
         niche: One of its niches.
         taken: Canonical keys.
     """
-    if partition.members is None or niche.size is None or len(taken) < niche.size:
+    if not partition.listed or niche.size is None or len(taken) < niche.size:
         return False
-    return all(key in taken for key in partition.members.by_niche[niche.index][1])
+    return all(key in taken for key in partition.members[niche.index][1])
 
 
-def draw_in(
-    partition: Partition, niche: Niche, draws: FreshDraws, rng: np.random.Generator
-) -> Architecture | None:
+def draw_in(partition: Partition, niche: Niche, draws: FreshDraws) -> Architecture | None:
     """Draws a new architecture of a niche.
 
     Uniformly over those that are left, where the space can be listed. Elsewhere uniformly over
@@ -56,10 +52,10 @@ def draw_in(
     Returns:
         ``None`` when nothing new is left, or, in a space that cannot be listed, was found.
     """
-    if partition.members is not None:
-        found = _listed(partition, niche, draws, rng)
+    if partition.listed:
+        found = _listed(partition, niche, draws)
     else:
-        found = _rejected(partition, niche, draws, rng)
+        found = _rejected(partition, niche, draws)
     return _take(partition, found, draws)
 
 
@@ -68,7 +64,6 @@ def mutate_in(
     niche: Niche,
     parent: Architecture,
     draws: FreshDraws,
-    rng: np.random.Generator,
 ) -> Architecture | None:
     """Changes one or two decisions of a parent, equally likely, and stays inside the niche.
 
@@ -79,8 +74,7 @@ def mutate_in(
         partition: The partition.
         niche: One of its niches.
         parent: May lie outside the niche.
-        draws: What is taken.
-        rng: Source of randomness.
+        draws: What is taken, and the source of randomness.
 
     Returns:
         ``None`` when no new architecture of the niche was found; `draw_in` may find one.
@@ -90,12 +84,12 @@ def mutate_in(
         return None
     for least in range(1, min(most, _MAX_CHANGES) + 1):
         for _ in range(_TRIES if least == 1 else _MAX_MENDED):
-            changes = min(least + int(rng.integers(2)), most)
+            changes = min(least + int(draws.rng.integers(2)), most)
             try:
-                child = partition.space.mutate(parent, rng, n_changes=changes)
+                child = partition.space.mutate(parent, draws.rng, n_changes=changes)
             except SpaceExhaustedError:
                 continue
-            found = _mended(partition, niche, child.row[None], draws, rng)
+            found = _mended(partition, niche, child.row[None], draws)
             if found is not None:
                 return _take(partition, found, draws)
     return None
@@ -106,7 +100,6 @@ def cross_in(
     niche: Niche,
     parents: Sequence[Architecture],
     draws: FreshDraws,
-    rng: np.random.Generator,
 ) -> Architecture | None:
     """Takes each decision from a parent at random, and repairs the child into the niche.
 
@@ -116,8 +109,7 @@ def cross_in(
         partition: The partition.
         niche: One of its niches.
         parents: Two or more; they may lie outside the niche.
-        draws: What is taken.
-        rng: Source of randomness.
+        draws: What is taken, and the source of randomness.
 
     Returns:
         ``None`` when no new architecture of the niche was found.
@@ -126,21 +118,17 @@ def cross_in(
         return None
     space = partition.space
     own = space.rows(parents)
-    picks = rng.integers(len(own), size=(_TRIES, len(space.decisions)))
+    picks = draws.rng.integers(len(own), size=(_TRIES, len(space.decisions)))
     rows = own[picks, np.arange(len(space.decisions))]
-    return _take(partition, _mended(partition, niche, rows[space.valid(rows)], draws, rng), draws)
+    return _take(partition, _mended(partition, niche, rows[space.valid(rows)], draws), draws)
 
 
 # -- drawing -------------------------------------------------------------------------------
 
 
-def _listed(
-    partition: Partition, niche: Niche, draws: FreshDraws, rng: np.random.Generator
-) -> Rows | None:
+def _listed(partition: Partition, niche: Niche, draws: FreshDraws) -> Rows | None:
     """One row of a niche that is listed, uniformly over those that are left."""
-    if partition.members is None:
-        return None
-    rows, keys = partition.members.by_niche[niche.index]
+    (rows, keys), rng = partition.members[niche.index], draws.rng
     left = [
         i for i in rng.integers(len(keys), size=_PROBES).tolist() if keys[i] not in draws.taken
     ]
@@ -155,11 +143,9 @@ def _listed(
     return row
 
 
-def _rejected(
-    partition: Partition, niche: Niche, draws: FreshDraws, rng: np.random.Generator
-) -> Rows | None:
+def _rejected(partition: Partition, niche: Niche, draws: FreshDraws) -> Rows | None:
     """One row of a niche that is too large to list."""
-    own = partition.sample[partition.sample_niches == niche.index]
+    own, rng = partition.members[niche.index][0], draws.rng
     size = _TRIES
     for _ in range(_BATCHES if len(own) >= _COMMON else 1):
         found = _first_new(partition, niche, _candidates(partition, niche, size, rng), draws)
@@ -167,17 +153,16 @@ def _rejected(
             return found
         size = min(2 * size, _BATCH)
     starts = own[rng.permutation(len(own))[:_TRIES]]
-    return _mended(partition, niche, starts, draws, rng)
+    return _mended(partition, niche, starts, draws)
 
 
 def _candidates(partition: Partition, niche: Niche, n: int, rng: np.random.Generator) -> Rows:
     """Random rows, of which more or fewer lie in the niche."""
     space = partition.space
-    if isinstance(partition.axis, CountAxis) and partition.independent:
-        return _with_counts(partition.axis, partition.counts(niche), n, rng)
-    draw = getattr(space, "random_cells", space.random)
-    rows: Rows = draw(n, rng)
-    return rows
+    counted = partition.counted(niche)
+    if isinstance(partition.axis, CountAxis) and counted is not None and partition.independent:
+        return _with_counts(partition.axis, counted[1], n, rng)
+    return space.random_cells(n, rng)
 
 
 def _with_counts(axis: CountAxis, counts: range, n: int, rng: np.random.Generator) -> Rows:
@@ -210,25 +195,23 @@ def _with_counts(axis: CountAxis, counts: range, n: int, rng: np.random.Generato
 def _mended(
     partition: Partition,
     niche: Niche,
-    rows: npt.NDArray[np.integer[Any]],
+    rows: Indices,
     draws: FreshDraws,
-    rng: np.random.Generator,
 ) -> Rows | None:
     """The first of some rows that is new and inside a niche, else one of them repaired."""
     found = _first_new(partition, niche, rows, draws)
     for row in rows[:_MAX_MENDED]:
         if found is not None:
             break
-        found = _repaired(partition, niche, row, draws, rng)
+        found = _repaired(partition, niche, row, draws)
     return found
 
 
 def _repaired(
     partition: Partition,
     niche: Niche,
-    row: npt.NDArray[np.integer[Any]],
+    row: Indices,
     draws: FreshDraws,
-    rng: np.random.Generator,
 ) -> Rows | None:
     """Single changes that each bring the value nearer to a niche, until one is new inside it."""
     nearest = np.inf
@@ -236,7 +219,7 @@ def _repaired(
         rows = partition.space.neighbour_rows(row)
         if not len(rows):
             return None
-        found = _first_new(partition, niche, rows[rng.permutation(len(rows))], draws)
+        found = _first_new(partition, niche, rows[draws.rng.permutation(len(rows))], draws)
         if found is not None or partition.axis is None:
             return found
         values = partition.values(rows)
@@ -245,14 +228,14 @@ def _repaired(
             return None
         nearest = gaps.min()
         best = np.flatnonzero(gaps == nearest)
-        row = rows[best[rng.integers(len(best))]]
+        row = rows[best[draws.rng.integers(len(best))]]
     return None
 
 
 def _first_new(
     partition: Partition,
     niche: Niche,
-    rows: npt.NDArray[np.integer[Any]],
+    rows: Indices,
     draws: FreshDraws,
 ) -> Rows | None:
     inside: Rows = rows[partition.niche_of_rows(rows) == niche.index]

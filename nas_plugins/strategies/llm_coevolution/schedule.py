@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,17 @@ from nas_plugins import pareto
 from nas_plugins.errors import NasPluginsError
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.llm import CallRecord
-from nas_plugins.spaces.base import Architecture
+from nas_plugins.spaces.base import Architecture, Key, Rows
+from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.knowledge import Entry
-from nas_plugins.strategies.llm_coevolution.notes import Batch, Child, Note, read
-from nas_plugins.strategies.llm_coevolution.partition import Partition
+from nas_plugins.strategies.llm_coevolution.niches import Niche, Partition
+from nas_plugins.strategies.llm_coevolution.notation import Notation
+from nas_plugins.strategies.llm_coevolution.notes import Batch, Note, read
 
 INITIAL, MODEL, HYBRID = "initial", "model", "hybrid"
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """What the next trial of a niche is to be.
 
     Attributes:
@@ -38,54 +40,104 @@ class Slot:
     generation: int
     kind: str
 
+    @property
+    def batch(self) -> tuple[int, int]:
+        """Niche and generation."""
+        return self.niche, self.generation
+
 
 @dataclass(frozen=True)
-class Rhythm:
-    """How many trials of which kind follow one another in a niche.
+class Offspring:
+    """An architecture to be evaluated, and how it came about.
 
     Attributes:
-        n_initial: Uniform draws first.
-        children: Trials per generation.
-        classical_share: Share of the children that archive evolution makes, spread evenly.
+        architecture: New.
+        origin: One of `nas_plugins.strategies.llm_coevolution.notes.ORIGINS`.
+        operator: ``"crossover"``, ``"mutation"``, or empty for a draw.
+        parents: Numbers of the parents' trials.
+        rationale: What the model said of it.
     """
 
-    n_initial: int
-    children: int
-    classical_share: float
-
-    def slot(self, niche: int, served: int) -> Slot:
-        """What comes when a niche has had `served` trials."""
-        position = served - self.n_initial
-        if position < 0:
-            return Slot(niche, 0, INITIAL)
-        kind = HYBRID if self._is_hybrid(position) else MODEL
-        return Slot(niche, 1 + position // self.children, kind)
-
-    def model_children(self, generation: int) -> int:
-        """How many children of a generation the language model makes."""
-        first = (generation - 1) * self.children
-        return sum(not self._is_hybrid(first + i) for i in range(self.children))
-
-    def _is_hybrid(self, position: int) -> bool:
-        # Rounded, or a share of .3 would now and then miss its turn.
-        share = self.classical_share
-        before, after = round(position * share, 9), round((position + 1) * share, 9)
-        return math.floor(after) > math.floor(before)
+    architecture: Architecture
+    origin: str
+    operator: str = ""
+    parents: tuple[int, ...] = ()
+    rationale: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """What the notes and the partition say about a history.
+class Schedule:
+    """What the notes and the partition say about a history, and what comes next.
+
+    In a niche, uniform draws come first, then generations, in which archive evolution makes a
+    share of the children, spread evenly.
 
     Attributes:
         history: The history.
         partition: The niches.
-        rhythm: What follows what.
+        options: Of the search.
     """
 
     history: History
     partition: Partition
-    rhythm: Rhythm
+    options: CoEvolutionOptions
+
+    @cached_property
+    def notation(self) -> Notation:
+        """How prompts and replies write architectures."""
+        return Notation(self.history.space, "operations" in self.options.hidden)
+
+    # -- what comes next -------------------------------------------------------------------
+
+    def plan(
+        self,
+        served: Sequence[int],
+        left: Sequence[float],
+        n: int,
+        rng: np.random.Generator,
+    ) -> list[Slot]:
+        """The next `n` slots: always a least-served niche that holds something new, ties by lot.
+
+        Args:
+            served: Trials that each niche has had.
+            left: Architectures that each niche still holds.
+            n: How many; fewer are returned where the niches hold no more.
+            rng: Source of randomness.
+        """
+        counts, room = list(served), list(left)
+        slots: list[Slot] = []
+        while len(slots) < n:
+            open_niches = [k for k in range(len(counts)) if room[k] >= 1]
+            if not open_niches:
+                break
+            least = min(counts[k] for k in open_niches)
+            ready = [k for k in open_niches if counts[k] == least]
+            niche = ready[int(rng.integers(len(ready)))]
+            slots.append(self.slot(niche, counts[niche]))
+            counts[niche] += 1
+            room[niche] -= 1
+        return slots
+
+    def slot(self, niche: int, served: int) -> Slot:
+        """What comes when a niche has had `served` trials."""
+        position = served - self.options.n_initial
+        if position < 0:
+            return Slot(niche, 0, INITIAL)
+        kind = HYBRID if self._is_hybrid(position) else MODEL
+        return Slot(niche, 1 + position // self.options.children, kind)
+
+    def model_children(self, generation: int) -> int:
+        """How many children of a generation the language model makes."""
+        first = (generation - 1) * self.options.children
+        return sum(not self._is_hybrid(first + i) for i in range(self.options.children))
+
+    def _is_hybrid(self, position: int) -> bool:
+        # Rounded, or a share of .3 would now and then miss its turn.
+        share = self.options.classical_share
+        before, after = round(position * share, 9), round((position + 1) * share, 9)
+        return math.floor(after) > math.floor(before)
+
+    # -- what has been ---------------------------------------------------------------------
 
     @cached_property
     def notes(self) -> list[tuple[Trial, Note]]:
@@ -118,7 +170,7 @@ class State:
         foreign = [0] * len(own)
         for trial, niche in zip(self.history.trials, self.niches.tolist(), strict=True):
             foreign[niche] += trial.number not in noted
-        return [n + min(f, self.rhythm.n_initial) for n, f in zip(own, foreign, strict=True)]
+        return [n + min(f, self.options.n_initial) for n, f in zip(own, foreign, strict=True)]
 
     @cached_property
     def batches(self) -> dict[tuple[int, int], list[tuple[Trial, Note, Batch]]]:
@@ -140,25 +192,33 @@ class State:
     def entries(self) -> tuple[Entry, ...]:
         """All edits of the knowledge base."""
         return tuple(
-            Entry(trial.number, note.generation, batch.edits)
+            (trial.number, note.generation, batch.edits)
             for leaders in self.batches.values()
             for trial, note, batch in leaders
         )
 
-    def pending(self, niche: int, generation: int) -> list[tuple[Trial, Child, Architecture]]:
-        """Children of a batch, with its leader, that no trial of the batch has evaluated."""
+    def pending(self, niche: int, generation: int) -> list[Offspring]:
+        """Children of a batch that no trial of the batch has evaluated."""
         used = {
             trial.architecture.key
             for trial, note in self.notes
             if (note.niche, note.generation) == (niche, generation)
         }
         found = []
-        for leader, _, batch in self.batches.get((niche, generation), ()):
+        for _, leader, batch in self.batches.get((niche, generation), ()):
             for child in batch.children:
                 architecture = self._read(child.architecture, niche)
                 if architecture is not None and architecture.key not in used:
                     used.add(architecture.key)
-                    found.append((leader, child, architecture))
+                    found.append(
+                        Offspring(
+                            architecture,
+                            child.origin,
+                            leader.operator,
+                            leader.parents,
+                            child.rationale,
+                        )
+                    )
         return found
 
     def archive(self, niche: int) -> list[Trial]:
@@ -177,21 +237,37 @@ class State:
         trials = [trial for trial, keep in zip(history.complete, mask, strict=True) if keep]
         return trials, history.losses[mask], history.violations[mask]
 
-    def left(self, *, avoid_duplicates: bool) -> list[float]:
+    def left(self) -> list[float]:
         """How many architectures each niche still holds; infinite where that is not known."""
         sizes = [math.inf if n.size is None else float(n.size) for n in self.partition.niches]
-        if self.partition.members is None or not avoid_duplicates:
+        if not self.partition.listed or not self.options.avoid_duplicates:
             return [math.inf if size else 0.0 for size in sizes]
         keys = (trial.architecture.key for trial in self.history.trials)
         seen = dict(zip(keys, self.niches.tolist(), strict=True))
         gone = Counter(seen.values())
         return [size - gone[k] for k, size in enumerate(sizes)]
 
-    @property
-    def open_batches(self) -> list[tuple[int, int]]:
-        """The batch that each niche is at."""
-        slots = [self.rhythm.slot(k, served) for k, served in enumerate(self.served)]
-        return [(slot.niche, slot.generation) for slot in slots]
+    def unseen_rows(self, niche: Niche) -> Rows | None:
+        """What a niche still holds, where the space is small enough to list."""
+        if not self.partition.listed:
+            return None
+        rows, keys = self.partition.members[niche.index]
+        if not self.options.avoid_duplicates:
+            return rows
+        taken = self.history.seen | self.waiting
+        return rows[[key not in taken for key in keys]]
+
+    @cached_property
+    def waiting(self) -> frozenset[Key]:
+        """Keys of the children that wait in the batches that the niches are at."""
+        slots = [self.slot(k, served) for k, served in enumerate(self.served)]
+        found = (self.pending(*slot.batch) for slot in slots)
+        return frozenset(child.architecture.key for children in found for child in children)
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of all trials."""
+        return tuple(trial.number for trial in self.history.trials)
 
     def _read(self, text: str, niche: int) -> Architecture | None:
         try:
@@ -202,35 +278,4 @@ class State:
         return architecture if inside else None
 
 
-def plan(
-    rhythm: Rhythm,
-    served: Sequence[int],
-    left: Sequence[float],
-    n: int,
-    rng: np.random.Generator,
-) -> list[Slot]:
-    """The next `n` slots: always a least-served niche that holds something new, ties by lot.
-
-    Args:
-        rhythm: What follows what in a niche.
-        served: Trials that each niche has had.
-        left: Architectures that each niche still holds.
-        n: How many; fewer are returned where the niches hold no more.
-        rng: Source of randomness.
-    """
-    counts, room = list(served), list(left)
-    slots: list[Slot] = []
-    while len(slots) < n:
-        open_niches = [k for k in range(len(counts)) if room[k] >= 1]
-        if not open_niches:
-            break
-        least = min(counts[k] for k in open_niches)
-        ready = [k for k in open_niches if counts[k] == least]
-        niche = ready[int(rng.integers(len(ready)))]
-        slots.append(rhythm.slot(niche, counts[niche]))
-        counts[niche] += 1
-        room[niche] -= 1
-    return slots
-
-
-__all__ = ["HYBRID", "INITIAL", "MODEL", "Rhythm", "Slot", "State", "plan"]
+__all__ = ["HYBRID", "INITIAL", "MODEL", "Offspring", "Schedule", "Slot"]

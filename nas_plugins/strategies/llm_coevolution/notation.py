@@ -1,25 +1,28 @@
-"""Genes: every space's architectures as short rows of numbers, and grammars for them.
+"""The notation of prompts and replies: architectures as rows of numbers, and grammars for them.
 
 A language model reads and writes an architecture as one number per decision, separated by
 spaces, e.g. ``3 1 0 4 2 3`` for a cell of NAS-Bench-201. A prompt shows what the numbers mean
-(`Genes.legend`) unless the meaning is hidden; then the numbers are shuffled as well, so that
-nothing a model has read about a benchmark applies.
+(`Notation.legend`) unless the meaning is hidden; then the numbers are shuffled as well, so that
+nothing a model has read about a benchmark applies. Texts from outside are made harmless before
+they enter a prompt, a note or a report.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
 from nas_plugins.errors import InvalidArchitectureError, NasPluginsError
 from nas_plugins.spaces.base import Architecture, Choice, Decision, Rows, SearchSpace
-from nas_plugins.strategies.llm_coevolution.words import clean, joined, quoted
 
 MAX_GENE = 2000
 """Longest text that is tried as a gene."""
@@ -28,26 +31,18 @@ _SEPARATORS = re.compile(r"[\s,;|]+")
 _BRACKETS = "[](){}\"'`"
 _FACT = re.compile(r"position (\d{1,6}) = (\d{1,6})")
 _LEGEND_LIMIT = 6000
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f\u0085\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff]+")
+_NAME = re.compile(r"[A-Za-z0-9_.:/%+-]+")
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+Counted: TypeAlias = tuple[str, range]
+"""A choice, as text, and how many decisions may take it."""
 
 
 @dataclass(frozen=True)
-class Count:
-    """A rule that a grammar can count: so many decisions take one choice.
-
-    Attributes:
-        choice: The choice, as text.
-        low: Least number of decisions that take it.
-        high: Greatest number.
-    """
-
-    choice: str
-    low: int
-    high: int
-
-
-@dataclass(frozen=True)
-class Genes:
-    """The notation of one space's architectures in prompts and replies.
+class Notation:
+    """Genes: how the architectures of one space are written in prompts and replies.
 
     Attributes:
         space: The space.
@@ -155,30 +150,33 @@ class Genes:
         words = ["|".join(map(str, sorted(row))) for row in self.tokens]
         return "^" + " ".join(f"({word})" for word in words) + "$"
 
-    def grammar(self, *, n: int = 1, count: Count | None = None, rows: Rows | None = None) -> str:
+    def grammar(
+        self, *, n: int = 1, counted: Counted | None = None, rows: Rows | None = None
+    ) -> str:
         """GBNF of `n` genes, one a line.
 
         Args:
             n: How many, >= 1.
-            count: What each of them keeps to; ignored where the space has no such gene.
+            counted: What each of them keeps to; ignored where the space has no such gene.
             rows: `(R, D)` choice indices of the only architectures that may be written, instead
-                of `count`; ignored where there are none.
+                of `counted`; ignored where there are none.
         """
         rules = None
         if rows is not None and len(rows):
             rules = self._listing_rules(rows)
-        elif count is not None:
-            rules = self._counting_rules(count)
+        elif counted is not None:
+            rules = self._counting_rules(*counted)
         if rules is None:
             rules = [f"gene ::= {' sep '.join(map(_alternatives, self.tokens))}"]
         lines = ' "\\n" '.join(["gene"] * n)
         return "\n".join([f"root ::= {lines}", *rules, 'sep ::= " "']) + "\n"
 
-    def _counting_rules(self, count: Count) -> list[str] | None:
+    def _counting_rules(self, choice: str, counts: range) -> list[str] | None:
         """One rule per position and number of takers so far: right-linear, hence small."""
-        having = [self._having(i, count.choice) for i in range(self.length)]
+        having = [self._having(i, choice) for i in range(self.length)]
         left = [sum(h is not None for h in having[i:]) for i in range(self.length + 1)]
-        if not count.low <= left[0] or count.high < 0 or count.low > count.high:
+        low, high = counts.start, counts.stop - 1
+        if not low <= left[0] or high < 0 or low > high:
             return None
         rules, todo, done = ["gene ::= s0-0"], [(0, 0)], {(0, 0)}
         while todo:
@@ -186,7 +184,7 @@ class Genes:
             parts = []
             for takes, tokens in self._split(position, having[position]):
                 after = position + 1, min(taken + takes, self.length)
-                if not tokens or after[1] > count.high or after[1] + left[after[0]] < count.low:
+                if not tokens or after[1] > high or after[1] + left[after[0]] < low:
                     continue
                 end = after[0] == self.length
                 rest = "" if end else f" sep s{after[0]}-{after[1]}"
@@ -283,4 +281,50 @@ def _alternatives(tokens: Sequence[int]) -> str:
     return f"({words})" if len(tokens) > 1 else words
 
 
-__all__ = ["MAX_GENE", "Count", "Genes"]
+# -- texts -------------------------------------------------------------------------------------
+
+
+def clean(text: object, limit: int) -> str:
+    """One line of at most `limit` characters: no control characters, no lone surrogates.
+
+    Args:
+        text: Anything; what is not a text becomes empty.
+        limit: Most characters; a text that is cut ends with an ellipsis.
+    """
+    if not isinstance(text, str):
+        return ""
+    # Nobody wants a megabyte searched for spaces of which 200 characters are kept.
+    line = _LONE.sub("?", _SPACE.sub(" ", text[: 4 * limit])).strip()
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def quoted(text: object, limit: int = 60) -> str:
+    """A text from outside as a JSON string, so that a reader sees where it ends."""
+    return json.dumps(clean(text if isinstance(text, str) else str(text), limit))
+
+
+def named(text: str, limit: int = 60) -> str:
+    """A name as it is where it looks like one, else `quoted`."""
+    return text if len(text) <= limit and _NAME.fullmatch(text) else quoted(text, limit)
+
+
+def number(value: float) -> str:
+    """Four significant digits; infinities in words."""
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+def joined(items: Iterable[str], *, limit: int, separator: str = "\n") -> str:
+    """As many items as fit into `limit` characters, the first ones."""
+    kept: list[str] = []
+    size = 0
+    for item in items:
+        size += len(item) + len(separator)
+        if size > limit and kept:
+            break
+        kept.append(item)
+    return separator.join(kept)
+
+
+__all__ = ["MAX_GENE", "Counted", "Notation", "clean", "joined", "named", "number", "quoted"]

@@ -1,0 +1,303 @@
+"""Filling slots with architectures: children of the model, or what takes their place.
+
+Of several candidates of a classical operator the most promising is evaluated, by additive effects
+of the choices, read off the history: a ridge regression of the ranks of each objective on what an
+architecture chooses, and on how often it chooses it. The same statistics that rules are mined
+from, as numbers; it needs no model of language and a dozen trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from nas_plugins import pareto
+from nas_plugins.history import History, Proposal, Trial
+from nas_plugins.numerics import ridge
+from nas_plugins.numerics.ranks import mid_ranks
+from nas_plugins.sampling import FreshDraws
+from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
+from nas_plugins.strategies.llm_coevolution import operators
+from nas_plugins.strategies.llm_coevolution.conversation import Conversation
+from nas_plugins.strategies.llm_coevolution.generation import (
+    CROSSOVER,
+    MUTATION,
+    Generation,
+    begun,
+)
+from nas_plugins.strategies.llm_coevolution.notes import Note, proposal_notes
+from nas_plugins.strategies.llm_coevolution.schedule import (
+    HYBRID,
+    INITIAL,
+    MODEL,
+    Offspring,
+    Schedule,
+    Slot,
+)
+
+Floats = npt.NDArray[np.float64]
+
+_THREADS = 8
+_UNSCREENED = 0.3
+_TRIES = 16
+_SECOND_CHANGE = 0.5
+MIN_TRIALS = 8
+"""Fewest complete trials that effects are read from."""
+
+_RIDGE = 1.0
+_COUNT_WEIGHT = 0.5
+# Far above rounding, so that machines that round differently choose the same.
+_TIE = 1e-9
+_SPENT = "the children of the batch are used up"
+
+
+@dataclass(eq=False)
+class Breeder:
+    """Fills the slots of one call of ``propose``.
+
+    Attributes:
+        schedule: Of the search.
+        draws: New architectures; its generator decides everything.
+        conversation: With the model; ``None`` where none is asked.
+        reason: Why no model is asked.
+    """
+
+    schedule: Schedule
+    draws: FreshDraws
+    conversation: Conversation | None = None
+    reason: str = ""
+    _made: dict[tuple[int, int], Generation] = field(default_factory=dict)
+    _told: set[tuple[int, int]] = field(default_factory=set)
+    _waiting: dict[tuple[int, int], list[Offspring]] = field(default_factory=dict)
+
+    @property
+    def _rng(self) -> np.random.Generator:
+        return self.draws.rng
+
+    def make_generations(self, slots: Sequence[Slot], left: Sequence[float]) -> None:
+        """Has the generations made that slots need and nobody has led, several at once.
+
+        Args:
+            slots: What is to be filled.
+            left: Architectures that each niche still holds.
+        """
+        talk = self.conversation
+        if talk is None:
+            return
+        wanted = dict.fromkeys(slot.batch for slot in slots if slot.kind == MODEL)
+        new = [b for b in wanted if b not in self.schedule.batches and b not in self._made]
+        found = [
+            begun(self.schedule, k, number, left[k], self._rng, small=talk.small)
+            for k, number in new
+        ]
+        if len(found) > 1:
+            with ThreadPoolExecutor(min(len(found), _THREADS)) as pool:
+                made = list(pool.map(talk.make, found))
+        else:
+            made = [talk.make(generation) for generation in found]
+        self._made.update(zip(new, made, strict=True))
+
+    def fill(self, slot: Slot) -> Proposal | None:
+        """The proposal for a slot; ``None`` where its niche holds nothing new."""
+        reason = ""
+        if slot.kind == INITIAL:
+            child = self._drawn(slot.niche, "initial")
+        elif slot.kind == HYBRID:
+            child = self._best(self._mutant)
+        else:
+            child = self._next(slot.batch)
+            if child is None:
+                reason = self._missing(slot.batch)
+                child = self._best(lambda: self._bred(slot.niche))
+        return None if child is None else self._proposal(slot, child, reason)
+
+    def anything(self) -> Proposal | None:
+        """A new architecture from anywhere, when no niche has shown any."""
+        found = self.draws.random()
+        return Proposal(found[0]) if found else None
+
+    def unnoted(self, niche: int) -> Proposal | None:
+        """A child of the classical operator, for a trial whose choices the engine fixes.
+
+        It has no note: where the engine takes it, its niche may be another.
+        """
+        child = self._best(lambda: self._bred(niche))
+        return None if child is None else Proposal(child.architecture)
+
+    # -- children of the model -------------------------------------------------------------
+
+    def _next(self, batch: tuple[int, int]) -> Offspring | None:
+        """The next child of a batch that nobody has taken."""
+        if batch not in self._waiting:
+            made = self._made.get(batch)
+            self._waiting[batch] = list(made.found) if made else self.schedule.pending(*batch)
+        waiting = self._waiting[batch]
+        while waiting:
+            child = waiting.pop(0)
+            if child.architecture.key not in self.draws.taken:
+                self.draws.take([child.architecture])
+                return child
+        return None
+
+    def _missing(self, batch: tuple[int, int]) -> str:
+        """Why a batch has no child left."""
+        if batch in self._made:
+            return self._made[batch].reason or _SPENT
+        notes = (note for _, note, _ in self.schedule.batches.get(batch, ()))
+        told = [note.reason for note in notes if note.reason]
+        return told[-1] if told else self.reason or _SPENT
+
+    # -- in the model's place --------------------------------------------------------------
+
+    def _best(self, breed: Callable[[], Offspring | None]) -> Offspring | None:
+        """The most promising of several candidates; the others can be drawn again.
+
+        Now and then the first one: what the effects speak against must have its chance too.
+        """
+        screened = self._rng.random() >= _UNSCREENED
+        wanted = self.schedule.options.candidates if screened else 1
+        found: list[Offspring] = []
+        while len(found) < wanted:
+            child = breed()
+            if child is None:
+                break
+            found.append(child)
+        if not found:
+            return None
+        architectures = [child.architecture for child in found]
+        chosen = found[most_promising(self.schedule.history, architectures, self._rng)]
+        self.draws.taken.difference_update(a.key for a in architectures)
+        self.draws.take([chosen.architecture])
+        return chosen
+
+    def _bred(self, niche: int) -> Offspring | None:
+        """A crossover or mutation in a niche, at last a uniform draw."""
+        archive, partition = self.schedule.archive(niche), self.schedule.partition
+        where, draws, rng = partition.niches[niche], self.draws, self._rng
+        if len(archive) > 1 and rng.random() < self.schedule.options.crossover_probability:
+            pair = [archive[i] for i in rng.choice(len(archive), 2, replace=False)]
+            both = [trial.architecture for trial in pair]
+            found = operators.cross_in(partition, where, both, draws)
+            if found is not None:
+                return _child(found, "classical", CROSSOVER, pair)
+        if archive:
+            parent = self._one_of(archive)
+            found = operators.mutate_in(partition, where, parent.architecture, draws)
+            if found is not None:
+                return _child(found, "classical", MUTATION, [parent])
+        return self._drawn(niche, "classical")
+
+    def _mutant(self) -> Offspring | None:
+        """A mutation of a member of the global front, wherever it leads."""
+        front = self.schedule.history.front
+        for _ in range(_TRIES if front else 0):
+            parent = self._one_of(front)
+            changes = 1 + int(self._rng.random() < _SECOND_CHANGE)
+            child = self.draws.mutation(parent.architecture, n_changes=changes)
+            if child is not None:
+                return _child(child, "hybrid", MUTATION, [parent])
+        if front:
+            parent = self._one_of(front)
+            child = self.draws.widening(parent.architecture, n_changes=2)
+            if child is not None:
+                return _child(child, "hybrid", MUTATION, [parent])
+        drawn = self.draws.random()
+        return Offspring(drawn[0], "hybrid") if drawn else None
+
+    def _one_of(self, trials: Sequence[Trial]) -> Trial:
+        return trials[int(self._rng.integers(len(trials)))]
+
+    def _drawn(self, niche: int, origin: str) -> Offspring | None:
+        partition = self.schedule.partition
+        found = operators.draw_in(partition, partition.niches[niche], self.draws)
+        return None if found is None else Offspring(found, origin)
+
+    # -- notes -----------------------------------------------------------------------------
+
+    def _proposal(self, slot: Slot, child: Offspring, reason: str) -> Proposal:
+        """A proposal with its note; the first of a generation made in this call leads it."""
+        made = None
+        if slot.kind == MODEL and slot.batch in self._made and slot.batch not in self._told:
+            self._told.add(slot.batch)
+            made = self._made[slot.batch]
+        note = Note(
+            niche=slot.niche,
+            label=self.schedule.partition.niches[slot.niche].label,
+            generation=slot.generation,
+            origin=child.origin,
+            reason=reason if made is None else made.reason,
+            rationale=child.rationale,
+            operator=child.operator,
+            parents=child.parents,
+            batch=None if made is None else made.batch,
+        )
+        return Proposal(child.architecture, proposal_notes(note))
+
+
+def _child(
+    architecture: Architecture, origin: str, operator: str, parents: Sequence[Trial]
+) -> Offspring:
+    return Offspring(architecture, origin, operator, tuple(trial.number for trial in parents))
+
+
+# -- the most promising ------------------------------------------------------------------------
+
+
+def most_promising(
+    history: History, candidates: Sequence[Architecture], rng: np.random.Generator
+) -> int:
+    """Position of the candidate whose predicted ranks reach farthest beyond the front.
+
+    How far is the additive epsilon indicator (Zitzler et al., IEEE Trans. Evol. Comput. 7,
+    2003): by how much the candidate would have to be worse, in ranks, until some trial of the
+    front were as good in every objective.
+
+    Args:
+        history: What has been evaluated; with fewer than `MIN_TRIALS` complete trials the first
+            candidate is taken.
+        candidates: At least one.
+        rng: Breaks ties.
+    """
+    if len(candidates) == 1 or len(history.complete) < MIN_TRIALS:
+        return 0
+    space = history.space
+    ranks = _ranks(history)
+    known = features(space, space.rows([trial.architecture for trial in history.complete]))
+    wanted = features(space, space.rows(candidates))
+    means = ranks.mean(axis=0)
+    predicted = wanted @ ridge.solve(known, ranks - means, _RIDGE) + means
+    front = pareto.constrained_front(history.losses, history.violations)
+    gains = (ranks[front][None] - predicted[:, None]).max(axis=2).min(axis=1)
+    best = np.flatnonzero(gains >= gains.max() - _TIE)
+    return int(best[rng.integers(len(best))])
+
+
+def features(space: SearchSpace, rows: Rows) -> Floats:
+    """What each architecture chooses, and how often: one column per choice of a decision, and
+    one per choice of the decisions that share their choices. `(B, D)` to `(B, F)`.
+
+    Decisions without effect count as not taken.
+    """
+    active = space.active(rows)
+    columns = []
+    shared: dict[tuple[object, ...], list[Floats]] = {}
+    for position, decision in enumerate(space.decisions):
+        chosen = rows[:, position, None] == np.arange(len(decision.choices))
+        block = (chosen & active[:, position, None]).astype(np.float64)
+        columns.append(block)
+        shared.setdefault(decision.choices, []).append(block)
+    counts = [sum(blocks) * _COUNT_WEIGHT for blocks in shared.values() if len(blocks) > 1]
+    return np.concatenate([*columns, *counts], axis=1)
+
+
+def _ranks(history: History) -> Floats:
+    """Ranks of the losses in (0, 1], `(n, m)`; the infeasible rank behind all the feasible."""
+    columns = [mid_ranks(losses, history.violations) for losses in history.losses.T]
+    return np.stack(columns, axis=1) / len(history.complete)
+
+
+__all__ = ["MIN_TRIALS", "Breeder", "features", "most_promising"]

@@ -1,0 +1,82 @@
+"""What a search's strategy says of it: the hooks of `nas_plugins.protocols.Strategy`, asked.
+
+The strategy that the settings name is asked; where they name none that is registered (a plain
+Optuna study, a strategy that was given as an object), every registered strategy is asked whether
+the history is its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from nas_plugins import registry
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.history import History, Trial
+from nas_plugins.protocols import Strategy
+from nas_plugins.results import SearchResult
+from nas_plugins.sections import Facts, Section, StrategySummary
+
+_logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def summary_of(history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
+    """What the strategy adds to the result of a search; ``None`` where it adds nothing."""
+    return _first(settings, lambda strategy: strategy.summary(history, settings))
+
+
+def sections_of(history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The strategy's own part of a report; empty where it has none."""
+    return _first(settings, lambda strategy: strategy.sections(history, settings)) or ()
+
+
+def facts_of(history: History, settings: Mapping[str, Any]) -> dict[int, Mapping[str, Facts]]:
+    """What the notes of trials say in words: by the trial's number, then the note's name."""
+    return _first(settings, lambda strategy: _facts(strategy, history.trials)) or {}
+
+
+def with_summary(result: SearchResult) -> SearchResult:
+    """The result with the strategy's summary among its details."""
+    summary = summary_of(result.history, result.settings)
+    if summary is None:
+        return result
+    return replace(result, details=FrozenDict({**result.details, summary.name: summary.data}))
+
+
+def _facts(strategy: type[Strategy], trials: tuple[Trial, ...]) -> dict[int, Mapping[str, Facts]]:
+    found = ((trial.number, strategy.facts(trial)) for trial in trials if trial.notes)
+    return {number: facts for number, facts in found if facts}
+
+
+def _first(settings: Mapping[str, Any], ask: Callable[[type[Strategy]], T]) -> T | None:
+    """What the first strategy says that has something to say; a broken one is passed over."""
+    for name, strategy in _strategies(settings):
+        try:
+            found = ask(strategy)
+        except Exception:  # a report of the trials must not fail for what a plug-in would add
+            _logger.warning("strategy %r cannot tell of its search", name, exc_info=True)
+            continue
+        if found:
+            return found
+    return None
+
+
+def _strategies(settings: Mapping[str, Any]) -> Iterator[tuple[str, type[Strategy]]]:
+    """The registered classes that declare the hooks: the named one, or all."""
+    known = registry.names("strategy")
+    named = [name for name in known if name == settings.get("strategy")]
+    for name in named or known:
+        try:
+            strategy = registry.load("strategy", name)
+        except Exception:
+            _logger.warning("strategy %r cannot be imported", name, exc_info=True)
+            continue
+        if isinstance(strategy, type) and issubclass(strategy, Strategy):
+            yield name, strategy
+
+
+__all__ = ["facts_of", "sections_of", "summary_of", "with_summary"]
