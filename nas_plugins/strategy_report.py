@@ -1,8 +1,7 @@
 """What a search's strategy says of it: the hooks of `nas_plugins.protocols.Strategy`, asked.
 
-The strategy that the settings name is asked; where they name none that is registered (a plain
-Optuna study, a strategy that was given as an object), every registered strategy is asked whether
-the history is its own.
+The strategy that the settings name is asked first; where it has nothing to say, or none is named
+(a plain Optuna study), every registered strategy is asked whether the history is its own.
 """
 
 from __future__ import annotations
@@ -24,9 +23,17 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def summary_of(history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
-    """What the strategy adds to the result of a search; ``None`` where it adds nothing."""
-    return _first(settings, lambda strategy: strategy.summary(history, settings))
+def summary_of(
+    history: History, settings: Mapping[str, Any], *, only: type[Strategy] | None = None
+) -> StrategySummary | None:
+    """What the strategy adds to the result of a search; ``None`` where it adds nothing.
+
+    Args:
+        history: The search.
+        settings: What was asked for.
+        only: The strategy, where that is known, so that no other is imported and asked.
+    """
+    return _first(settings, lambda strategy: strategy.summary(history, settings), only)
 
 
 def sections_of(history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -39,9 +46,9 @@ def facts_of(history: History, settings: Mapping[str, Any]) -> dict[int, Mapping
     return _first(settings, lambda strategy: _facts(strategy, history.trials)) or {}
 
 
-def with_summary(result: SearchResult) -> SearchResult:
-    """The result with the strategy's summary among its details."""
-    summary = summary_of(result.history, result.settings)
+def with_summary(result: SearchResult, *, only: type[Strategy] | None = None) -> SearchResult:
+    """The result with the strategy's summary, as of `summary_of`, among its details."""
+    summary = summary_of(result.history, result.settings, only=only)
     if summary is None:
         return result
     return replace(result, details=FrozenDict({**result.details, summary.name: summary.data}))
@@ -52,9 +59,13 @@ def _facts(strategy: type[Strategy], trials: tuple[Trial, ...]) -> dict[int, Map
     return {number: facts for number, facts in found if facts}
 
 
-def _first(settings: Mapping[str, Any], ask: Callable[[type[Strategy]], T]) -> T | None:
+def _first(
+    settings: Mapping[str, Any],
+    ask: Callable[[type[Strategy]], T],
+    only: type[Strategy] | None = None,
+) -> T | None:
     """What the first strategy says that has something to say; a broken one is passed over."""
-    for name, strategy in _strategies(settings):
+    for name, strategy in _strategies(settings) if only is None else [(only.__name__, only)]:
         try:
             found = ask(strategy)
         except Exception:  # a report of the trials must not fail for what a plug-in would add
@@ -66,10 +77,10 @@ def _first(settings: Mapping[str, Any], ask: Callable[[type[Strategy]], T]) -> T
 
 
 def _strategies(settings: Mapping[str, Any]) -> Iterator[tuple[str, type[Strategy]]]:
-    """The registered classes that declare the hooks: the named one, or all."""
+    """The registered classes that declare the hooks, the named one first."""
     known = registry.names("strategy")
     named = [name for name in known if name == settings.get("strategy")]
-    for name in named or known:
+    for name in [*named, *(name for name in known if name not in named)]:
         try:
             strategy = registry.load("strategy", name)
         except Exception:

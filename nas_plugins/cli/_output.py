@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from nas_plugins.cli._console import console, print_table
 from nas_plugins.history import Trial
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.language_model import kind_of
 from nas_plugins.strategy_report import summary_of
 
 
@@ -78,7 +79,8 @@ def _lines(result: SearchResult) -> Iterator[str]:
     if quality:
         known = f" (true front: {len(result.true_front)} points)" if "hv_ratio" in quality else ""
         yield " · ".join(f"{name} {value:.4f}" for name, value in quality.items()) + known
-    summary = summary_of(result.history, result.settings)
+    strategy = kind_of(result.settings["strategy"])
+    summary = summary_of(result.history, result.settings, only=strategy)
     if summary is not None:
         yield from summary.lines
 

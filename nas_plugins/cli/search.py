@@ -231,7 +231,7 @@ def search(
     from nas_plugins.cli._options import read_options
     from nas_plugins.runner.display import display
     from nas_plugins.runner.language_model import with_language_model
-    from nas_plugins.runner.request import SearchRequest, named
+    from nas_plugins.runner.request import SearchRequest, named, with_stand_in
     from nas_plugins.runner.search import SearchBrokenError, run
     from nas_plugins.runner.storage import StorageURL
 
@@ -274,6 +274,9 @@ def search(
         pruner=pruner,
         out=out,
     )
+    request, absent = with_stand_in(request)
+    if absent:  # even if nothing else is to be shown
+        remark(absent)
     broken = None
     try:
         result = run(request, partial(display, progress=not quiet, words=in_options))

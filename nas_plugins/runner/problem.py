@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-import nas_plugins as nap
-from nas_plugins import pareto
+from nas_plugins import _public, pareto
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.composition import SEPARATOR, Combined, Origin, metric_names, origin
 from nas_plugins.constraints import Constraint, constraints_of
@@ -183,7 +182,7 @@ def _benchmark(request: SearchRequest) -> Benchmark | None:
         _only_for_names("benchmark", given, options)
         return given
     with options_of("benchmark", given.partition("/")[0], options):
-        return nap.benchmark(given, **options)
+        return _public.benchmark(given, **options)
 
 
 def _only_for_names(argument: str, given: object, options: Mapping[str, Any]) -> None:
@@ -217,7 +216,7 @@ def build_space(name: str, options: Mapping[str, Any]) -> SearchSpace:
         NasPluginsError: The name or an option is unknown, or a value is wrong.
     """
     with options_of("space", name, options):
-        return nap.space(name, **options)
+        return _public.space(name, **options)
 
 
 def _strategy(request: SearchRequest, space: SearchSpace) -> tuple[Strategy, tuple[str, ...]]:
@@ -228,7 +227,7 @@ def _strategy(request: SearchRequest, space: SearchSpace) -> tuple[Strategy, tup
             words = request.benchmark_name.split("/")
             options[_TASK] = dict(zip(("benchmark", "dataset", "device"), words, strict=False))
         with options_of("strategy", given, request.strategy_options):
-            strategy = nap.strategy(given, space=space, **options)
+            strategy = _public.strategy(given, space=space, **options)
     else:
         _only_for_names("strategy", given, options)
         strategy = as_strategy(given)
@@ -327,7 +326,7 @@ def _evaluators(request: SearchRequest) -> dict[str, Evaluator | Function]:
     for name, given in request.evaluators.items():
         if given is None:
             with options_of("evaluator", name, shared[name]):
-                found[name] = nap.evaluator(name, **shared[name])
+                found[name] = _public.evaluator(name, **shared[name])
         else:
             found[name] = as_evaluator(given) if hasattr(given, "evaluate") else given
     return found

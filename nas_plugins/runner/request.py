@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import nas_plugins as nap
-from nas_plugins import registry
+from nas_plugins import _public, registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
@@ -59,6 +58,7 @@ class SearchRequest:
         timeout: Seconds after which no trial begins, or ``None``.
         pruner: Name of the pruner.
         out: Folder of the results, or ``None``.
+        stands_in_for: Benchmark that was asked for where `benchmark` serves instead.
 
     Raises:
         UsageError: Two of them do not go together, or a number is out of range.
@@ -90,6 +90,7 @@ class SearchRequest:
     timeout: float | None = None
     pruner: str = "none"
     out: Path | None = None
+    stands_in_for: str | None = None
 
     def __post_init__(self) -> None:
         self._check_engine()
@@ -193,6 +194,7 @@ class SearchRequest:
             "study": self.study,
             "resumed": self.resume,
             "status": status,
+            **({"stands_in_for": self.stands_in_for} if self.stands_in_for else {}),
         }
 
     def check_resumed(self, problem: Problem, recorded: Mapping[str, Any]) -> None:
@@ -293,13 +295,14 @@ def with_stand_in(request: SearchRequest) -> tuple[SearchRequest, str]:
     if other is None:
         return request, ""
     try:
-        metrics = {metric.name: metric for metric in nap.benchmark(other).metrics}
+        metrics = {metric.name: metric for metric in _public.benchmark(other).metrics}
     except NasPluginsError:
         return request, ""  # not there either: the user is told of what was asked for
     wanted = _metrics_in(request)
     if any(SEPARATOR in name or name not in metrics for name in wanted):
         return request, ""
-    return replace(request, benchmark=other), _remark(asked, other, wanted, metrics)
+    request = replace(request, benchmark=other, stands_in_for=asked)
+    return request, _remark(asked, other, wanted, metrics)
 
 
 def _metrics_in(request: SearchRequest) -> list[str]:

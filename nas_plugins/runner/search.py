@@ -20,7 +20,7 @@ from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.display import Display, Finished, Score, display, logging_to
-from nas_plugins.runner.language_model import ledger, with_language_model
+from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import prepare_folder, writing
 from nas_plugins.runner.problem import Problem, prepare
@@ -257,7 +257,7 @@ def run(
         from nas_plugins.runner.workers import check_not_in_worker
 
         check_not_in_worker()
-    begun, asked = time.monotonic(), request.benchmark_name
+    begun = time.monotonic()
     if request.out is not None:
         prepare_folder(request.out)
     request, absent = with_stand_in(request)
@@ -278,14 +278,12 @@ def run(
     from nas_plugins.runner.results import with_problem
 
     settings = ended.request.settings(problem, seed=ended.seed, status=ended.status)
-    if asked != request.benchmark_name:
-        settings["stands_in_for"] = asked
     result = replace(
         with_problem(ended.result, problem, front),
         settings=FrozenDict(settings),
         seconds=time.monotonic() - begun,
     )
-    result = with_summary(result)
+    result = with_summary(result, only=kind_of(request.strategy))
     if ended.error is not None:
         raise SearchBrokenError(ended.error, result) from ended.error
     return result
