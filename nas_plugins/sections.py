@@ -93,7 +93,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """A table; the first cell of a row names it.
 
     Attributes:
@@ -171,7 +171,7 @@ class Figure:
     tall: bool = False
 
 
-Block: TypeAlias = Text | Table | Details | GroupedTrials | Figure
+Block: TypeAlias = Text | DataTable | Details | GroupedTrials | Figure
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,7 @@ __all__ = [
     "COLOURS",
     "Badge",
     "Block",
+    "DataTable",
     "Details",
     "Facts",
     "Figure",
@@ -203,7 +204,6 @@ __all__ = [
     "Section",
     "StrategySummary",
     "Swatch",
-    "Table",
     "Text",
     "Trials",
 ]

@@ -173,7 +173,7 @@ def _model(
 
 def shipped_for(space: str) -> str | None:
     """Name of the checkpoint for a space, if one comes with the package."""
-    from nas_plugins.strategies.arch_vq.model import shipped_names
+    from nas_plugins.strategies.arch_vq.shipped import shipped_names
 
     name = {"darts-cell": "darts"}.get(space, space)
     return name if name in shipped_names() else None

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._files import write_text
+from nas_plugins._markup import Markup, element, join, script_json
 from nas_plugins.report._figures import Figure, template
-from nas_plugins.report._html import Markup, element, join, script_json
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of a page.
 
     Attributes:
@@ -44,7 +44,7 @@ class Document:
 
     title: str
     header: Markup
-    sections: Sequence[Section]
+    sections: Sequence[PageSection]
     figures: Sequence[Figure] = ()
     shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -195,4 +195,4 @@ def _file(name: str) -> str:
     return resources.files("nas_plugins.report").joinpath(name).read_text(encoding="utf-8")
 
 
-__all__ = ["Document", "Section", "plots", "render", "write"]
+__all__ = ["Document", "PageSection", "plots", "render", "write"]

@@ -9,13 +9,13 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._markup import plot_text
 from nas_plugins._wording import count
 from nas_plugins.history import Trial
 from nas_plugins.pareto import Floats
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Spec, axis_titles, css
 from nas_plugins.report._format import Column, columns
-from nas_plugins.report._html import plot_text
 from nas_plugins.report._links import group_colour
 from nas_plugins.report._scatter import (
     coordinates,

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report._curves import REFERENCE
 from nas_plugins.report._format import columns, count, duration
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._tables import pairs_table, tile
 from nas_plugins.results import SearchResult
 

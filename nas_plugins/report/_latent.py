@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nas_plugins._markup import Markup, element, join
+from nas_plugins.drawing import draw, short
 from nas_plugins.report import _document
-from nas_plugins.report._document import Document, Section
-from nas_plugins.report._drawing import draw
+from nas_plugins.report._document import Document, PageSection
 from nas_plugins.report._figures import Figure
 from nas_plugins.report._format import count, duration
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._latent_data import MAX_ENCODED, Latent, Sweep
 from nas_plugins.report._latent_figures import (
     distribution_figures,
@@ -22,7 +22,6 @@ from nas_plugins.report._latent_figures import (
     temperature_figures,
     use_figures,
 )
-from nas_plugins.report._svg import short
 from nas_plugins.report._tables import breakable, pairs_table, plain_table, tile
 
 
@@ -52,15 +51,15 @@ def render_latent_report(latent: Latent, *, title: str | None = None) -> str:
         temperature_figures(latent),
     )
     sections = [
-        Section(
+        PageSection(
             "use",
             "Codebook use",
             join([*(_document.plots([figure]) for figure in use), _positions_table(latent)]),
         ),
-        Section("distribution", "Generated and training codes", _distribution(latent, parts)),
-        Section("temperature", "Temperature", _temperature(latent, curves)),
-        Section("cells", "Drawn from the prior", _cells(latent)),
-        Section("model", "Model and versions", _model(latent)),
+        PageSection("distribution", "Generated and training codes", _distribution(latent, parts)),
+        PageSection("temperature", "Temperature", _temperature(latent, curves)),
+        PageSection("cells", "Drawn from the prior", _cells(latent)),
+        PageSection("model", "Model and versions", _model(latent)),
     ]
     return _document.render(
         Document(heading, _header(latent, heading), sections, [*use, *parts, *curves])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _document, _header, _tables
-from nas_plugins.report._document import Document, Section
+from nas_plugins.report._document import Document, PageSection
 from nas_plugins.report._figures import Figure, shared_texts
 from nas_plugins.report._format import columns, count
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._links import Links
 from nas_plugins.report._parallel import parallel_figure
 from nas_plugins.report._progress import hypervolume_figure, progress_figure
@@ -61,9 +61,9 @@ def render_report(result: SearchResult, *, title: str | None = None) -> str:
     )
 
 
-def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
+def _sections(result: SearchResult) -> tuple[list[PageSection], list[Figure]]:
     """Each section that has something to show, and all plots."""
-    sections: list[Section] = []
+    sections: list[PageSection] = []
     figures: list[Figure] = []
 
     def plots(anchor: str, title: str, found: list[Figure]) -> None:
@@ -71,7 +71,7 @@ def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
             figures.extend(found)
             limit = f"At most {MAX_PAIRS} pairs of objectives are drawn."
             remarks = [limit] if len(found) == MAX_PAIRS else []
-            sections.append(Section(anchor, title, _document.plots(found, remarks=remarks)))
+            sections.append(PageSection(anchor, title, _document.plots(found, remarks=remarks)))
 
     n_objectives = len(result.history.objectives)
     if n_objectives == 1:
@@ -93,15 +93,15 @@ def _sections(result: SearchResult) -> tuple[list[Section], list[Figure]]:
         if told.anchor == _SETTINGS:
             own = content
         else:
-            sections.append(Section(told.anchor, told.title, content))
+            sections.append(PageSection(told.anchor, told.title, content))
     best = _best(result, links, facts)
     sections += [section for section in (best, _failures(result), noted) if section]
     settings = _header.settings(result, own)
-    sections.append(Section(_SETTINGS, "Settings and versions", settings))
+    sections.append(PageSection(_SETTINGS, "Settings and versions", settings))
     return sections, figures
 
 
-def _best(result: SearchResult, links: Links, facts: FactsOf) -> Section | None:
+def _best(result: SearchResult, links: Links, facts: FactsOf) -> PageSection | None:
     history = result.history
     rows = _tables.best_rows(history)
     if not rows:
@@ -119,10 +119,12 @@ def _best(result: SearchResult, links: Links, facts: FactsOf) -> Section | None:
     if all(t.violation > 0 for t in history.complete):
         text = "No trial satisfies all constraints; those of least violation come first."
     table = _tables.best_table(rows, columns(result), links, facts)
-    return Section("best", "Best architectures", join([element("p", text, class_="lead"), table]))
+    return PageSection(
+        "best", "Best architectures", join([element("p", text, class_="lead"), table])
+    )
 
 
-def _failures(result: SearchResult) -> Section | None:
+def _failures(result: SearchResult) -> PageSection | None:
     counts = result.counts()
     if not counts["failed"] + counts["pruned"]:
         return None
@@ -134,10 +136,10 @@ def _failures(result: SearchResult) -> Section | None:
         parts.append(f"{count(counts['pruned'], 'trial')} {verb} pruned")
     text = f"{' and '.join(parts)}."
     table = _tables.failures_table(result)
-    return Section("failures", "Failures", join([element("p", text, class_="lead"), table]))
+    return PageSection("failures", "Failures", join([element("p", text, class_="lead"), table]))
 
 
-def _notes(result: SearchResult, facts: FactsOf) -> tuple[Section | None, Links]:
+def _notes(result: SearchResult, facts: FactsOf) -> tuple[PageSection | None, Links]:
     """The notes of the trials, and where the page shows which trial."""
     trials = result.history.trials
     best = frozenset(row.trial.number for row in _tables.best_rows(result.history))
@@ -149,7 +151,7 @@ def _notes(result: SearchResult, facts: FactsOf) -> tuple[Section | None, Links]
     if left_out:
         text += f" The last {left_out:,} of them are left out to keep this page small."
     lead = element("p", text, class_="lead")
-    return Section("notes", "Notes of the trials", join([lead, entries])), links
+    return PageSection("notes", "Notes of the trials", join([lead, entries])), links
 
 
 __all__ = ["render_report", "write_report"]

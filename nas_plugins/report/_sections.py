@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _document
 from nas_plugins.report._grouped import MAX_GROUPED_PAIRS, grouped_figures
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._links import Links
 from nas_plugins.report._tables import plain_table, tile
 from nas_plugins.results import SearchResult
-from nas_plugins.sections import Block, Details, Figure, GroupedTrials, Table, Text
+from nas_plugins.sections import Block, DataTable, Details, Figure, GroupedTrials, Text
 
 
 def render_blocks(
@@ -27,7 +27,7 @@ def _block(
 ) -> Markup | None:
     if isinstance(block, Text):
         return _text(block, links)
-    if isinstance(block, Table):
+    if isinstance(block, DataTable):
         return _table(block, links)
     if isinstance(block, Details):
         inside = [_block(inner, result, links, figures) for inner in block.blocks]
@@ -53,7 +53,7 @@ def _text(text: Text, links: Links) -> Markup:
     return element("p", written, class_=text.style or None)
 
 
-def _table(table: Table, links: Links) -> Markup:
+def _table(table: DataTable, links: Links) -> Markup:
     if table.style == "tiles":
         tiles = (tile(*(links.line(cell) for cell in row)) for row in table.rows)
         return element("ul", *tiles, class_="tiles")

@@ -17,7 +17,13 @@ from nas_plugins.llm import CallRecord
 from nas_plugins.results import SearchResult
 from nas_plugins.strategies.llm_coevolution.knowledge import Edit
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
-from nas_plugins.strategies.llm_coevolution.notes import NOTE, Batch, Child, Note, proposal_notes
+from nas_plugins.strategies.llm_coevolution.notes import (
+    NOTE,
+    BatchRecord,
+    Child,
+    Note,
+    proposal_notes,
+)
 from nas_plugins.strategies.llm_coevolution.report_model import MAX_CALLS
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import search
@@ -130,10 +136,12 @@ def test_calls_are_told_by_role_by_niche_and_one_by_one() -> None:
 def test_costs_that_nobody_knows_are_called_unpriced() -> None:
     call = CallRecord("a", role="mutation", model="m", prompt_tokens=7, attempts=3, usd=None)
     lost = CallRecord("b", role="mutation", asked="openai:m", outcome="transport: 503", usd=0.5)
-    note = Note(0, "x = 1", 1, "llm", batch=Batch(calls=(call,), counts=FrozenDict({"asked": 2})))
+    note = Note(
+        0, "x = 1", 1, "llm", batch=BatchRecord(calls=(call,), counts=FrozenDict({"asked": 2}))
+    )
     told = cells(page_of(with_notes(note)), "model")
     assert told.count("unpriced") >= 3  # the tile, the table of roles, the ledger
-    both = replace(note, batch=Batch(calls=(call, lost)))
+    both = replace(note, batch=BatchRecord(calls=(call, lost)))
     told = cells(page_of(with_notes(both)), "model")
     assert "1 call unpriced" in told
     assert "transport: 503" in told
@@ -172,7 +180,9 @@ def hostile(text: str) -> SearchResult:
         Edit("add", "", "+", "global", text, (0,)),
         Edit("add", "", "-", text, text, (1,)),
     )
-    batch = Batch((Child(text, "llm", text),), edits, (call,), FrozenDict({text: 1, "asked": 1}))
+    batch = BatchRecord(
+        (Child(text, "llm", text),), edits, (call,), FrozenDict({text: 1, "asked": 1})
+    )
     note = {
         "v": 1, "niche": 0, "label": text, "generation": 1, "origin": "classical",
         "reason": text, "rationale": text, "operator": text, "parents": [0, 1, 99],
@@ -208,7 +218,7 @@ def test_a_torn_note_is_shown_as_it_is() -> None:
 
 def test_of_very_many_calls_the_first_are_listed() -> None:
     calls = tuple(CallRecord(f"{i}", role="mutation", usd=0.0) for i in range(MAX_CALLS + 5))
-    page = page_of(with_notes(Note(0, "x = 1", 1, "llm", batch=Batch(calls=calls))))
+    page = page_of(with_notes(Note(0, "x = 1", 1, "llm", batch=BatchRecord(calls=calls))))
     assert "5 more are left out" in cells(page, "model")
 
 

@@ -78,13 +78,13 @@ class Good:
 
     def genes(self, body: dict[str, Any]) -> list[str]:
         """As many as are asked for, each given once."""
-        assert self.niches.members is not None
+        assert self.niches.listed
         written = Notation(self.niches.space)
         found: list[str] = []
         for niche in self.niches.niches:
             if (niche.label in body["messages"][1]["content"]) != self.inside:
                 continue
-            rows, keys = self.niches.members.by_niche[niche.index]
+            rows, keys = self.niches.members[niche.index]
             for position in np.random.default_rng(len(self._given)).permutation(len(rows)):
                 if len(found) == wanted(body):
                     return found

@@ -19,7 +19,7 @@ from nas_plugins.strategies.llm_coevolution.log import COUNTS, coevolution_log
 from nas_plugins.strategies.llm_coevolution.notes import (
     NOTE,
     ORIGINS,
-    Batch,
+    BatchRecord,
     Child,
     Note,
     proposal_notes,
@@ -37,7 +37,7 @@ FULL = Note(
     rationale="shorter",
     operator="crossover",
     parents=(1, 5),
-    batch=Batch(
+    batch=BatchRecord(
         (Child("a", "llm", "why"), Child("b", "repair")),
         (Edit("add", "", "+", GLOBAL, "text", (1,)), Edit("drop", "3.0")),
         (CALL,),

@@ -14,12 +14,12 @@ import nas_plugins as nap
 from nas_plugins.history import History, Objective, Trial, objectives_of
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.strategies.llm_coevolution.config import HIDEABLE, CoEvolutionOptions
-from nas_plugins.strategies.llm_coevolution.generation import Generation, RankedTrial
+from nas_plugins.strategies.llm_coevolution.generation import NicheGeneration, RankedTrial
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, Rule
 from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
 from nas_plugins.strategies.llm_coevolution.notes import Note, proposal_notes
 from nas_plugins.strategies.llm_coevolution.prompts import Prompts, template, template_id
-from nas_plugins.strategies.llm_coevolution.schedule import Offspring, Schedule
+from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule, Offspring
 
 GOLDEN = Path(__file__).parent / "golden"
 OBJECTIVES = objectives_of(["val_accuracy:max", "hw-nas-bench/cifar10/edgegpu.latency_ms:min"])
@@ -49,12 +49,12 @@ def ranked(known: SearchSpace) -> tuple[RankedTrial, ...]:
 
 def prompts(niches: Partition, *, small: bool = False, hide: tuple[str, ...] = ()) -> Prompts:
     options = CoEvolutionOptions(task=TASK, hide=hide)
-    return Prompts(Schedule(History(niches.space, OBJECTIVES), niches, options), small)
+    return Prompts(NicheSchedule(History(niches.space, OBJECTIVES), niches, options), small)
 
 
-def generation(niches: Partition, niche: int, operator: str) -> Generation:
+def generation(niches: Partition, niche: int, operator: str) -> NicheGeneration:
     trials = ranked(niches.space)
-    return Generation(
+    return NicheGeneration(
         niche=niches.niches[niche],
         number=3,
         n=5,
@@ -66,7 +66,7 @@ def generation(niches: Partition, niche: int, operator: str) -> Generation:
     )
 
 
-def written(asked: Prompts, what: Generation) -> str:
+def written(asked: Prompts, what: NicheGeneration) -> str:
     """All questions of one generation as one text."""
     first = asked.children(what, RULES)
     begun = replace(what, found=[Offspring(what.known[0], "llm")])
@@ -134,10 +134,12 @@ def test_texts_from_outside_cannot_leave_their_line() -> None:
     known = nap.space("categorical", decisions={evil: [evil, "b"], "y": [1, 2]})
     niches = partition(known, axis="level", n_niches=2)
     options = CoEvolutionOptions(task={evil: evil})
-    asked = Prompts(Schedule(History(known, (Objective(evil, "max"),)), niches, options))
+    asked = Prompts(NicheSchedule(History(known, (Objective(evil, "max"),)), niches, options))
     trial = Trial(0, known.architectures([[0, 1]])[0], values=(1.0,))
     parents = (RankedTrial(noted(trial, "mutation", evil), 0.0, (0.0,)),)
-    what = Generation(niches.niches[0], 1, 2, 0, "mutation", parents, (), (trial.architecture,))
+    what = NicheGeneration(
+        niches.niches[0], 1, 2, 0, "mutation", parents, (), (trial.architecture,)
+    )
     request = asked.children(what, [Rule("0.0", "+", GLOBAL, evil, (0,), 0)])
     text = request.messages[1].content
     assert not any(line.startswith("System") for line in text.splitlines())
@@ -153,7 +155,7 @@ def test_prompts_stay_short_however_long_the_search() -> None:
     many = known.architectures(known.random(300, np.random.default_rng(0)))
     trials = tuple(RankedTrial(Trial(i, a, values=(1.0, 2.0))) for i, a in enumerate(many[:12]))
     rules = [Rule(f"{i}.0", "+", GLOBAL, "x" * 200, tuple(range(8)), i) for i in range(20)]
-    what = Generation(niches.niches[0], 1, 5, 0, "crossover", trials, trials, tuple(many))
+    what = NicheGeneration(niches.niches[0], 1, 5, 0, "crossover", trials, trials, tuple(many))
     for request in (asked.children(what, rules), asked.knowledge(what, rules)):
         assert sum(len(message.content) for message in request.messages) < 25_000
 

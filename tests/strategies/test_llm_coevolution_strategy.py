@@ -34,7 +34,7 @@ from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
 from nas_plugins.strategies.llm_coevolution.niches import partition
 from nas_plugins.strategies.llm_coevolution.notes import NOTE, read
-from nas_plugins.strategies.llm_coevolution.schedule import HYBRID, INITIAL, MODEL, Schedule
+from nas_plugins.strategies.llm_coevolution.schedule import HYBRID, INITIAL, MODEL, NicheSchedule
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import measured, objectives, search, started
 
@@ -84,8 +84,8 @@ def test_an_exhausted_niche_leaves_its_turns_to_the_others() -> None:
     assert sum(trials) == 240
 
 
-def scheduled(**options: Any) -> Schedule:
-    return Schedule(empty(), partition(space()), CoEvolutionOptions(**options))
+def scheduled(**options: Any) -> NicheSchedule:
+    return NicheSchedule(empty(), partition(space()), CoEvolutionOptions(**options))
 
 
 @pytest.mark.parametrize(("share", "hybrids"), [(0.0, 0), (0.3, 30), (0.5, 50), (1.0, 100)])

@@ -26,13 +26,14 @@ from nas_plugins.strategies.arch_vq import acquisition
 from nas_plugins.strategies.arch_vq.candidates import elite, propose_rows
 from nas_plugins.strategies.arch_vq.features import describer
 from nas_plugins.strategies.arch_vq.latent import LatentSpace, new_rows
-from nas_plugins.strategies.arch_vq.loading import NO_MODEL, latent_for, shipped_for
+from nas_plugins.strategies.arch_vq.loading import NO_MODEL, latent_for
 from nas_plugins.strategies.arch_vq.predictors import (
     PREDICTORS,
     Beliefs,
     Labelled,
     beliefs,
 )
+from nas_plugins.strategies.arch_vq.shipped import shipped_names
 
 Floats = npt.NDArray[np.float64]
 
@@ -124,7 +125,8 @@ class ArchVQ(Strategy):
         if settings.get("strategy") != _NAME:
             return ()
         model = (settings.get("strategy_options") or {}).get("model")
-        model = shipped_for(history.space) if model is None else model
+        if model is None and history.space.model_name in shipped_names():
+            model = history.space.model_name
         if model in (None, NO_MODEL):
             return ()
         words = ["nas-plugins", "report", "--latent", str(model), "--out", "latent.html"]

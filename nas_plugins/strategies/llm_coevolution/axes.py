@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -164,11 +164,9 @@ def axis(spec: str | Measure | Axis, space: SearchSpace) -> Axis:
         TypeError: `spec` is none of these, or the space does not count its size.
     """
     if isinstance(spec, Axis):
-        if spec.space != space:
-            raise ValueError(
-                f"`axis` must be one of {space.name!r}, got one of {spec.space.name!r}"
-            )
-        return spec
+        if spec.space == space:
+            return spec
+        raise ValueError(f"`axis` must be one of {space.name!r}, got one of {spec.space.name!r}")
     if callable(spec):
         name = getattr(spec, "__name__", type(spec).__name__)
         measure = partial(_called, space, spec)
@@ -334,7 +332,7 @@ def _depths(space: SearchSpace, rows: Indices) -> Floats:
     """
     adjacency, operations = space.graphs(np.asarray(rows, dtype=np.int16))
     labels = [label.strip('"').lower() for label in space.node_operations]
-    cost = np.array([_step(label) for label in labels])
+    cost = np.array([-np.inf if x in _ZEROS else float(x not in _IDENTITIES) for x in labels])
     steps = np.where(operations >= 0, cost[operations], -np.inf)
     starts: npt.NDArray[np.bool_] = np.asarray(adjacency.sum(axis=1) == 0)
     depth = np.where(starts, steps, -np.inf)
@@ -345,13 +343,6 @@ def _depths(space: SearchSpace, rows: Indices) -> Floats:
     ends = operations == labels.index("output")
     deepest: Floats = np.maximum(np.where(ends, depth, -np.inf).max(axis=1), 0.0)
     return deepest
-
-
-def _step(label: str) -> float:
-    """What a node adds to the length of a path."""
-    if label in _IDENTITIES:
-        return 0.0
-    return -np.inf if label in _ZEROS else 1.0
 
 
 def _mean_levels(space: SearchSpace, levels: Sequence[Floats], rows: Indices) -> Floats:
@@ -393,8 +384,8 @@ def _architectures(space: SearchSpace, rows: Indices) -> list[Architecture]:
     return [Architecture.trusted(space, tuple(row)) for row in np.asarray(rows).tolist()]
 
 
-def _is_number(choice: Choice) -> bool:
-    """Whether a choice is a number, which ``True`` is not."""
+def _is_number(choice: Choice) -> TypeGuard[int | float]:
+    """``True`` is none."""
     return isinstance(choice, (int, float)) and not isinstance(choice, bool)
 
 

@@ -26,7 +26,7 @@ from nas_plugins.strategies.llm_coevolution.conversation import Conversation
 from nas_plugins.strategies.llm_coevolution.generation import (
     CROSSOVER,
     MUTATION,
-    Generation,
+    NicheGeneration,
     begun,
 )
 from nas_plugins.strategies.llm_coevolution.notes import Note, proposal_notes
@@ -34,8 +34,8 @@ from nas_plugins.strategies.llm_coevolution.schedule import (
     HYBRID,
     INITIAL,
     MODEL,
+    NicheSchedule,
     Offspring,
-    Schedule,
     Slot,
 )
 
@@ -66,11 +66,11 @@ class Breeder:
         reason: Why no model is asked.
     """
 
-    schedule: Schedule
+    schedule: NicheSchedule
     draws: FreshDraws
     conversation: Conversation | None = None
     reason: str = ""
-    _made: dict[tuple[int, int], Generation] = field(default_factory=dict)
+    _made: dict[tuple[int, int], NicheGeneration] = field(default_factory=dict)
     _told: set[tuple[int, int]] = field(default_factory=set)
     _waiting: dict[tuple[int, int], list[Offspring]] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from functools import partial
 from nas_plugins.llm import BudgetExceededError, CallRecord, ChatReply, ChatRequest, ChatSession
 from nas_plugins.spaces.base import Key
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
-from nas_plugins.strategies.llm_coevolution.generation import Generation
+from nas_plugins.strategies.llm_coevolution.generation import NicheGeneration
 from nas_plugins.strategies.llm_coevolution.knowledge import Edit, KnowledgeBase, fold
 from nas_plugins.strategies.llm_coevolution.notation import clean
 from nas_plugins.strategies.llm_coevolution.notes import MAX_REASON
@@ -26,7 +26,7 @@ from nas_plugins.strategies.llm_coevolution.replies import (
     read_edits,
     reasons,
 )
-from nas_plugins.strategies.llm_coevolution.schedule import Offspring, Schedule
+from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule, Offspring
 
 _logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Conversation:
         session: Who asks.
     """
 
-    def __init__(self, schedule: Schedule, session: RememberingSession) -> None:
+    def __init__(self, schedule: NicheSchedule, session: RememberingSession) -> None:
         self.schedule = schedule
         self.session = session
         self.small = "small" in session.capabilities
@@ -139,7 +139,7 @@ class Conversation:
     def _options(self) -> CoEvolutionOptions:
         return self.schedule.options
 
-    def make(self, generation: Generation) -> Generation:
+    def make(self, generation: NicheGeneration) -> NicheGeneration:
         """Asks for edits of the rules, then for children, and once more where that is needed."""
         generation.counts["asked"] = generation.n
         asks_rules = self._options.knowledge == "llm" and generation.candidates
@@ -150,7 +150,7 @@ class Conversation:
 
     # -- the knowledge base ----------------------------------------------------------------
 
-    def _edit_rules(self, generation: Generation) -> bool:
+    def _edit_rules(self, generation: NicheGeneration) -> bool:
         """Asks for edits; returns False when the budget is used up."""
         label, base = generation.niche.label, self._rules(generation)
         shown = frozenset(one.trial.number for one in generation.candidates)
@@ -176,7 +176,7 @@ class Conversation:
     def _worth_repair(self, faults: Sequence[Fault]) -> bool:
         return self._options.repairs > 0 and any(f.kind == "malformed" for f in faults)
 
-    def _rules(self, generation: Generation, edits: tuple[Edit, ...] = ()) -> KnowledgeBase:
+    def _rules(self, generation: NicheGeneration, edits: tuple[Edit, ...] = ()) -> KnowledgeBase:
         """The rules, with edits that no trial holds yet."""
         trials = self.schedule.numbers
         entries = self.schedule.entries if self._options.knowledge != "off" else ()
@@ -185,7 +185,7 @@ class Conversation:
 
     # -- the children ----------------------------------------------------------------------
 
-    def _breed(self, generation: Generation) -> None:
+    def _breed(self, generation: NicheGeneration) -> None:
         rules = self._rules(generation, generation.edits).seen_from(generation.niche.label)
         request = self.prompts.children(generation, rules)
         answer = self._ask(generation, request)
@@ -204,7 +204,7 @@ class Conversation:
         if len(generation.found) < generation.n:
             generation.reason = _why(faults, answer)
 
-    def _take(self, generation: Generation, answer: Answer, origin: str) -> list[Fault]:
+    def _take(self, generation: NicheGeneration, answer: Answer, origin: str) -> list[Fault]:
         """Keeps what can be used of a reply; returns what is wrong with the rest."""
         before = [child.architecture for child in generation.found]
         seen: frozenset[Key] = frozenset()
@@ -230,7 +230,7 @@ class Conversation:
         ]
         return faults
 
-    def _ask(self, generation: Generation, request: ChatRequest) -> Answer:
+    def _ask(self, generation: NicheGeneration, request: ChatRequest) -> Answer:
         answer = self.session.ask(request, (*self.schedule.calls, *generation.calls))
         if answer.record is not None:
             generation.calls.append(answer.record)
@@ -240,7 +240,7 @@ class Conversation:
         return answer
 
 
-def _count(generation: Generation, faults: Sequence[Fault]) -> None:
+def _count(generation: NicheGeneration, faults: Sequence[Fault]) -> None:
     generation.counts.update(fault.kind for fault in faults)
 
 

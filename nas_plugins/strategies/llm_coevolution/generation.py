@@ -1,6 +1,6 @@
 """What a generation of children is made from: parents, last candidates, rules, all that is known.
 
-And what comes of it: a `Generation` is passed through the conversation with the model, which
+And what comes of it: a `NicheGeneration` is passed through the conversation with the model, which
 fills in the children.
 """
 
@@ -26,8 +26,8 @@ from nas_plugins.strategies.llm_coevolution.knowledge import (
     standing,
 )
 from nas_plugins.strategies.llm_coevolution.niches import Niche
-from nas_plugins.strategies.llm_coevolution.notes import Batch, Child
-from nas_plugins.strategies.llm_coevolution.schedule import Offspring, Schedule
+from nas_plugins.strategies.llm_coevolution.notes import BatchRecord, Child
+from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule, Offspring
 
 CROSSOVER, MUTATION = "crossover", "mutation"
 
@@ -55,7 +55,7 @@ class RankedTrial:
 
 
 @dataclass(eq=False)
-class Generation:
+class NicheGeneration:
     """The children of one generation of a niche that a language model is to make.
 
     Attributes:
@@ -70,7 +70,7 @@ class Generation:
         edits: Of the knowledge base: those that the statistics make, then the model's.
         found: Usable children.
         calls: All that were made.
-        counts: See `Batch.counts`.
+        counts: See `BatchRecord.counts`.
         reason: Why there are too few children; empty where there are enough.
     """
 
@@ -89,22 +89,22 @@ class Generation:
     reason: str = ""
 
     @property
-    def batch(self) -> Batch:
+    def batch(self) -> BatchRecord:
         """What the leader's note keeps."""
         children = tuple(Child(str(c.architecture), c.origin, c.rationale) for c in self.found)
         counts = FrozenDict({name: n for name, n in sorted(self.counts.items()) if n})
-        return Batch(children, self.edits, tuple(self.calls), counts)
+        return BatchRecord(children, self.edits, tuple(self.calls), counts)
 
 
 def begun(
-    schedule: Schedule,
+    schedule: NicheSchedule,
     niche: int,
     number: int,
     left: float,
     rng: np.random.Generator,
     *,
     small: bool,
-) -> Generation:
+) -> NicheGeneration:
     """A generation of which nothing has been made.
 
     Args:
@@ -128,7 +128,7 @@ def begun(
         n = min(_PARENTS_CROSSED if crossing else _PARENTS_MUTATED, len(elites))
         chosen = rng.choice(len(elites), size=n, replace=False).tolist() if n else []
         parents = tuple(elites[i] for i in chosen)
-    return Generation(
+    return NicheGeneration(
         niche=schedule.partition.niches[niche],
         number=number,
         n=int(min(schedule.model_children(number), left)),
@@ -141,7 +141,7 @@ def begun(
     )
 
 
-def _ranked(schedule: Schedule, niche: int) -> list[RankedTrial]:
+def _ranked(schedule: NicheSchedule, niche: int) -> list[RankedTrial]:
     """The complete trials of a niche, best first."""
     trials, losses, violations = schedule.inside(niche)
     standings = standing(losses, violations).tolist()
@@ -163,7 +163,7 @@ def _percentiles(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _candidates(
-    schedule: Schedule, ranked: list[RankedTrial], niche: int, number: int
+    schedule: NicheSchedule, ranked: list[RankedTrial], niche: int, number: int
 ) -> tuple[RankedTrial, ...]:
     """The last generation of the niche, filled up with its latest trials; best first."""
     last = {
@@ -177,13 +177,13 @@ def _candidates(
     return tuple(one for one in ranked if one in latest[-n:])
 
 
-def _known(schedule: Schedule, niche: int) -> tuple[Architecture, ...]:
+def _known(schedule: NicheSchedule, niche: int) -> tuple[Architecture, ...]:
     trials = schedule.history.trials
     inside = np.flatnonzero(schedule.niches == niche)[::-1][:_KNOWN]
     return tuple(dict.fromkeys(trials[i].architecture for i in inside.tolist()))
 
 
-def _mined(schedule: Schedule, niche: int) -> tuple[Edit, ...]:
+def _mined(schedule: NicheSchedule, niche: int) -> tuple[Edit, ...]:
     """What the ranks say now, in the niche and everywhere."""
     history, notation = schedule.history, schedule.notation
     limit = schedule.options.max_rules
@@ -198,4 +198,4 @@ def _mined(schedule: Schedule, niche: int) -> tuple[Edit, ...]:
     )
 
 
-__all__ = ["CROSSOVER", "MUTATION", "Generation", "RankedTrial", "begun"]
+__all__ = ["CROSSOVER", "MUTATION", "NicheGeneration", "RankedTrial", "begun"]

@@ -134,7 +134,7 @@ class Change:
 
     Attributes:
         trial: Number of the trial whose note holds the edit.
-        generation: Generation of that trial.
+        generation: NicheGeneration of that trial.
         action: ``"add"``, ``"confirm"`` (an equal rule was there), ``"revise"``, ``"drop"``,
             ``"evict"`` (it was dropped to make room) or ``"void"`` (the edit had no effect).
         rule: The rule after the change, or as it was dropped; ``None`` for a void edit.

@@ -47,7 +47,7 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchRecord:
     """What the leader of a batch keeps for the whole batch.
 
     Attributes:
@@ -90,7 +90,7 @@ class Note:
     rationale: str = ""
     operator: str = ""
     parents: tuple[int, ...] = ()
-    batch: Batch | None = None
+    batch: BatchRecord | None = None
 
     def write(self) -> str:
         """The note as JSON text."""
@@ -158,9 +158,9 @@ def _note(data: Mapping[str, Any]) -> Note:
     )
 
 
-def _batch(data: Mapping[str, Any]) -> Batch:
+def _batch(data: Mapping[str, Any]) -> BatchRecord:
     counts = data.get("counts", {})
-    return Batch(
+    return BatchRecord(
         children=tuple(map(_child, _list(data, "children"))),
         edits=tuple(Edit.from_json(edit) for edit in _list(data, "edits")),
         calls=tuple(CallRecord.from_json(call) for call in _list(data, "calls")),
@@ -200,7 +200,7 @@ __all__ = [
     "MAX_REASON",
     "NOTE",
     "ORIGINS",
-    "Batch",
+    "BatchRecord",
     "Child",
     "Note",
     "proposal_notes",

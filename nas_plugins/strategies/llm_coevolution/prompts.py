@@ -23,7 +23,7 @@ from nas_plugins.llm import ChatRequest, Message
 from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, Key
 from nas_plugins.strategies.llm_coevolution import operators, replies
-from nas_plugins.strategies.llm_coevolution.generation import Generation, RankedTrial
+from nas_plugins.strategies.llm_coevolution.generation import NicheGeneration, RankedTrial
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, POLARITIES, Rule
 from nas_plugins.strategies.llm_coevolution.niches import Niche
 from nas_plugins.strategies.llm_coevolution.notation import (
@@ -36,7 +36,7 @@ from nas_plugins.strategies.llm_coevolution.notation import (
     quoted,
 )
 from nas_plugins.strategies.llm_coevolution.notes import read
-from nas_plugins.strategies.llm_coevolution.schedule import Schedule
+from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule
 
 VERSION = 1
 
@@ -75,7 +75,7 @@ class Prompts:
         small: Whether the model is a small one.
     """
 
-    schedule: Schedule
+    schedule: NicheSchedule
     small: bool = False
 
     @property
@@ -85,7 +85,7 @@ class Prompts:
 
     # -- questions -------------------------------------------------------------------------
 
-    def knowledge(self, generation: Generation, rules: Sequence[Rule]) -> ChatRequest:
+    def knowledge(self, generation: NicheGeneration, rules: Sequence[Rule]) -> ChatRequest:
         """Asks for edits of the rules."""
         candidates, options = generation.candidates, self.schedule.options
         numbers = [one.trial.number for one in candidates]
@@ -118,7 +118,7 @@ class Prompts:
         text = render("repair-knowledge", reasons=reasons)
         return _again(request, reply, "repair-knowledge", text)
 
-    def children(self, generation: Generation, rules: Sequence[Rule]) -> ChatRequest:
+    def children(self, generation: NicheGeneration, rules: Sequence[Rule]) -> ChatRequest:
         """Asks for children."""
         options, n = self.schedule.options, generation.n
         if self.small:
@@ -149,7 +149,7 @@ class Prompts:
         return self._for_children(request, generation, n, ())
 
     def children_again(
-        self, generation: Generation, request: ChatRequest, reply: str, reasons: str
+        self, generation: NicheGeneration, request: ChatRequest, reply: str, reasons: str
     ) -> ChatRequest:
         """Asks for the children that are missing.
 
@@ -172,7 +172,11 @@ class Prompts:
         return self._for_children(_again(request, reply, name, text), generation, missing, found)
 
     def _for_children(
-        self, request: ChatRequest, generation: Generation, n: int, found: Sequence[Architecture]
+        self,
+        request: ChatRequest,
+        generation: NicheGeneration,
+        n: int,
+        found: Sequence[Architecture],
     ) -> ChatRequest:
         """A question with what a reply of `n` children must keep to."""
         schema = replies.children_schema(self.notation.pattern, n, rationale=not self.small)
@@ -294,7 +298,7 @@ class Prompts:
 
 
 def uniform_children(
-    schedule: Schedule, niche: Niche, n: int, found: Set[Key], *, small: bool
+    schedule: NicheSchedule, niche: Niche, n: int, found: Set[Key], *, small: bool
 ) -> Uniform:
     """Writes `n` new architectures of a niche, none of those `found`, drawn uniformly."""
 
@@ -355,7 +359,7 @@ def _again(request: ChatRequest, reply: str, name: str, text: str) -> ChatReques
     )
 
 
-def _tags(role: str, generation: Generation) -> FrozenDict[str]:
+def _tags(role: str, generation: NicheGeneration) -> FrozenDict[str]:
     return FrozenDict(
         {"role": role, "niche": generation.niche.label, "generation": str(generation.number)}
     )

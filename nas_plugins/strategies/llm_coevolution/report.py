@@ -13,6 +13,7 @@ from nas_plugins.llm import CallRecord
 from nas_plugins.sections import (
     Badge,
     Block,
+    DataTable,
     Details,
     Facts,
     GroupedTrials,
@@ -21,7 +22,6 @@ from nas_plugins.sections import (
     Section,
     StrategySummary,
     Swatch,
-    Table,
     Text,
     Trials,
 )
@@ -37,7 +37,7 @@ from nas_plugins.strategies.llm_coevolution.notes import (
     MAX_RATIONALE,
     MAX_REASON,
     NOTE,
-    Batch,
+    BatchRecord,
     Note,
     read,
 )
@@ -177,7 +177,7 @@ def _niches(log: CoEvolutionLog) -> tuple[Block, ...]:
     kinds = [name for name in _ORIGIN_HEADS if log.origins[name]]
     head = ("Niche", "Trials", *(_ORIGIN_HEADS[k] for k in kinds), "Generations", "On its front")
     rows = tuple(_niche_row(i, niche, kinds) for i, niche in enumerate(log.niches))
-    table = Table(head, rows, tuple(range(1, len(head) - 1)), "labelled")
+    table = DataTable(head, rows, tuple(range(1, len(head) - 1)), "labelled")
     return Text(text, "lead"), plot, table
 
 
@@ -234,7 +234,7 @@ def _rule_table(log: CoEvolutionLog) -> tuple[Block, ...]:
         for rule in rules[:MAX_RULES]
     )
     head = ("Rule", "Says it", "Where", "Support", "Last seen", "Evidence: trials")
-    return Table(head, rows, (3,), "words"), *left_out(rules, MAX_RULES)
+    return DataTable(head, rows, (3,), "words"), *left_out(rules, MAX_RULES)
 
 
 def _polarity(rule: Rule) -> Badge:
@@ -251,7 +251,7 @@ def _changes(changes: Sequence[Change]) -> Iterator[Block]:
     head = ("Rule", "Change", "Says it", "Where", "By trial")
     for generation, group in groupby(shown, key=lambda change: change.generation):
         members = list(group)
-        table = Table(head, tuple(map(_change_row, members)))
+        table = DataTable(head, tuple(map(_change_row, members)))
         yield Details(f"Generation {generation:,}", _done(members), (table,))
     yield from left_out(changes, MAX_CHANGES)
 
@@ -300,7 +300,7 @@ def _ancestry(note: Note) -> tuple[Inline, ...]:
     return f", {operator} {verb} {kind} ", Trials(note.parents)
 
 
-def _asked(batch: Batch) -> str:
+def _asked(batch: BatchRecord) -> str:
     """What the leader of a batch got from the model for all of it."""
     parts = [count(len(batch.calls), "call")]
     if batch.counts.get("asked"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nas_plugins._wording import count, duration
 from nas_plugins.llm import CallRecord
-from nas_plugins.sections import Block, Details, Table, Text
+from nas_plugins.sections import Block, DataTable, Details, Text
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, Totals
 from nas_plugins.strategies.llm_coevolution.notation import clean
 from nas_plugins.strategies.llm_coevolution.notes import MAX_REASON
@@ -38,7 +38,7 @@ def model_blocks(log: CoEvolutionLog) -> tuple[Block, ...]:
     in_order = sorted(log.calls, key=lambda call: places.get(call.niche, len(places)))
     return (
         Text(_lead(log), "lead"),
-        Table(("Name", "Value", "Note"), tuple(_tiles(log)), style="tiles"),
+        DataTable(("Name", "Value", "Note"), tuple(_tiles(log)), style="tiles"),
         Text("What the replies were worth", "heading"),
         *_quality(log),
         *replacements,
@@ -144,7 +144,7 @@ def _quality(log: CoEvolutionLog) -> tuple[Block, ...]:
         "Shares of children are of all that the model wrote, a reply that could not be read "
         "counting once; shares of trials are of all in which the model was to have its turn."
     )
-    return Table(("What", "Number", "Share"), tuple(rows), (1, 2)), Text(note, "caption")
+    return DataTable(("What", "Number", "Share"), tuple(rows), (1, 2)), Text(note, "caption")
 
 
 def _reasons(title: str, head: str, counts: Mapping[str, int]) -> tuple[Block, ...]:
@@ -154,11 +154,13 @@ def _reasons(title: str, head: str, counts: Mapping[str, int]) -> tuple[Block, .
         (clean(reason, MAX_REASON) or "no reason was noted", f"{number:,}")
         for reason, number in list(counts.items())[:MAX_REASONS]
     )
-    table = Table((head, "Number"), rows, (1,))
+    table = DataTable((head, "Number"), rows, (1,))
     return Text(title, "heading"), table, *left_out(list(counts), MAX_REASONS)
 
 
-def _spending(head: str, calls: Sequence[CallRecord], key: Callable[[CallRecord], str]) -> Table:
+def _spending(
+    head: str, calls: Sequence[CallRecord], key: Callable[[CallRecord], str]
+) -> DataTable:
     """Calls and costs by what `key` says, in order of first occurrence."""
     groups: dict[str, list[CallRecord]] = {}
     for call in calls:
@@ -179,7 +181,7 @@ def _spending(head: str, calls: Sequence[CallRecord], key: Callable[[CallRecord]
             )
         )
     titles = (head, "Calls", "Attempts", "Failed", "Tokens in", "Tokens out", "Seconds", "Cost")
-    return Table(titles, tuple(rows), tuple(range(1, len(titles))))
+    return DataTable(titles, tuple(rows), tuple(range(1, len(titles))))
 
 
 def _ledger(calls: Sequence[CallRecord]) -> Details:
@@ -188,7 +190,7 @@ def _ledger(calls: Sequence[CallRecord]) -> Details:
         "Tokens out", "Seconds", "USD", "Outcome",
     )  # fmt: skip
     rows = tuple(_call_row(i, call) for i, call in enumerate(calls[:MAX_CALLS], start=1))
-    table = Table(head, rows, (3, 6, 7, 8, 9, 10), "dense")
+    table = DataTable(head, rows, (3, 6, 7, 8, 9, 10), "dense")
     return Details("All calls", f"{len(calls):,}", (table, *left_out(calls, MAX_CALLS)))
 
 

@@ -21,7 +21,7 @@ from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.knowledge import Entry
 from nas_plugins.strategies.llm_coevolution.niches import Niche, Partition
 from nas_plugins.strategies.llm_coevolution.notation import Notation
-from nas_plugins.strategies.llm_coevolution.notes import Batch, Note, read
+from nas_plugins.strategies.llm_coevolution.notes import BatchRecord, Note, read
 
 INITIAL, MODEL, HYBRID = "initial", "model", "hybrid"
 
@@ -66,7 +66,7 @@ class Offspring:
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class NicheSchedule:
     """What the notes and the partition say about a history, and what comes next.
 
     In a niche, uniform draws come first, then generations, in which archive evolution makes a
@@ -173,7 +173,7 @@ class Schedule:
         return [n + min(f, self.options.n_initial) for n, f in zip(own, foreign, strict=True)]
 
     @cached_property
-    def batches(self) -> dict[tuple[int, int], list[tuple[Trial, Note, Batch]]]:
+    def batches(self) -> dict[tuple[int, int], list[tuple[Trial, Note, BatchRecord]]]:
         """The leaders of each niche and generation; more than one where workers raced."""
         found = defaultdict(list)
         for trial, note in self.notes:
@@ -278,4 +278,4 @@ class Schedule:
         return architecture if inside else None
 
 
-__all__ = ["HYBRID", "INITIAL", "MODEL", "Offspring", "Schedule", "Slot"]
+__all__ = ["HYBRID", "INITIAL", "MODEL", "NicheSchedule", "Offspring", "Slot"]

@@ -24,7 +24,7 @@ from nas_plugins.strategies.llm_coevolution.breeding import Breeder
 from nas_plugins.strategies.llm_coevolution.config import OFF, CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.conversation import Conversation, RememberingSession
 from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
-from nas_plugins.strategies.llm_coevolution.schedule import Schedule
+from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class LLMCoEvolution(CoEvolutionOptions, Strategy):
 
         Never raises on account of the model.
         """
-        schedule = Schedule(history, self._partition(history.space), self)
+        schedule = NicheSchedule(history, self._partition(history.space), self)
         draws = FreshDraws(history, rng, avoid_duplicates=self.avoid_duplicates)
         fixed = any(decision.name in history.fixed for decision in history.space.decisions)
         session, reason = (None, "") if fixed else self._session_or_reason()
