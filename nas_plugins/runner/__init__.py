@@ -1,0 +1,1 @@
+"""What the command line does, as functions: each command is a thin layer over one of them."""
