@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nas_plugins._lazy import lazy
 from nas_plugins.nni import _hook as _hook  # makes `nni.nas.strategy.ArchVQ` resolve
 
 if TYPE_CHECKING:
@@ -24,40 +24,30 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Loaded on first use, so that `import nas_plugins` costs milliseconds.
-_EXPORTS = {
-    "benchmark": "_public",
-    "combine": "composition",
-    "evaluator": "_public",
-    "space": "_public",
-    "strategy": "_public",
-    "History": "history",
-    "Objective": "history",
-    "Proposal": "history",
-    "Trial": "history",
-    "TrialState": "history",
-    "Benchmark": "protocols",
-    "Evaluator": "protocols",
-    "Metric": "protocols",
-    "Strategy": "protocols",
-    "Architecture": "spaces.base",
-    "Complexity": "spaces.base",
-    "Decision": "spaces.base",
-    "SearchSpace": "spaces.base",
-    "CategoricalSpace": "spaces.categorical",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'nas_plugins' has no attribute {name!r}")
-    value = getattr(import_module(f"nas_plugins.{_EXPORTS[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_EXPORTS})
-
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "benchmark": "_public",
+        "combine": "composition",
+        "evaluator": "_public",
+        "space": "_public",
+        "strategy": "_public",
+        "History": "history",
+        "Objective": "history",
+        "Proposal": "history",
+        "Trial": "history",
+        "TrialState": "history",
+        "Benchmark": "protocols",
+        "Evaluator": "protocols",
+        "Metric": "protocols",
+        "Strategy": "protocols",
+        "Architecture": "spaces.base",
+        "Complexity": "spaces.base",
+        "Decision": "spaces.base",
+        "SearchSpace": "spaces.base",
+        "CategoricalSpace": "spaces.categorical",
+    },
+)
 
 __all__ = [
     "Architecture",

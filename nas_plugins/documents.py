@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._files import write_text
+
 DASH = "\N{EN DASH}"
 
 
@@ -190,9 +192,8 @@ class Document:
         contents |= {f"{name}.svg": text for name, text in self.figures.items()}
         paths = []
         for name, text in contents.items():
-            partial = folder / f"{name}.partial"
-            partial.write_text(text, encoding="utf-8")
-            paths.append(partial.replace(folder / name))
+            write_text(folder / name, text)
+            paths.append(folder / name)
         return paths
 
 

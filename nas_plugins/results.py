@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from nas_plugins import pareto
+from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import DataError
 from nas_plugins.history import History, Trial, TrialState
@@ -180,9 +181,7 @@ class SearchResult:
 
     def save(self, path: Path) -> None:
         """Writes the result as one JSON file, replacing an old one only when complete."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False), encoding="utf-8")
-        partial.replace(path)
+        write_text(path, json.dumps(self.to_json(), indent=1, allow_nan=False))
 
     @classmethod
     def load(cls, path: Path) -> SearchResult:

@@ -13,9 +13,9 @@ Importing this package loads neither NNI nor PyTorch; the names below load them 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nas_plugins._lazy import lazy
 from nas_plugins.nni import _hook
 
 if TYPE_CHECKING:
@@ -71,23 +71,18 @@ _EXPORTS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'nas_plugins.nni' has no attribute {name!r}")
-    module, needs = _EXPORTS[name]
+def _require(name: str) -> None:
+    needs = _EXPORTS[name][1]
     if needs:
         from nas_plugins.nni._require import quieten, require_nni
 
         require_nni(nas=needs == "nas")
         quieten()
-    value = getattr(import_module(f"nas_plugins.nni.{module}"), name)
-    globals()[name] = value
-    return value
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_EXPORTS})
-
+__getattr__, __dir__ = lazy(
+    __name__, {name: module for name, (module, _) in _EXPORTS.items()}, before=_require
+)
 
 _hook.install()
 

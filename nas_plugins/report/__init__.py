@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nas_plugins._lazy import lazy
 
 if TYPE_CHECKING:
     from nas_plugins.report._drawing import draw
@@ -11,22 +12,18 @@ if TYPE_CHECKING:
     from nas_plugins.report._latent_data import Latent, measure
     from nas_plugins.report._page import render_report, write_report
 
-_EXPORTS = {
-    "Latent": "_latent_data",
-    "draw": "_drawing",
-    "measure": "_latent_data",
-    "render_latent_report": "_latent",
-    "render_report": "_page",
-    "write_latent_report": "_latent",
-    "write_report": "_page",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'nas_plugins.report' has no attribute {name!r}")
-    return getattr(import_module(f"nas_plugins.report.{_EXPORTS[name]}"), name)
-
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Latent": "_latent_data",
+        "draw": "_drawing",
+        "measure": "_latent_data",
+        "render_latent_report": "_latent",
+        "render_report": "_page",
+        "write_latent_report": "_latent",
+        "write_report": "_page",
+    },
+)
 
 __all__ = [
     "Latent",

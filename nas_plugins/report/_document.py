@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._files import write_text
 from nas_plugins.report._figures import Figure, template
 from nas_plugins.report._html import Markup, element, join, script_json
 
@@ -94,9 +95,7 @@ def write(page: str, path: Path) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_text(path, page)
     return path
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._files import write_text
 from nas_plugins.benchmarks.base import check_space
 from nas_plugins.errors import DataError, NasPluginsError, unknown_name
 from nas_plugins.evaluators.latency import ridge
@@ -184,9 +185,7 @@ class LatencyModel:
 
     def save(self, path: Path) -> None:
         """Writes the model as one JSON file, replacing an old one only when complete."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False), encoding="utf-8")
-        partial.replace(path)
+        write_text(path, json.dumps(self.to_json(), indent=1, allow_nan=False))
 
     @classmethod
     def load(cls, path: Path) -> LatencyModel:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._files import replacing
 from nas_plugins.errors import DataError
 
 FORMAT = "nas-plugins surrogate 1"
@@ -28,10 +29,8 @@ def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArra
     """
     head = {**header, "format": FORMAT, "checksum": _checksum(header, arrays)}
     text = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{_HEADER: text}, **arrays)
-    partial.replace(path)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._files import write_bytes
 from nas_plugins._torch import torch
 from nas_plugins.errors import DataError
 
@@ -52,16 +52,7 @@ class Checkpoint:
             _STATE: json.dumps(dict(state)),
             _CHECKSUM: str(_checksum(copies)),
         }
-        # Another process may train the same architecture.
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                file.write(save(copies, header))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_bytes(self.path, save(copies, header), sync=True)
 
     def load(self) -> Content | None:
         """The tensors and the state, or ``None`` where there is nothing to go on with.

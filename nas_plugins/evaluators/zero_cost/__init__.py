@@ -5,8 +5,9 @@ The names below load PyTorch when they are first asked for.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nas_plugins._lazy import lazy
 
 if TYPE_CHECKING:
     from nas_plugins.evaluators.zero_cost.batch import Batch
@@ -15,23 +16,19 @@ if TYPE_CHECKING:
     from nas_plugins.evaluators.zero_cost.proxy import Proxy
     from nas_plugins.evaluators.zero_cost.settings import Settings
 
-_HOMES = {
-    "Batch": "batch",
-    "Proxy": "proxy",
-    "Row": "evaluator",
-    "Scores": "engine",
-    "Settings": "settings",
-    "ZeroCostEvaluator": "evaluator",
-    "score": "evaluator",
-    "score_network": "engine",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Batch": "batch",
+        "Proxy": "proxy",
+        "Row": "evaluator",
+        "Scores": "engine",
+        "Settings": "settings",
+        "ZeroCostEvaluator": "evaluator",
+        "score": "evaluator",
+        "score_network": "engine",
+    },
+)
 
 __all__ = [
     "Batch",

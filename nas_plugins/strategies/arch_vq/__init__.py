@@ -6,21 +6,17 @@ Priors", arXiv 2503.22063v2. The names below load PyTorch when they are first as
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nas_plugins._lazy import lazy
 
 if TYPE_CHECKING:
     from nas_plugins.strategies.arch_vq.model import ArchVQModel
     from nas_plugins.strategies.arch_vq.strategy import ArchVQ
     from nas_plugins.strategies.arch_vq.train import train
 
-_HOMES = {"ArchVQ": "strategy", "ArchVQModel": "model", "train": "train"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+__getattr__, __dir__ = lazy(
+    __name__, {"ArchVQ": "strategy", "ArchVQModel": "model", "train": "train"}
+)
 
 __all__ = ["ArchVQ", "ArchVQModel", "train"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._files import write_bytes, write_text
 from nas_plugins._torch import Tensor
 from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.strategies.arch_vq.config import Recipe
@@ -83,10 +84,8 @@ def save(folder: Path, card: Card, tensors: Mapping[str, Tensor]) -> None:
     payload = serialise(half)
     data = {**card.to_json(), "sha256": hashlib.sha256(payload).hexdigest()}
     text = json.dumps(data, indent=1) + "\n"
-    for name, content in ((WEIGHTS, payload), (CARD, text.encode())):
-        partial = folder / f"{name}.partial"
-        partial.write_bytes(content)
-        partial.replace(folder / name)
+    write_bytes(folder / WEIGHTS, payload)
+    write_text(folder / CARD, text)
 
 
 def load(folder: Path) -> tuple[Card, dict[str, Tensor]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas_plugins._files import replacing
 from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.errors import DataError
 from nas_plugins.strategies.arch_vq.config import Schedule
@@ -188,9 +189,8 @@ class Fit:
             "annealing": self._annealing.state_dict() if self._annealing else None,
             "random": torch.get_rng_state(),
         }
-        partial = path.with_suffix(".partial")
-        torch.save(content, partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            torch.save(content, partial)
 
     def _restore(self, path: Path) -> None:
         try:

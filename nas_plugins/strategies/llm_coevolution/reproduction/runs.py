@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nas_plugins import _public, registry
+from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial
 from nas_plugins.llm import ChatModel, chat_model
@@ -112,9 +113,7 @@ class Run:
         told = {"arm": job.arm.name, "case": str(job.case), "seed": job.seed}
         data = {**told, **{name: _plain(value) for name, value in vars(self).items()}}
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(data), encoding="utf-8")
-        partial.replace(file)
+        write_text(file, json.dumps(data))
 
     @classmethod
     def read(cls, file: Path) -> Run | None:
