@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from nas_plugins.composition import combine
     from nas_plugins.history import History, Objective, Proposal, Trial, TrialState
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
+    from nas_plugins.runner.sampling import SampleResult, sample
+    from nas_plugins.runner.scoring import ScoreResult, score
+    from nas_plugins.runner.training import TrainResult, train
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
     from nas_plugins.spaces.categorical import CategoricalSpace
 
@@ -41,6 +44,12 @@ __getattr__, __dir__ = lazy(
         "Evaluator": "protocols",
         "Metric": "protocols",
         "Strategy": "protocols",
+        "SampleResult": "runner.sampling",
+        "sample": "runner.sampling",
+        "ScoreResult": "runner.scoring",
+        "score": "runner.scoring",
+        "TrainResult": "runner.training",
+        "train": "runner.training",
         "Architecture": "spaces.base",
         "Complexity": "spaces.base",
         "Decision": "spaces.base",
@@ -60,13 +69,19 @@ __all__ = [
     "Metric",
     "Objective",
     "Proposal",
+    "SampleResult",
+    "ScoreResult",
     "SearchSpace",
     "Strategy",
+    "TrainResult",
     "Trial",
     "TrialState",
     "benchmark",
     "combine",
     "evaluator",
+    "sample",
+    "score",
     "space",
     "strategy",
+    "train",
 ]

@@ -11,6 +11,8 @@ from nas_plugins.errors import (
     EngineError,
     MissingDependencyError,
     NasPluginsError,
+    OutputError,
+    UsageError,
 )
 
 
@@ -47,14 +49,6 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (EngineError, ExitCode.STORAGE),
     (NasPluginsError, ExitCode.USAGE),
 )
-
-
-class UsageError(NasPluginsError, ValueError):
-    """The options of a command do not make sense; the message says which and why."""
-
-
-class OutputError(NasPluginsError):
-    """A result or report cannot be written."""
 
 
 def exit_code(error: BaseException) -> ExitCode:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._files import write_text
 from nas_plugins._public import space as space_of
 from nas_plugins.errors import DataError, InvalidArchitectureError, UnknownNameError
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
@@ -108,7 +109,9 @@ class SampleResult:
         Raises:
             OSError: The file cannot be written.
         """
-        return _write(Path(path), "".join(f"{architecture}\n" for architecture in self))
+        file = Path(path)
+        write_text(file, "".join(f"{architecture}\n" for architecture in self))
+        return file
 
     def summary(self) -> str:
         """The figures in a sentence."""
@@ -220,13 +223,13 @@ def sample(
 def _check(n: int, seed: int, temperature: float, decoding: str, unique: bool | None) -> None:
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
         if value < least:
-            raise ValueError(f"`{name}` must be >= {least}, got {value}")
+            raise UsageError(f"`{name}` must be >= {least}, got {value}")
     if not temperature > 0:
-        raise ValueError(f"`temperature` must be > 0, got {temperature}")
+        raise UsageError(f"`temperature` must be > 0, got {temperature}")
     if decoding not in _DECODINGS:
-        raise ValueError(f"`decoding` must be {' or '.join(_DECODINGS)}, got {decoding}")
+        raise UsageError(f"`decoding` must be {' or '.join(_DECODINGS)}, got {decoding}")
     if unique and decoding == "paper":
-        raise ValueError("`unique` goes with `decoding` strict; the paper draws independently")
+        raise UsageError("`unique` goes with `decoding` strict; the paper draws independently")
 
 
 def _model(
@@ -242,7 +245,7 @@ def _model(
     elif model is not None:
         loaded, origin = model, "a model of one's own"
     elif wanted is None:
-        raise ValueError("say what to sample from: give `space` or `model`")
+        raise UsageError("say what to sample from: give `space` or `model`")
     elif (name := shipped_name(wanted)) in shipped_names():
         return ArchVQModel.shipped(name), f"shipped: {name}"
     else:
@@ -255,7 +258,7 @@ def _model(
                 "then: nas-plugins sample --model DIR"
             ) from error
     if wanted is not None and loaded.space != wanted:
-        raise ValueError(
+        raise UsageError(
             f"`model` {origin} is of the space {loaded.space.name!r}, not {wanted.name!r}; "
             "leave `space` out"
         )
@@ -290,7 +293,7 @@ def _keys(space: SearchSpace, exclude: Path | Iterable[Architecture | str]) -> K
         try:
             given = exclude.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{where} cannot be read: {error}") from error
+            raise UsageError(f"{where} cannot be read: {error}") from error
     found = []
     for number, one in enumerate(given, start=1):
         if isinstance(one, Architecture):
@@ -299,7 +302,7 @@ def _keys(space: SearchSpace, exclude: Path | Iterable[Architecture | str]) -> K
             try:
                 found.append(space.parse(one.strip()))
             except InvalidArchitectureError as error:
-                raise ValueError(f"{where}, line {number}: {error}") from error
+                raise UsageError(f"{where}, line {number}: {error}") from error
     return space.keys(space.rows(found))
 
 

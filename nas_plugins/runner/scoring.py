@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._public import space as space_of
 from nas_plugins.errors import InvalidArchitectureError, MissingDependencyError
@@ -145,14 +146,15 @@ class ScoreResult:
         """
         file = Path(path)
         if file.suffix not in FORMATS:
-            raise ValueError(f"`path` must end in {' or '.join(FORMATS)}, got {file}")
+            raise UsageError(f"`path` must end in {' or '.join(FORMATS)}, got {file}")
         if file.suffix == ".json":
             text = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         else:
             stream = io.StringIO()
             csv.writer(stream).writerows([self._columns(), *self._records("")])
             text = stream.getvalue()
-        return _write(file, text)
+        write_text(file, text)
+        return file
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings, and cells of every row as text, the best ranked first."""
@@ -265,7 +267,7 @@ def score(
     begun = time.perf_counter()
     for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
         if value is not None and value < least:
-            raise ValueError(f"`{name}` must be >= {least}, got {value}")
+            raise UsageError(f"`{name}` must be >= {least}, got {value}")
     evaluator = ZeroCostEvaluator(
         proxies,
         preset=preset,
@@ -327,10 +329,10 @@ def _architectures(
     """What to score, in order; what cannot be read is a row already."""
     if n is not None:
         if given is not None:
-            raise ValueError("give `architectures` or `n`, not both")
+            raise UsageError("give `architectures` or `n`, not both")
         return [(str(a), a) for a in unseen(space, n, np.random.default_rng(seed))]
     if given is None or isinstance(given, str) or not len(given):
-        raise ValueError("say what to score: give a list of `architectures`, or `n`")
+        raise UsageError("say what to score: give a list of `architectures`, or `n`")
     entries: list[_Entry] = []
     for position, one in enumerate(given):
         if isinstance(one, str):
@@ -372,7 +374,7 @@ def _networks(subject: Any) -> list[_Entry]:
             for position, (name, network) in enumerate(zip(names, networks, strict=True))
         ]
     if not entries:
-        raise ValueError("`subject` must hold at least one network, got none")
+        raise UsageError("`subject` must hold at least one network, got none")
     for name, network in entries:
         if not callable(network):  # a module is callable too
             raise TypeError(
