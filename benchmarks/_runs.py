@@ -18,7 +18,7 @@ import nas_plugins as nap
 from nas_plugins import registry
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import objectives_of
-from nas_plugins.loops import Step, alone
+from nas_plugins.reproduction.harness import Step, alone
 from nas_plugins.strategies.warm_start import WarmStart, scorer
 
 Floats = npt.NDArray[np.float64]
@@ -184,7 +184,7 @@ def _alone(job: Job, recorder: _Recorder) -> Iterator[Step]:
 def _in_optuna(job: Job, recorder: _Recorder) -> Iterator[Step]:
     """Runs a sampler in an in-memory study."""
     from nas_plugins.optuna import StrategySampler, suggest
-    from nas_plugins.optuna.stock import in_study, stock_search
+    from nas_plugins.reproduction.stock import in_study, stock_search
 
     space, searched, measure = recorder.bench.space, job.case.searched, recorder.evaluate
     if _name(job.strategy) in OPTUNA_SAMPLERS:

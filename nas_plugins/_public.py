@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nas_plugins import registry
-from nas_plugins.protocols import Benchmark, Evaluator, Strategy
+from nas_plugins.protocols import Benchmark, Evaluator, Strategy, as_evaluator, as_strategy
 from nas_plugins.spaces.base import SearchSpace
 
 
@@ -25,16 +25,16 @@ def strategy(name: str, *, space: SearchSpace | None = None, **options: Any) -> 
 
     Args:
         name: Registered name.
-        space: When given, a strategy that has a ``prepare(space)`` method (one that loads
-            weights, say) does so now instead of at the first proposal.
+        space: When given, the strategy prepares for it now (loads weights, say) instead of at
+            the first proposal.
         **options: Options of the strategy.
 
     Raises:
         UnknownNameError: The name is not registered; the message suggests the nearest.
         PluginError: The plug-in cannot be imported.
     """
-    built: Strategy = registry.load("strategy", name)(**options)
-    if space is not None and hasattr(built, "prepare"):
+    built = as_strategy(registry.load("strategy", name)(**options))
+    if space is not None:
         built.prepare(space)
     return built
 
@@ -46,8 +46,7 @@ def evaluator(name: str, **options: Any) -> Evaluator:
         UnknownNameError: The name is not registered; the message suggests the nearest.
         PluginError: The plug-in cannot be imported.
     """
-    built: Evaluator = registry.load("evaluator", name)(**options)
-    return built
+    return as_evaluator(registry.load("evaluator", name)(**options))
 
 
 def benchmark(name: str, **options: Any) -> Benchmark:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import unknown_name
-from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
+from nas_plugins.protocols import Evaluator, Metric, Report, as_evaluator
 from nas_plugins.spaces.base import Architecture
 
 SEPARATOR = "."
@@ -64,7 +64,7 @@ class CombinedValues(dict[str, float]):
 
 
 @dataclass(frozen=True)
-class Combined:
+class Combined(Evaluator):
     """Several evaluators as one; made by `combine`.
 
     A metric may be asked for by its plain name, which means the first evaluator's that has it,
@@ -85,7 +85,8 @@ class Combined:
     wanted: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sources", FrozenDict(self.sources))
+        sources = {name: as_evaluator(source) for name, source in self.sources.items()}
+        object.__setattr__(self, "sources", FrozenDict(sources))
         object.__setattr__(self, "wanted", tuple(self.wanted))
         for name, values in (("sources", self.sources), ("wanted", self.wanted)):
             if not values:
@@ -107,7 +108,7 @@ class Combined:
     @property
     def source(self) -> str:
         """Where the numbers come from, for reports."""
-        return "; ".join(source_of(self.sources[name]) for name in self._asked)
+        return "; ".join(self.sources[name].source for name in self._asked)
 
     def origin(self, name: str) -> Origin:
         """Whose metric a plain or qualified name means.
@@ -130,6 +131,11 @@ class Combined:
                 row.take(values, _plain(names))
         return list(rows)
 
+    @property
+    def reports(self) -> bool:
+        """Whether one that is asked does."""
+        return any(self.sources[name].reports for name in self._asked)
+
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         """As `evaluate` of one architecture; evaluators that report do, under the names here."""
         row = CombinedValues()
@@ -141,7 +147,7 @@ class Combined:
             ) -> None:
                 report(step, {n: metrics[p] for n, p in plain.items() if p in metrics})
 
-            row.take(evaluate_one(self.sources[source], architecture, renamed), plain)
+            row.take(self.sources[source].evaluate_reporting(architecture, renamed), plain)
         return row
 
     @cached_property

@@ -59,11 +59,6 @@ def trial_rng(entropy: int, number: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng([entropy, number, *stream])
 
 
-def avoids_duplicates(strategy: Strategy) -> bool:
-    """Whether a strategy wants no architecture twice; so it is unless it says otherwise."""
-    return bool(getattr(strategy, "avoid_duplicates", True))
-
-
 def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Choice:
     """Asks the strategy for one architecture; never raises because of the strategy.
 
@@ -75,7 +70,7 @@ def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Ch
         history: What has been seen; its `fixed` choices hold in the result.
         rng: Source of randomness.
     """
-    taken = history.seen if avoids_duplicates(strategy) else frozenset[Key]()
+    taken = history.seen if strategy.avoid_duplicates else frozenset[Key]()
     reason = "the strategy proposed nothing new"
     try:
         for proposal in _fitted(strategy, history, rng):
@@ -177,7 +172,6 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
 __all__ = [
     "FALLBACK_NOTE",
     "Choice",
-    "avoids_duplicates",
     "choose",
     "choose_at_random",
     "fresh_entropy",

@@ -1,15 +1,22 @@
-"""The roles a plug-in can play: strategy, evaluator, benchmark."""
+"""The roles a plug-in can play: strategy, evaluator, benchmark.
+
+Everything that a role may have is a member here, with a default, so nothing is looked for
+elsewhere. A plug-in subclasses its role and overrides what it knows better. An object that has
+only the methods without a default is adapted where it comes in: `as_strategy`, `as_evaluator`.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.history import History, Objective, Proposal
+from nas_plugins.sections import Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 
@@ -30,94 +37,238 @@ class Metric:
     description: str = ""
 
 
-@runtime_checkable
-class Strategy(Protocol):
+Report: TypeAlias = Callable[[int, Mapping[str, float]], None]
+"""Takes a step, from 1, and the metrics after it; may raise to end the evaluation."""
+
+
+class Strategy(ABC):
     """Proposes architectures: a pure function of the history, with no run state.
 
     What must survive between calls is a note on a trial. The same history and the same state
-    of `rng` give the same proposals in any process.
+    of `rng` give the same proposals in any process. A property may be overridden by a field or
+    an attribute of the class.
+
+    Attributes:
+        asks_language_model: Whether the constructor takes ``llm``, ``llm_options``,
+            ``max_calls``, ``max_tokens``, ``max_usd``, ``max_seconds``, ``prices``, ``ledger``,
+            ``store`` and ``mode``.
+        takes_task: Whether it takes ``task``: a mapping that may tell ``benchmark``,
+            ``dataset`` and ``device``.
     """
 
+    asks_language_model: ClassVar[bool] = False
+    takes_task: ClassVar[bool] = False
+
+    @property
+    def avoid_duplicates(self) -> bool:
+        """Whether it wants no architecture twice."""
+        return True
+
+    def prepare(self, space: SearchSpace) -> None:  # noqa: B027 - a default that does nothing
+        """Loads what it needs for a space now rather than at the first proposal."""
+
+    @abstractmethod
     def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Returns `n` proposals, distinct by canonical key and not in ``history.seen``.
 
         Fewer may be returned, even none, when the space is exhausted.
         """
-        ...
+
+    @classmethod
+    def summary(cls, history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
+        """What a result says beside the trials; nothing by default.
+
+        Args:
+            history: The search.
+            settings: What was asked for, options of the strategy included.
+        """
+        return None
+
+    @classmethod
+    def sections(cls, history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
+        """The strategy's own part of a report; nothing by default.
+
+        Args:
+            history: The search.
+            settings: What was asked for, options of the strategy included.
+        """
+        return ()
 
 
-@runtime_checkable
-class Evaluator(Protocol):
-    """Measures architectures."""
+class Evaluator(ABC):
+    """Measures architectures.
+
+    Attributes:
+        judges_networks: Whether it asks an architecture for nothing but its network, so that
+            it can judge a model of NNI's that no space of ours describes.
+    """
+
+    judges_networks: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics that `evaluate` returns."""
-        ...
 
+    @property
+    def source(self) -> str:
+        """Where the numbers come from, for reports."""
+        return repr(self)
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """The one space whose architectures it can evaluate; ``None`` where it takes any."""
+        return None
+
+    @property
+    def reports(self) -> bool:
+        """Whether `evaluate_reporting` tells how an evaluation goes."""
+        return False
+
+    @abstractmethod
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Returns one dictionary of metrics per architecture, in order."""
-        ...
-
-
-Report: TypeAlias = Callable[[int, Mapping[str, float]], None]
-"""Takes a step, from 1, and the metrics after it; may raise to end the evaluation."""
-
-
-@runtime_checkable
-class ReportingEvaluator(Evaluator, Protocol):
-    """An evaluator that tells how an evaluation goes, so that a hopeless one can be ended."""
 
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
-        """Evaluates one architecture as `evaluate` does.
+        """Evaluates one architecture as `evaluate` does, so that a hopeless one can be ended.
 
         Args:
             architecture: What to evaluate.
             report: Called after every step (an epoch, say) that another one follows, with the
                 step, counted from 1, and metrics of the evaluator by name, as far as they are
                 known. The last step's are returned. What it raises passes through, after the
-                evaluator has freed what it holds.
+                evaluator has freed what it holds. By default it is never called.
 
         Raises:
             EvaluationError: The architecture could not be evaluated.
         """
-        ...
+        return self.evaluate([architecture])[0]
 
 
-def evaluate_one(
-    evaluator: Evaluator, architecture: Architecture, report: Report
-) -> dict[str, float]:
-    """Evaluates one architecture, reporting where the evaluator can.
-
-    For what wraps an evaluator and passes `evaluate_reporting` on.
-    """
-    if isinstance(evaluator, ReportingEvaluator):
-        return evaluator.evaluate_reporting(architecture, report)
-    return evaluator.evaluate([architecture])[0]
-
-
-@runtime_checkable
-class Benchmark(Evaluator, Protocol):
+class Benchmark(Evaluator):
     """An evaluator that looks values up, knows its space and possibly the true front."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """E.g. ``"nasbench201/cifar10"``."""
-        ...
 
     @property
+    @abstractmethod
     def space(self) -> SearchSpace:
         """The space whose architectures it can evaluate."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """Where the numbers come from, for reports."""
-        ...
 
     def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
         """Values of the true Pareto front, `(k, m)`; ``None`` where it is not known."""
-        ...
+        return None
+
+    def column(self, metric: str) -> npt.NDArray[np.float64] | None:
+        """All values of one metric, in one order for all metrics, NaN where not measured.
+
+        ``None`` where they cannot be listed.
+        """
+        return None
+
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
+        """Full names of the tables of the family; empty where it has one, called as it is."""
+        return ()
+
+    @classmethod
+    def stand_in(cls, *table: str) -> str | None:
+        """Full name of the benchmark that serves while the files of this one are absent.
+
+        Args:
+            *table: The parts of the name behind the family's.
+
+        Returns:
+            ``None`` where the files are there, or nothing takes their place.
+        """
+        return None
+
+
+def as_strategy(given: Any) -> Strategy:
+    """The strategy as it is, or an object with a method `propose` made one.
+
+    Raises:
+        TypeError: It has no `propose`.
+    """
+    if isinstance(given, Strategy):
+        return given
+    if not callable(getattr(given, "propose", None)):
+        raise TypeError(f"`strategy` must have a method `propose`, got {given!r}")
+    return _AdaptedStrategy(given)
+
+
+def as_evaluator(given: Any) -> Evaluator:
+    """The evaluator as it is, or an object with `metrics` and `evaluate` made one.
+
+    Raises:
+        TypeError: It lacks one of them.
+    """
+    if isinstance(given, Evaluator):
+        return given
+    if not (hasattr(given, "metrics") and callable(getattr(given, "evaluate", None))):
+        raise TypeError(f"`evaluator` must have `metrics` and a method `evaluate`, got {given!r}")
+    return _AdaptedEvaluator(given)
+
+
+# The only places that look a member up by name: what another's object has without our classes.
+
+
+@dataclass(frozen=True, repr=False)
+class _AdaptedStrategy(Strategy):
+    given: Any
+
+    @property
+    def avoid_duplicates(self) -> bool:
+        return bool(getattr(self.given, "avoid_duplicates", True))
+
+    def prepare(self, space: SearchSpace) -> None:
+        if hasattr(self.given, "prepare"):
+            self.given.prepare(space)
+
+    def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        proposals: list[Proposal] = self.given.propose(history, n, rng)
+        return proposals
+
+    def __repr__(self) -> str:
+        return repr(self.given)
+
+
+@dataclass(frozen=True, repr=False)
+class _AdaptedEvaluator(Evaluator):
+    given: Any
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(self.given.metrics)
+
+    @property
+    def source(self) -> str:
+        return str(getattr(self.given, "source", None) or repr(self.given))
+
+    @property
+    def space(self) -> SearchSpace | None:
+        space: SearchSpace | None = getattr(self.given, "space", None)
+        return space
+
+    @property
+    def reports(self) -> bool:
+        return hasattr(self.given, "evaluate_reporting")
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
+        values: list[dict[str, float]] = self.given.evaluate(architectures)
+        return values
+
+    def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
+        if not self.reports:
+            return self.evaluate([architecture])[0]
+        values: dict[str, float] = self.given.evaluate_reporting(architecture, report)
+        return values
+
+    def __repr__(self) -> str:
+        return repr(self.given)
 
 
 __all__ = [
@@ -125,7 +276,7 @@ __all__ = [
     "Evaluator",
     "Metric",
     "Report",
-    "ReportingEvaluator",
     "Strategy",
-    "evaluate_one",
+    "as_evaluator",
+    "as_strategy",
 ]

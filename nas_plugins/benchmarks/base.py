@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nas_plugins import pareto
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Metric
+from nas_plugins.protocols import Benchmark, Metric
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 Floats = npt.NDArray[np.float64]
@@ -82,7 +82,7 @@ class Table:
         self.rows.setflags(write=False)
 
 
-class TabularBenchmark:
+class TabularBenchmark(Benchmark):
     """A benchmark whose every value is in a table that is held in memory.
 
     `evaluate` leaves out what was not measured for an architecture: the dictionaries are

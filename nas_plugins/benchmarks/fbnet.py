@@ -24,7 +24,7 @@ from nas_plugins.benchmarks.base import (
 from nas_plugins.benchmarks.loaders import hw_nas_bench, npz
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Metric
+from nas_plugins.protocols import Benchmark, Metric
 from nas_plugins.spaces.base import Architecture, Rows
 from nas_plugins.spaces.fbnet import BLOCKS, N_LAYERS, FBNet
 
@@ -76,7 +76,7 @@ class LookUp:
         return self.constant + objective.sign * float(losses.min(axis=1).sum())
 
 
-class FBNetLatencyTable:
+class FBNetLatencyTable(Benchmark):
     """FBNet latency in the CIFAR-100 setting, on up to 28 devices.
 
     For edgegpu, eyeriss, fpga, pixel3 and raspi4 the latency of any of the 9.8e20
@@ -111,8 +111,8 @@ class FBNetLatencyTable:
         else:
             self._look_up = found
 
-    @staticmethod
-    def tables() -> tuple[str, ...]:
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
         """Full names of all tables, without loading any."""
         return tuple(f"fbnet/{device}" for device in sorted((*ADDITIVE, *MEASURED)))
 

@@ -73,8 +73,8 @@ class HWNASBenchTable(TabularBenchmark):
         """Where latency and energy come from."""
         return self._hardware_source
 
-    @staticmethod
-    def tables() -> tuple[str, ...]:
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
         """Full names of all tables, without loading any."""
         return tuple(
             f"hw-nas-bench/{dataset}/{device}"
@@ -82,8 +82,8 @@ class HWNASBenchTable(TabularBenchmark):
             for device in DEVICES
         )
 
-    @staticmethod
-    def stand_in(*parts: str) -> str | None:
+    @classmethod
+    def stand_in(cls, *parts: str) -> str | None:
         """Name of the benchmark that can serve where the file with the latencies is absent.
 
         It has the same cells and accuracies, and another device's latency.
@@ -95,7 +95,7 @@ class HWNASBenchTable(TabularBenchmark):
             ``None`` where the file is there, or there is no such table.
         """
         there = any(files.get(name).found for name in _FILES)
-        known = "/".join(("hw-nas-bench", *parts)) in HWNASBenchTable.tables()
+        known = "/".join(("hw-nas-bench", *parts)) in cls.tables()
         return f"nasbench201/{parts[0]}" if known and not there else None
 
 

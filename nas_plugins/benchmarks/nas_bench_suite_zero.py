@@ -67,8 +67,8 @@ class NASBenchSuiteZeroTable(TabularBenchmark):
         )
         super().__init__(name, space, table)
 
-    @staticmethod
-    def tables() -> tuple[str, ...]:
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
         """Full names of all tables, without loading any."""
         return tuple(f"nas-bench-suite-zero/{dataset}" for dataset in DATASETS)
 

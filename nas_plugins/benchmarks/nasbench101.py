@@ -68,8 +68,8 @@ class NASBench101Table(TabularBenchmark):
         )
         super().__init__(name, space, table, keys=keys)
 
-    @staticmethod
-    def tables() -> tuple[str, ...]:
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
         """The only name."""
         return ("nasbench101",)
 

@@ -75,8 +75,8 @@ class NASBench201Table(TabularBenchmark):
         )
         super().__init__(name, space, table)
 
-    @staticmethod
-    def tables() -> tuple[str, ...]:
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
         """Full names of all tables, without loading any."""
         return tuple(f"nasbench201/{dataset}" for dataset in DATASETS)
 

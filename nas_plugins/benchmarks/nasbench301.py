@@ -18,7 +18,7 @@ from nas_plugins.benchmarks import files
 from nas_plugins.benchmarks.base import MetricValues, check_space, table_name
 from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Metric
+from nas_plugins.protocols import Benchmark, Metric
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.darts import DARTS, OPERATIONS
 
@@ -33,7 +33,7 @@ _N_EDGES = 14
 _N_FEATURES = 34
 
 
-class NASBench301Surrogate:
+class NASBench301Surrogate(Benchmark):
     """NAS-Bench-301: predicted accuracy and training time of DARTS architectures.
 
     A surrogate answers for all 1.09e18 genotypes, without noise; its true front is not known.
@@ -58,8 +58,8 @@ class NASBench301Surrogate:
         self._file = files.trusted("nasbench301")
         self._session = _session(self._file)
 
-    @staticmethod
-    def tables() -> tuple[str, ...]:
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
         """The only name."""
         return ("nasbench301",)
 

@@ -13,7 +13,7 @@ from nni.nas.evaluator import Evaluator as NNIEvaluator
 from nas_plugins.cli._plan import Plan, Problem, prepare
 from nas_plugins.errors import MetricUnavailableError
 from nas_plugins.nni._evaluator import ArchitectureEvaluator
-from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
+from nas_plugins.protocols import Evaluator, Metric, Report
 from nas_plugins.spaces.base import Architecture
 
 
@@ -95,7 +95,7 @@ class _Measured(ArchitectureEvaluator):
 
 
 @dataclass(frozen=True)
-class _Checked:
+class _Checked(Evaluator):
     """An evaluator that raises where something is not measured.
 
     Attributes:
@@ -117,9 +117,14 @@ class _Checked:
         pairs = zip(rows, architectures, strict=True)
         return [self._checked(row, architecture) for row, architecture in pairs]
 
+    @property
+    def reports(self) -> bool:
+        """The evaluator's."""
+        return self.evaluator.reports
+
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         """The same for one architecture, reporting on the way."""
-        return self._checked(evaluate_one(self.evaluator, architecture, report), architecture)
+        return self._checked(self.evaluator.evaluate_reporting(architecture, report), architecture)
 
     def _checked(self, values: dict[str, float], architecture: Architecture) -> dict[str, float]:
         for name in self.needed:

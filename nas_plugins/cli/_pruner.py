@@ -9,7 +9,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from nas_plugins.cli._errors import UsageError
 from nas_plugins.cli._plan import Problem
 from nas_plugins.errors import unknown_name
-from nas_plugins.protocols import ReportingEvaluator
+from nas_plugins.protocols import as_evaluator
 
 NONE = "none"
 _PRUNERS: Mapping[str, Callable[[], BasePruner]] = {
@@ -45,7 +45,7 @@ def check_pruner(name: str, problem: Problem) -> list[str]:
         return []
     if len(problem.objectives) > 1:
         raise UsageError(f"--pruner {name} goes with one objective: Optuna prunes no others")
-    if not isinstance(problem.evaluator, ReportingEvaluator):
+    if not as_evaluator(problem.evaluator).reports:
         return [
             f"note: the evaluator reports nothing on the way, so --pruner {name} ends no trial"
         ]

@@ -28,7 +28,7 @@ from nas_plugins.optuna import create_study, objective
 from nas_plugins.optuna._compat import new_trial
 from nas_plugins.optuna._history import convert
 from nas_plugins.optuna._objective import REASON
-from nas_plugins.protocols import Evaluator, Metric, Report, evaluate_one
+from nas_plugins.protocols import Evaluator, Metric, Report
 from nas_plugins.spaces.base import Architecture
 
 OWNER = "nas_plugins:owner"
@@ -267,7 +267,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Interruptible:
+class Interruptible(Evaluator):
     """An evaluator that a second Ctrl-C ends.
 
     Attributes:
@@ -288,6 +288,11 @@ class Interruptible:
         with self.stop.interruptible():
             return self.evaluator.evaluate(architectures)
 
+    @property
+    def reports(self) -> bool:
+        """The evaluator's."""
+        return self.evaluator.reports
+
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         """Evaluates until interrupted, but for the reports, which are written into a storage."""
 
@@ -296,7 +301,7 @@ class Interruptible:
                 report(step, metrics)
 
         with self.stop.interruptible():
-            return evaluate_one(self.evaluator, architecture, safe)
+            return self.evaluator.evaluate_reporting(architecture, safe)
 
 
 __all__ = ["OWNER", "Interruptible", "Leftovers", "Session", "Stop", "reason_of", "settle"]

@@ -35,8 +35,8 @@ class Experiment:
     paper: str = ARCH_VQ
 
 
-_ARCH_VQ = "nas_plugins.strategies.arch_vq.reproduction"
-_LLM_NAS = "nas_plugins.strategies.llm_coevolution.reproduction"
+_ARCH_VQ = "nas_plugins.reproduction.arch_vq"
+_LLM_NAS = "nas_plugins.reproduction.llm_nas"
 
 EXPERIMENTS = {
     "arch-vq-table2": Experiment(
@@ -226,7 +226,7 @@ def _arch_vq(
     samples: int | None,
     space: str | None,
 ) -> Any:
-    from nas_plugins.strategies.arch_vq.reproduction.budget import Request
+    from nas_plugins.reproduction.arch_vq.budget import Request
 
     cut = asked["budget"] == "quick"
     return Request(
@@ -241,8 +241,7 @@ def _arch_vq(
 def _llm_nas(
     asked: Mapping[str, Any], numbers: Mapping[str, int | None], words: Mapping[str, str | None]
 ) -> Any:
-    from nas_plugins.optuna.stock import stock_search
-    from nas_plugins.strategies.llm_coevolution.reproduction.request import MAX_WORKERS, Request
+    from nas_plugins.reproduction.llm_nas.request import MAX_WORKERS, Request
 
     workers = numbers["workers"] or 1
     if workers > MAX_WORKERS:
@@ -256,7 +255,6 @@ def _llm_nas(
         datasets=_names(words["datasets"]),
         devices=_names(words["devices"]),
         workers=workers,
-        stock=stock_search,
     )
 
 

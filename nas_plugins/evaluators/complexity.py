@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nas_plugins.protocols import Metric
+from nas_plugins.protocols import Evaluator, Metric
 from nas_plugins.spaces.base import Architecture
 
 _METRICS = (
@@ -14,7 +14,7 @@ _METRICS = (
 )
 
 
-class ComplexityEvaluator:
+class ComplexityEvaluator(Evaluator):
     """Counts parameters and FLOPs of an architecture's network, without building it.
 
     Args:

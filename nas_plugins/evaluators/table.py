@@ -14,7 +14,7 @@ from nas_plugins.protocols import Benchmark, Metric
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 
-class TableEvaluator:
+class TableEvaluator(Benchmark):
     """Looks architectures up in a registered benchmark.
 
     Args:

@@ -13,7 +13,7 @@ from nas_plugins import _public, registry
 from nas_plugins.errors import EvaluationError, NasPluginsError, unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.nni._samples import adapted
-from nas_plugins.protocols import Benchmark, Evaluator, Metric, evaluate_one
+from nas_plugins.protocols import Benchmark, Evaluator, Metric, as_evaluator
 
 DEFAULT = "default"
 """The metric that NNI sorts by and maximises."""
@@ -109,7 +109,7 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
     @property
     def source(self) -> str:
         """Where the numbers come from, for reports."""
-        return str(getattr(self._evaluator, "source", None) or repr(self._evaluator))
+        return self._evaluator.source
 
     def evaluate(self, model: Any) -> dict[str, float]:
         """Refuses: a network alone does not tell which architecture it is.
@@ -126,7 +126,7 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
     def _execute(self, model: Any) -> dict[str, float]:
         """Evaluates a frozen executable model space and reports the metrics to NNI."""
         try:
-            values = evaluate_one(self._adapted, model, self._report)
+            values = self._adapted.evaluate_reporting(model, self._report)
             metrics = self._reported(values)
         except Exception as error:
             # Nothing else than a metric travels from a trial process to the strategy.
@@ -202,12 +202,13 @@ def _opened(target: str | Evaluator, options: Mapping[str, Any]) -> Evaluator:
     if not isinstance(target, str):
         if options:
             raise TypeError(f"an evaluator object takes no options, got {sorted(options)}")
-        if not isinstance(target, Evaluator):
+        try:
+            return as_evaluator(target)
+        except TypeError:
             raise TypeError(
                 "`target` must be a name, or an evaluator with `metrics` and `evaluate`, got "
                 f"{type(target).__name__}; NNI's own evaluators are used as they are"
-            )
-        return target
+            ) from None
     if target.split("/")[0] in registry.names("benchmark"):
         return _public.benchmark(target, **options)
     known = registry.names("evaluator")

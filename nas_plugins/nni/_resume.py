@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas_plugins import proposals
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import Trial, TrialState
 from nas_plugins.nni._service import Job
@@ -46,7 +45,7 @@ def take_over(
         architecture_of: Reads the sample of a job; raises `InvalidArchitectureError` where it
             is none of the space.
     """
-    once = proposals.avoids_duplicates(ledger.strategy)
+    once = ledger.strategy.avoid_duplicates
     waiting: defaultdict[Key, deque[Trial]] = defaultdict(deque)
     for trial in ledger.history.trials:
         waiting[trial.architecture.key].append(trial)

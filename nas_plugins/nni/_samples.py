@@ -13,18 +13,12 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.composition import Combined
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.nni._translate import Translator, translator
-from nas_plugins.protocols import Evaluator, Metric, Report, ReportingEvaluator, evaluate_one
+from nas_plugins.protocols import Evaluator, Metric, Report
 from nas_plugins.spaces.base import Architecture, Decision, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 
-_ON_NETWORKS = (
-    "nas_plugins.evaluators.latency.measured",
-    "nas_plugins.evaluators.training",
-    "nas_plugins.evaluators.zero_cost",
-)
 
-
-class OnSamples:
+class OnSamples(Evaluator):
     """An evaluator that takes frozen executable model spaces in place of architectures.
 
     Args:
@@ -49,12 +43,21 @@ class OnSamples:
         """
         return self._evaluator.evaluate([self._architecture(model) for model in models])
 
+    @property
+    def reports(self) -> bool:
+        """Whether the evaluator does."""
+        return self._evaluator.reports
+
+    def evaluate_reporting(self, model: Any, report: Report) -> dict[str, float]:
+        """Evaluates the architecture of a model, reporting on the way."""
+        return self._evaluator.evaluate_reporting(self._architecture(model), report)
+
     def _architecture(self, model: Any) -> Architecture:
         if self._on_network:
             return FrozenModelSpace(model).architectures([[0]])[0]
         architecture = self._translator(model).architecture(model.sample)
-        space = getattr(self._evaluator, "space", None)
-        return _within(space, architecture) if isinstance(space, SearchSpace) else architecture
+        space = self._evaluator.space
+        return architecture if space is None else _within(space, architecture)
 
     def _translator(self, model: Any) -> Translator:
         mutables = _mutables(model)
@@ -63,28 +66,19 @@ class OnSamples:
         return self._kept[1]
 
 
-class ReportingOnSamples(OnSamples):
-    """The same of an evaluator that reports."""
-
-    def evaluate_reporting(self, model: Any, report: Report) -> dict[str, float]:
-        """Evaluates the architecture of a model, reporting on the way."""
-        return evaluate_one(self._evaluator, self._architecture(model), report)
-
-
 def adapted(evaluator: Evaluator, on_network: bool | None) -> Evaluator:
     """The same evaluator, taking models.
 
     Args:
         evaluator: Of architectures; of a combination every source gets what it needs.
-        on_network: Whether it judges the network that NNI builds; ``None`` knows it of ours.
+        on_network: Whether it judges the network that NNI builds; ``None`` asks the evaluator.
     """
     if isinstance(evaluator, Combined) and on_network is None:
         sources = {name: adapted(one, None) for name, one in evaluator.sources.items()}
         return Combined(FrozenDict(sources), evaluator.wanted)
     if on_network is None:
-        on_network = any(c.__module__.startswith(_ON_NETWORKS) for c in type(evaluator).__mro__)
-    kind = ReportingOnSamples if isinstance(evaluator, ReportingEvaluator) else OnSamples
-    return kind(evaluator, on_network=on_network)
+        on_network = evaluator.judges_networks
+    return OnSamples(evaluator, on_network=on_network)
 
 
 def _mutables(model: Any) -> Any:
@@ -163,4 +157,4 @@ def _identity(model: Any) -> str:
     return f"{symbol.__module__}.{symbol.__qualname__} {args!r} {digest}"
 
 
-__all__ = ["FrozenModelSpace", "OnSamples", "ReportingOnSamples", "adapted"]
+__all__ = ["FrozenModelSpace", "OnSamples", "adapted"]

@@ -23,7 +23,7 @@ from nas_plugins.nni import _compat, _service, _shims
 from nas_plugins.nni._resume import take_over
 from nas_plugins.nni._running import Evaluation, Running
 from nas_plugins.nni._state import DEFAULT, FrontEntry, Ledger
-from nas_plugins.protocols import Strategy
+from nas_plugins.protocols import Strategy, as_strategy
 
 if TYPE_CHECKING:
     from nas_plugins.nni._translate import Translator
@@ -85,9 +85,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
             raise ValueError(f"`seed` must be >= 0, got {seed}")
         if isinstance(strategy, str):
             strategy = _public.strategy(strategy)
-        if not callable(getattr(strategy, "propose", None)):
-            raise TypeError(f"`strategy` must have a method `propose`, got {strategy!r}")
-        self._strategy = strategy
+        self._strategy = as_strategy(strategy)
         self._entropy = None if seed is None else int(seed)
         self._objectives = None if objectives is None else objectives_of(objectives)
         self._constraints = constraints_of(constraints)
@@ -174,9 +172,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
 
         self._translator = translator(model_space)
         space = self._translator.space
-        prepare = getattr(self._strategy, "prepare", None)
-        if prepare is not None:
-            prepare(space)
+        self._strategy.prepare(space)
         self._ledger = Ledger(
             self._strategy,
             space,

@@ -112,9 +112,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
                 if self._ledger.space != space:
                     raise EngineError("the search space of a running experiment cannot change")
                 return
-            prepare = getattr(self._strategy, "prepare", None)
-            if prepare is not None:
-                prepare(space)
+            self._strategy.prepare(space)
             self._parameters = parameters
             self._ledger = Ledger(
                 self._strategy, space, self._objectives, self._constraints, entropy=self._seed

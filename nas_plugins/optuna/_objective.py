@@ -12,7 +12,7 @@ from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, NasPluginsError
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.optuna import _attributes, _compat, _dimensions
-from nas_plugins.protocols import Evaluator, evaluate_one
+from nas_plugins.protocols import Evaluator, as_evaluator
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 REASON = f"{_attributes.PREFIX}reason"
@@ -56,7 +56,7 @@ def objective(
     so that the study goes on. Either way the user attribute ``nas_plugins:reason`` of the
     trial tells why.
 
-    With one objective, what a `ReportingEvaluator` reports of it goes to ``Trial.report``, and
+    With one objective, what an evaluator reports of it goes to ``Trial.report``, and
     the study's pruner may end the trial. Optuna prunes no study of several objectives.
 
     Args:
@@ -70,7 +70,7 @@ def objective(
         ValueError: An objective or constraint is malformed or comes twice.
     """
     return _ObjectiveFunction(
-        evaluator, space, objectives_of(objectives), constraints_of(constraints)
+        as_evaluator(evaluator), space, objectives_of(objectives), constraints_of(constraints)
     )
 
 
@@ -124,7 +124,7 @@ class _ObjectiveFunction:
                 trial.set_user_attr(REASON, reason)
                 raise optuna.TrialPruned(reason)
 
-        return evaluate_one(self.evaluator, architecture, report)
+        return self.evaluator.evaluate_reporting(architecture, report)
 
 
 def _value(metrics: Mapping[str, float], name: str, architecture: Architecture) -> float:

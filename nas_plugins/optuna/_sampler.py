@@ -21,7 +21,7 @@ from nas_plugins import _public, proposals
 from nas_plugins.history import History
 from nas_plugins.optuna import _attributes, _compat, _dimensions
 from nas_plugins.optuna._history import TrialLog, objectives_in, restrict
-from nas_plugins.protocols import Strategy
+from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 _logger = logging.getLogger(__name__)
@@ -113,9 +113,7 @@ class StrategySampler(BaseSampler):
             _dimensions.check(self._space)
         if isinstance(strategy, str):
             strategy = _public.strategy(strategy, space=self._space)
-        if not callable(getattr(strategy, "propose", None)):
-            raise TypeError(f"`strategy` must have a method `propose`, got {strategy!r}")
-        self._strategy = strategy
+        self._strategy = as_strategy(strategy)
         self._entropy = proposals.fresh_entropy() if seed is None else int(seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
@@ -239,7 +237,7 @@ class StrategySampler(BaseSampler):
         memory = self._memory(study)
         fixed = restrict(_compat.fixed_params(study, trial), space)
         history = memory.history(study, space, trial).fixing(fixed)
-        may_repeat = not proposals.avoids_duplicates(self._strategy)
+        may_repeat = not self._strategy.avoid_duplicates
         for claim in range(_MAX_CLAIMS):
             if claim < _MAX_STRATEGY_CLAIMS:
                 choice = proposals.choose(self._strategy, history, rng)

@@ -47,7 +47,19 @@ class SearchSpace(ABC):
         name: Registered name, used in messages, files and to find the network builder.
         decisions: The decisions in canonical order.
         options: Constructor arguments that differ from the defaults, for `to_json`.
+
+    Attributes:
+        padding: Where graphs have nodes that stand for nothing: ``"output_last"`` before the
+            output, ``"end"`` behind it; empty where they have none.
+        default_axis: What niches of the space differ in, by default: a name that
+            `nas_plugins.strategies.llm_coevolution.axis` knows. ``None`` takes the parameters,
+            or the level where the space does not count them.
+        decision_noun: What its decisions are called in words, in the plural.
     """
+
+    padding: str = ""
+    default_axis: str | None = None
+    decision_noun: str = "decisions"
 
     def __init__(
         self,
@@ -231,6 +243,13 @@ class SearchSpace(ABC):
             )
         return np.concatenate([np.empty((0, len(self.decisions)), dtype=np.int16), *found])
 
+    def random_cells(self, n: int, rng: np.random.Generator) -> Rows:
+        """As `random`, but uniform over the architectures where the space knows how to.
+
+        The same by default: uniform over the decisions, given that the result is valid.
+        """
+        return self.random(n, rng)
+
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """All valid architectures that differ in exactly one decision, in canonical order."""
         rows = self.neighbour_rows(architecture.row)
@@ -337,6 +356,13 @@ class SearchSpace(ABC):
         # The first decision is the most significant digit, as in `enumerate`.
         return np.append(np.cumprod(self.cardinalities[:0:-1])[::-1], 1)
 
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The representative of all architectures that have the same key.
+
+        Itself by default. Override together with `keys`.
+        """
+        return architecture
+
     @property
     @abstractmethod
     def node_operations(self) -> tuple[str, ...]:
@@ -374,6 +400,22 @@ class SearchSpace(ABC):
             TypeError: The space has no closed form.
         """
         raise TypeError(f"space {self.name!r} defines no complexity")
+
+    def complexities(
+        self, rows: npt.NDArray[np.integer[Any]], **options: Any
+    ) -> npt.NDArray[np.int64]:
+        """`complexity` of a batch, `(B, D)` to `(B, 2)`: parameters and FLOPs.
+
+        Args:
+            rows: Choice indices.
+            **options: As in `complexity`.
+
+        Raises:
+            TypeError: The space has no closed form.
+        """
+        sizes = [self.complexity(a, **options) for a in self.architectures(rows)]
+        pairs = [(size.params, size.flops) for size in sizes]
+        return np.array(pairs, dtype=np.int64).reshape(len(pairs), 2)
 
     def network(self, architecture: Architecture, **options: Any) -> Any:
         """Builds the architecture as a ``torch.nn.Module``.

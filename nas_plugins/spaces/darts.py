@@ -43,6 +43,9 @@ class GenotypeSpace(SearchSpace):
         options: Constructor arguments that differ from the defaults.
     """
 
+    default_axis = "params"
+    decision_noun = "edges"
+
     def __init__(
         self,
         name: str,

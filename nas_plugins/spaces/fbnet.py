@@ -146,6 +146,9 @@ class FBNet(SearchSpace):
     graph is a chain of 24 nodes: input, the layers, output.
     """
 
+    default_axis = "flops"
+    decision_noun = "layers"
+
     def __init__(self) -> None:
         super().__init__("fbnet", [Decision(f"layer_{i}", BLOCKS) for i in range(N_LAYERS)])
 

@@ -50,6 +50,9 @@ class NASBench101(SearchSpace):
             always node 6, or ``"end"`` after it, as in arch2vec.
     """
 
+    default_axis = "n_conv3x3_bn_relu"
+    decision_noun = "inner vertices"
+
     def __init__(self, *, padding: str = "output_last") -> None:
         if padding not in PADDINGS:
             raise ValueError(f"`padding` must be one of {PADDINGS}, got {padding!r}")

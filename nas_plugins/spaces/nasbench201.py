@@ -63,6 +63,9 @@ class NASBench201(SearchSpace):
     node 0 input, nodes 1-6 the edges, node 7 output, the same adjacency for every cell.
     """
 
+    default_axis = "n_nor_conv_3x3"
+    decision_noun = "edges"
+
     def __init__(self) -> None:
         decisions = [Decision(f"{target}<-{source}", OPERATIONS) for source, target in EDGES]
         super().__init__("nasbench201", decisions)

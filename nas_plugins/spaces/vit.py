@@ -121,6 +121,8 @@ class ViT(SearchSpace):
         UnknownNameError: `size` is none of these.
     """
 
+    default_axis = "flops"
+
     def __init__(self, *, size: str = "tiny") -> None:
         if size not in SUPERNETS:
             raise unknown_name("`size`", size, SUPERNETS)

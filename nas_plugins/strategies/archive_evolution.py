@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas_plugins.history import History, Proposal
+from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws, started
 from nas_plugins.spaces.base import Architecture
 
 
 @dataclass(frozen=True)
-class ArchiveEvolution:
+class ArchiveEvolution(Strategy):
     """Evolution whose parents are drawn uniformly from the Pareto front of all trials.
 
     The steady-state scheme of SEMO (Laumanns et al., PPSN 2002) with a random start: one

@@ -17,6 +17,7 @@ import numpy as np
 from nas_plugins import pareto
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Proposal, Trial, TrialState
+from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, Key, Rows
 
@@ -27,7 +28,7 @@ _CHAIN = re.compile(r"chain (\d+)\b")
 
 
 @dataclass(frozen=True)
-class LocalSearch:
+class LocalSearch(Strategy):
     """Climbs from random starts by single changes; a note on each trial names its chain.
 
     A chain holds a random start and the neighbours tried from there. Its incumbents are its

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas_plugins.history import History, Proposal
+from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws
 
 
 @dataclass(frozen=True)
-class RandomSearch:
+class RandomSearch(Strategy):
     """Draws architectures at random.
 
     Attributes:

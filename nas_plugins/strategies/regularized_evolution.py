@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from nas_plugins import pareto
 from nas_plugins.history import History, Proposal
+from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws, started
 from nas_plugins.spaces.base import Architecture
 
 
 @dataclass(frozen=True)
-class RegularizedEvolution:
+class RegularizedEvolution(Strategy):
     """Mutates the winner of a tournament among the youngest trials.
 
     The population is the `population_size` complete trials with the highest numbers: a trial

@@ -19,7 +19,7 @@ from nas_plugins import _public, registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Proposal, Trial, TrialState
-from nas_plugins.protocols import Evaluator, Strategy
+from nas_plugins.protocols import Evaluator, Strategy, as_evaluator, as_strategy
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -35,7 +35,7 @@ _ZERO_COST = "zero-cost"
 
 
 @dataclass(frozen=True)
-class WarmStart:
+class WarmStart(Strategy):
     """Proposes the best candidates of a pool by an evaluator's scores, then as `strategy` does.
 
     The strategy sees the trials of the warm start as it sees any trials of others: they fill its
@@ -93,7 +93,7 @@ class WarmStart:
     @property
     def avoid_duplicates(self) -> bool:
         """The strategy's; the warm start itself never proposes an architecture twice."""
-        return bool(getattr(self._inner, "avoid_duplicates", True))
+        return self._inner.avoid_duplicates
 
     @property
     def ranked_by(self) -> tuple[str, ...]:
@@ -101,9 +101,8 @@ class WarmStart:
         return self.metrics or tuple(metric.name for metric in self._scorer.metrics)
 
     def prepare(self, space: SearchSpace) -> None:
-        """Lets the strategy prepare for a space, where it can."""
-        if hasattr(self._inner, "prepare"):
-            self._inner.prepare(space)
+        """Lets the strategy prepare for a space."""
+        self._inner.prepare(space)
 
     def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Returns `n` proposals; fewer when the space is exhausted.
@@ -127,13 +126,13 @@ class WarmStart:
     def _inner(self) -> Strategy:
         if isinstance(self.strategy, str):
             return _public.strategy(self.strategy)
-        return self.strategy
+        return as_strategy(self.strategy)
 
     @cached_property
     def _scorer(self) -> Evaluator:
         if isinstance(self.evaluator, str):
             return scorer(self.evaluator, self.options, self.metrics)
-        return self.evaluator
+        return as_evaluator(self.evaluator)
 
     @cached_property
     def _rankings(self) -> dict[tuple[SearchSpace, int], list[Architecture]]:

@@ -105,7 +105,7 @@ def test_an_unknown_model_is_told_before_any_search(run, data_folder, monkeypatc
 def tiny(monkeypatch):
     """Models of 60 architectures."""
     pytest.importorskip("torch")
-    from nas_plugins.strategies.arch_vq.reproduction import budget, models
+    from nas_plugins.reproduction.arch_vq import budget, models
 
     monkeypatch.setattr(budget, "_QUICK_ARCHITECTURES", 60)
     monkeypatch.setattr(models, "shipped_names", tuple)

@@ -19,7 +19,7 @@ from nas_plugins.testing.evaluators import EvaluatorTestCase
 SPACE = nap.space("nasbench201")
 
 
-class CountedTruth:
+class CountedTruth(nap.Evaluator):
     """Accuracy grows with 3x3 convolutions; cells without any cannot be trained."""
 
     space = SPACE

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from engine_helpers import SAMPLERS, SPACE
 
+import nas_plugins as nap
 from nas_plugins.optuna import ArchiveEvolutionSampler, NamedSampler, StrategySampler, samples
 
 
@@ -36,7 +37,7 @@ def test_options_reach_the_strategy_and_the_sampler() -> None:
 
 def test_a_strategy_of_others_gets_its_sampler_in_two_lines() -> None:
     @dataclass(frozen=True)
-    class Mine:
+    class Mine(nap.Strategy):
         """Mine.
 
         Attributes:

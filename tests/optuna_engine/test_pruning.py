@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 import nas_plugins as nap
 from nas_plugins.errors import EvaluationError, NasPluginsError
 from nas_plugins.optuna import create_study, history, objective
-from nas_plugins.protocols import Metric, Report, ReportingEvaluator, evaluate_one
+from nas_plugins.protocols import Metric, Report, as_evaluator
 
 
 @dataclass(frozen=True)
@@ -132,15 +132,15 @@ def test_a_failed_evaluation_fails_its_trial_and_the_search_goes_on() -> None:
 
 def test_evaluators_without_reports_are_asked_as_ever() -> None:
     complexity = nap.evaluator("complexity")
-    assert isinstance(Curves(), ReportingEvaluator)
-    assert not isinstance(complexity, ReportingEvaluator)
+    assert as_evaluator(Curves()).reports
+    assert not complexity.reports
     cell = nap.space("nasbench201").architectures([[3] * 6])[0]
     steps: list[int] = []
 
     def report(step: int, metrics: Mapping[str, float]) -> None:
         steps.append(step)
 
-    assert evaluate_one(complexity, cell, report) == complexity.evaluate([cell])[0]
+    assert complexity.evaluate_reporting(cell, report) == complexity.evaluate([cell])[0]
     assert steps == []
 
 

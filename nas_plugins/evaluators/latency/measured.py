@@ -20,7 +20,7 @@ from nas_plugins.errors import (
 from nas_plugins.evaluators.latency.device import counted, processor, release
 from nas_plugins.evaluators.latency.onnx_runtime import runner
 from nas_plugins.evaluators.latency.timing import Protocol, Timing, pinned
-from nas_plugins.protocols import Metric
+from nas_plugins.protocols import Evaluator, Metric
 from nas_plugins.spaces.base import Architecture
 
 BACKENDS = ("torch", "onnxruntime")
@@ -81,7 +81,7 @@ def measure(
     return replace(timing, source=_describe(backend, place, threads, (batch, *shape)))
 
 
-class LatencyEvaluator:
+class LatencyEvaluator(Evaluator):
     """Measures the latency of an architecture's network on this machine.
 
     Values differ from run to run; ``latency_iqr_ms`` says by how much within one measurement.
@@ -98,6 +98,8 @@ class LatencyEvaluator:
         ValueError: A number or the device is out of range.
         MissingDependencyError: PyTorch is not installed.
     """
+
+    judges_networks = True
 
     def __init__(
         self,

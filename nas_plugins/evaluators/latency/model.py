@@ -17,7 +17,7 @@ from nas_plugins.protocols import Evaluator, Metric
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 
-class LatencyModelEvaluator:
+class LatencyModelEvaluator(Evaluator):
     """Predicts latency, or another cost, from the measurements of a few architectures.
 
     When built, it draws `n` architectures in which every choice occurs, has `source` measure

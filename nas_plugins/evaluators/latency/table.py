@@ -12,7 +12,7 @@ from nas_plugins.benchmarks import fbnet, hw_nas_bench, nasbench201
 from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import MetricUnavailableError, UnknownNameError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Metric
+from nas_plugins.protocols import Benchmark, Evaluator, Metric
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 DEVICES: Mapping[str, tuple[str, ...]] = {
@@ -24,7 +24,7 @@ DEVICES: Mapping[str, tuple[str, ...]] = {
 _COSTS = ("latency_ms", "energy_mj")
 
 
-class LatencyTableEvaluator:
+class LatencyTableEvaluator(Evaluator):
     """Looks up latency, and energy where it is known, of one inference on a named device.
 
     For ``nasbench201`` the six devices of HW-NAS-Bench (Li et al., ICLR 2021), for ``fbnet``

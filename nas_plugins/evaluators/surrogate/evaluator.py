@@ -56,7 +56,7 @@ class Counts:
         return Counts(**{n: v + more.get(n, 0) for n, v in vars(self).items()})
 
 
-class SurrogateEvaluator:
+class SurrogateEvaluator(Evaluator):
     """Predicts a metric from proxies and the graph, trained on labels: not label-free.
 
     Before the first prediction `labels` architectures, a seeded random sample of the space, are
@@ -140,8 +140,7 @@ class SurrogateEvaluator:
     @property
     def source(self) -> str:
         """Where the numbers come from."""
-        truth = getattr(self._truth, "source", None) or type(self._truth).__name__
-        return f"surrogate trained on {len(self._known)} labels of: {truth}"
+        return f"surrogate trained on {len(self._known)} labels of: {self._truth.source}"
 
     @property
     def counts(self) -> Counts:
@@ -154,16 +153,11 @@ class SurrogateEvaluator:
         return self._surrogate
 
     @property
-    def space(self) -> SearchSpace:
-        """The space whose architectures it can evaluate, where `truth` or a call told it.
-
-        Raises:
-            AttributeError: Neither did so yet.
-        """
-        space = self._encoder.space if self._encoder else getattr(self._truth, "space", None)
-        if not isinstance(space, SearchSpace):
-            raise AttributeError("the space is not known before the first evaluation")
-        return space
+    def space(self) -> SearchSpace | None:
+        """The space whose architectures it can evaluate, as far as `truth` or a call told it."""
+        if self._encoder:
+            return self._encoder.space
+        return self._truth.space
 
     # -- labels ----------------------------------------------------------------------------
 
@@ -299,12 +293,13 @@ class SurrogateEvaluator:
     def _ready(self) -> tuple[Encoder, Surrogate]:
         last = self._surrogate.n_labels_ if self._surrogate else 0
         if self._surrogate is None or len(self._known) >= last + max(1, int(_GROWTH * last)):
-            self._fit()
-        if self._encoder is None or self._surrogate is None:
-            raise DataError("the surrogate has no space yet; evaluate an architecture first")
+            return self._fit()
+        assert self._encoder is not None  # entered when fitted
         return self._encoder, self._surrogate
 
-    def _fit(self) -> None:
+    def _fit(self) -> tuple[Encoder, Surrogate]:
+        if self.space is None:
+            raise DataError("the surrogate has no space yet; evaluate an architecture first")
         encoder = self._enter(self.space)
         if len(self._known) < 2:
             raise DataError(
@@ -318,6 +313,7 @@ class SurrogateEvaluator:
         self._surrogate = surrogate.fit(encoder(architectures), np.array(values))
         self._kept = {}
         self._counts = self._counts.plus(fits=1)
+        return encoder, self._surrogate
 
     # -- its space -------------------------------------------------------------------------
 

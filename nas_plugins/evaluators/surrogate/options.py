@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nas_plugins import registry
 from nas_plugins._public import benchmark, evaluator
 from nas_plugins.errors import unknown_name
-from nas_plugins.protocols import Evaluator, Metric
+from nas_plugins.protocols import Evaluator, Metric, as_evaluator
 
 ZERO_COST = "zero-cost"
 CHEAP = ("flops", "jacov", "l2_norm", "meco", "n_layers", "nwot", "params", "swap", "synflow")
@@ -21,7 +21,7 @@ def opened(given: Evaluator | str) -> Evaluator:
         UnknownNameError: The name is not known; suggests the nearest.
     """
     if not isinstance(given, str):
-        return given
+        return as_evaluator(given)
     if given == ZERO_COST:
         return evaluator(given, proxies=CHEAP)
     if given.split("/")[0] in registry.names("benchmark"):

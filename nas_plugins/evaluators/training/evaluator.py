@@ -21,7 +21,7 @@ from nas_plugins.evaluators.training.digits import digits
 from nas_plugins.evaluators.training.fit import Fit
 from nas_plugins.evaluators.training.networks import network_options
 from nas_plugins.evaluators.training.settings import Settings
-from nas_plugins.protocols import Metric, Report
+from nas_plugins.protocols import Evaluator, Metric, Report
 from nas_plugins.spaces.base import Architecture
 
 _FORMAT = 1
@@ -30,7 +30,7 @@ _FORMAT = 1
 _ONE_AT_A_TIME = threading.RLock()
 
 
-class TrainingEvaluator:
+class TrainingEvaluator(Evaluator):
     """Trains networks of architectures and measures them on images they were not trained on.
 
     Works for every space with a ``network`` whose module maps `(B, C, H, W)` images to
@@ -71,6 +71,8 @@ class TrainingEvaluator:
         DataError: The file of `dataset` is not one.
         MissingDependencyError: The digits are asked for without scikit-learn.
     """
+
+    judges_networks = True
 
     def __init__(
         self,
@@ -146,6 +148,11 @@ class TrainingEvaluator:
             if architecture not in found:
                 found[architecture] = self._values(architecture)
         return [copy.copy(found[architecture]) for architecture in architectures]
+
+    @property
+    def reports(self) -> bool:
+        """Yes, after every epoch."""
+        return True
 
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         """Trains one architecture and tells `report` of every epoch.

@@ -20,7 +20,7 @@ from nas_plugins.evaluators.zero_cost.networks import (
 )
 from nas_plugins.evaluators.zero_cost.pool import LOST, Task, in_processes
 from nas_plugins.evaluators.zero_cost.settings import Settings
-from nas_plugins.protocols import Metric
+from nas_plugins.protocols import Evaluator, Metric
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Row:
         return not self.values
 
 
-class ZeroCostEvaluator:
+class ZeroCostEvaluator(Evaluator):
     """Scores architectures by zero-cost proxies: one batch, no training.
 
     All architectures see the same images, and the weights are drawn from the seed and the
@@ -86,6 +86,8 @@ class ZeroCostEvaluator:
         ValueError: A setting is out of range, or the batch has a wrong shape.
         MissingDependencyError: PyTorch, or scikit-learn for the digits, is not installed.
     """
+
+    judges_networks = True
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import History, Proposal, TrialState
+from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import started, unseen
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 from nas_plugins.strategies.arch_vq import acquisition
@@ -38,7 +39,7 @@ _FIT_GROWTH = 1.25
 
 
 @dataclass(frozen=True)
-class ArchVQ:
+class ArchVQ(Strategy):
     """Samples of a learned prior, then Bayesian optimisation in its latent space.
 
     The first trials are distinct samples of the prior. After them a predictor per objective is

@@ -28,6 +28,7 @@ from nas_plugins.llm import (
     RetryPolicy,
     chat_model,
 )
+from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, SearchSpace
 from nas_plugins.strategies.llm_coevolution.asking import Asker
@@ -49,7 +50,7 @@ _MAX_PARTITIONS = 4
 
 
 @dataclass(frozen=True)
-class LLMCoEvolution:
+class LLMCoEvolution(Strategy):
     """A language model breeds architectures in niches of complexity and learns rules as it goes.
 
     The space is cut into niches along an axis. Niches take turns. In each one, uniform draws come

@@ -10,8 +10,9 @@ from itertools import islice
 import numpy as np
 
 from nas_plugins._torch import torch
-from nas_plugins.documents import Cell, Spread
 from nas_plugins.errors import SpaceExhaustedError
+from nas_plugins.reproduction.arch_vq.arch2vec import Arch2Vec
+from nas_plugins.reproduction.documents import Cell, Spread
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.strategies.arch_vq.data import Split, split
 from nas_plugins.strategies.arch_vq.metrics import (
@@ -24,7 +25,6 @@ from nas_plugins.strategies.arch_vq.metrics import (
     strict,
 )
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
-from nas_plugins.strategies.arch_vq.reproduction.arch2vec import Arch2Vec
 
 Draw = Callable[[int, int], Graphs]
 """`(number, seed)` to that many graphs."""

@@ -6,10 +6,9 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 
-from nas_plugins.documents import Cell, Document, Spread, Table
-from nas_plugins.strategies.llm_coevolution.log import COUNTS
-from nas_plugins.strategies.llm_coevolution.reproduction import paper
-from nas_plugins.strategies.llm_coevolution.reproduction.arms import (
+from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.llm_nas import paper
+from nas_plugins.reproduction.llm_nas.arms import (
     ARCHIVE,
     BASELINES,
     FULL,
@@ -18,18 +17,18 @@ from nas_plugins.strategies.llm_coevolution.reproduction.arms import (
     Arm,
     chosen,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.coverage import coverage
-from nas_plugins.strategies.llm_coevolution.reproduction.problem import TEST, VALIDATION, problem
-from nas_plugins.strategies.llm_coevolution.reproduction.request import Case, Request
-from nas_plugins.strategies.llm_coevolution.reproduction.runs import Results, Run, results
-from nas_plugins.strategies.llm_coevolution.reproduction.scores import (
+from nas_plugins.reproduction.llm_nas.coverage import coverage
+from nas_plugins.reproduction.llm_nas.problem import TEST, VALIDATION, problem
+from nas_plugins.reproduction.llm_nas.request import Case, Request
+from nas_plugins.reproduction.llm_nas.runs import Results, Run, results
+from nas_plugins.reproduction.llm_nas.scores import (
     HV,
     IGD,
     LEVELS,
     least_latency,
     lowest_latency,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.sheets import (
+from nas_plugins.reproduction.llm_nas.sheets import (
     NOTES,
     Scored,
     added,
@@ -39,6 +38,7 @@ from nas_plugins.strategies.llm_coevolution.reproduction.sheets import (
     source,
     summary,
 )
+from nas_plugins.strategies.llm_coevolution.log import COUNTS
 
 _QUOTED = re.compile(r'"[^"]*"')
 """What a reason quotes of a reply; left out, reasons of a kind are counted together."""

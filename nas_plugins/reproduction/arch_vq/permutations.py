@@ -15,8 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._torch import torch
-from nas_plugins.documents import Cell, Document, Spread, Table
 from nas_plugins.errors import unknown_name
+from nas_plugins.reproduction.arch_vq.budget import Request, vq_recipe
+from nas_plugins.reproduction.arch_vq.models import trained
+from nas_plugins.reproduction.arch_vq.sampling import COLUMNS, SHOWN, KnownVQ
+from nas_plugins.reproduction.arch_vq.tables import known_vq, settings, trained_as
+from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.graph import ABSENT
 from nas_plugins.spaces.nasbench101 import NASBench101
@@ -31,10 +35,6 @@ from nas_plugins.strategies.arch_vq.metrics import (
     strict_rows,
 )
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request, vq_recipe
-from nas_plugins.strategies.arch_vq.reproduction.models import trained
-from nas_plugins.strategies.arch_vq.reproduction.sampling import COLUMNS, SHOWN, KnownVQ
-from nas_plugins.strategies.arch_vq.reproduction.tables import known_vq, settings, trained_as
 
 SPACES = ("nasbench201", "nasbench101")
 _INPUT_SEED, _TRAIN_SEED = 1, 2

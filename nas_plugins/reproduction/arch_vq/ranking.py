@@ -12,8 +12,13 @@ import numpy.typing as npt
 
 from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.nasbench201 import NASBench201Table
-from nas_plugins.charts import Line, line_chart
-from nas_plugins.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.arch_vq.arch2vec import arch2vec
+from nas_plugins.reproduction.arch_vq.budget import Request
+from nas_plugins.reproduction.arch_vq.models import arch_vq
+from nas_plugins.reproduction.arch_vq.sampling import PAPER, UNIQUE, KnownVQ
+from nas_plugins.reproduction.arch_vq.tables import settings
+from nas_plugins.reproduction.charts import Line, line_chart
+from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
 from nas_plugins.spaces.base import Rows
 from nas_plugins.strategies.arch_vq.lstm import (
     Predictor,
@@ -22,11 +27,6 @@ from nas_plugins.strategies.arch_vq.lstm import (
 )
 from nas_plugins.strategies.arch_vq.metrics import Graphs, strict_rows
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
-from nas_plugins.strategies.arch_vq.reproduction.arch2vec import arch2vec
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request
-from nas_plugins.strategies.arch_vq.reproduction.models import arch_vq
-from nas_plugins.strategies.arch_vq.reproduction.sampling import PAPER, UNIQUE, KnownVQ
-from nas_plugins.strategies.arch_vq.reproduction.tables import settings
 
 FRACTIONS = (0.1, 0.5, 1.0, 5.0, 10.0, 20.0)
 """Labelled share of the space in percent; the paper has six that are not known here."""

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._torch import Tensor, functional, nn, torch
+from nas_plugins.reproduction.arch_vq.arch2vec import Arch2Vec, run_id
+from nas_plugins.reproduction.arch_vq.budget import Request, vq_recipe
+from nas_plugins.reproduction.arch_vq.models import line
 from nas_plugins.strategies.arch_vq.config import PriorConfig, Recipe
 from nas_plugins.strategies.arch_vq.fit import Fit
 from nas_plugins.strategies.arch_vq.metrics import Graphs
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
 from nas_plugins.strategies.arch_vq.prior import Block
-from nas_plugins.strategies.arch_vq.reproduction.arch2vec import Arch2Vec, run_id
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request, vq_recipe
-from nas_plugins.strategies.arch_vq.reproduction.models import line
 
 KINDS = ("regression", "gaussian")
 _BATCH = 4096

@@ -5,23 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from nas_plugins.documents import Cell, Document, Spread, Table
-from nas_plugins.strategies.llm_coevolution.reproduction import paper
-from nas_plugins.strategies.llm_coevolution.reproduction.arms import (
+from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.llm_nas import paper
+from nas_plugins.reproduction.llm_nas.arms import (
     ABLATIONS,
     ARCHIVE,
     FULL,
     ON_SURROGATE,
     chosen,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.problem import (
+from nas_plugins.reproduction.llm_nas.problem import (
     LABELS,
     TEST,
     VALIDATION,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.request import DATASETS, Request
-from nas_plugins.strategies.llm_coevolution.reproduction.runs import Results, results
-from nas_plugins.strategies.llm_coevolution.reproduction.scores import (
+from nas_plugins.reproduction.llm_nas.request import DATASETS, Request
+from nas_plugins.reproduction.llm_nas.runs import Results, results
+from nas_plugins.reproduction.llm_nas.scores import (
     ACCURACY,
     HV,
     HV_SPACE,
@@ -29,7 +29,7 @@ from nas_plugins.strategies.llm_coevolution.reproduction.scores import (
     IGD_PLUS,
     PREDICTED,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.sheets import (
+from nas_plugins.reproduction.llm_nas.sheets import (
     NOTES,
     Score,
     Scored,

@@ -6,11 +6,9 @@ import math
 import time
 from collections.abc import Sequence
 
-from nas_plugins.charts import Line, line_chart
-from nas_plugins.documents import Cell, Document, Spread, Table
-from nas_plugins.strategies.arch_vq.reproduction import paper
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request
-from nas_plugins.strategies.arch_vq.reproduction.sampling import (
+from nas_plugins.reproduction.arch_vq import paper
+from nas_plugins.reproduction.arch_vq.budget import Request
+from nas_plugins.reproduction.arch_vq.sampling import (
     COLUMNS,
     PAPER,
     SEEN,
@@ -18,7 +16,9 @@ from nas_plugins.strategies.arch_vq.reproduction.sampling import (
     cells,
     counted,
 )
-from nas_plugins.strategies.arch_vq.reproduction.tables import known_vq, settings, trained_as
+from nas_plugins.reproduction.arch_vq.tables import known_vq, settings, trained_as
+from nas_plugins.reproduction.charts import Line, line_chart
+from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
 
 TEMPERATURES = (0.5, 0.7, 1.0, 1.5, 2.0, 2.4, 2.9)
 _PRESETS = ("paper", "default")

@@ -6,23 +6,23 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nas_plugins.documents import Cell, Spread, Table
-from nas_plugins.strategies.llm_coevolution.reproduction.arms import (
+from nas_plugins.reproduction.documents import Cell, Spread, Table
+from nas_plugins.reproduction.llm_nas.arms import (
     ARCHIVE,
     NULL,
     RANDOM,
     Arm,
     spoken,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.problem import (
+from nas_plugins.reproduction.llm_nas.problem import (
     AXES,
     TEST,
     VALIDATION,
     problem,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.request import Case, Request
-from nas_plugins.strategies.llm_coevolution.reproduction.runs import Results
-from nas_plugins.strategies.llm_coevolution.reproduction.scores import (
+from nas_plugins.reproduction.llm_nas.request import Case, Request
+from nas_plugins.reproduction.llm_nas.runs import Results
+from nas_plugins.reproduction.llm_nas.scores import (
     HV,
     IGD,
     SCORES,

@@ -17,14 +17,13 @@ from hypothesis import strategies as st
 import nas_plugins as nap
 from nas_plugins import pareto
 from nas_plugins.benchmarks.base import Table, TabularBenchmark
-from nas_plugins.charts import Panel, scatter_panels
 from nas_plugins.errors import UnknownNameError
 from nas_plugins.llm import ChatSetupError
-from nas_plugins.loops import alone
-from nas_plugins.optuna.stock import in_study, stock_sampler, stock_search
 from nas_plugins.protocols import Metric
-from nas_plugins.strategies.llm_coevolution.reproduction import ablations, problem, runs, tables
-from nas_plugins.strategies.llm_coevolution.reproduction.arms import (
+from nas_plugins.reproduction.charts import Panel, scatter_panels
+from nas_plugins.reproduction.harness import alone
+from nas_plugins.reproduction.llm_nas import ablations, problem, runs, tables
+from nas_plugins.reproduction.llm_nas.arms import (
     ABLATIONS,
     ARCHIVE,
     ASKED,
@@ -36,16 +35,16 @@ from nas_plugins.strategies.llm_coevolution.reproduction.arms import (
     Arm,
     chosen,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.problem import (
+from nas_plugins.reproduction.llm_nas.problem import (
     AXES,
     OBJECTIVES,
     TEST,
     VALIDATION,
     Problem,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.request import Case, Request
-from nas_plugins.strategies.llm_coevolution.reproduction.runs import Job, Run, do, results
-from nas_plugins.strategies.llm_coevolution.reproduction.scores import (
+from nas_plugins.reproduction.llm_nas.request import Case, Request
+from nas_plugins.reproduction.llm_nas.runs import Job, Run, do, results
+from nas_plugins.reproduction.llm_nas.scores import (
     ACCURACY,
     HIT,
     HV,
@@ -61,7 +60,8 @@ from nas_plugins.strategies.llm_coevolution.reproduction.scores import (
     scores,
     sign_test,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.sheets import Scored, added, duels
+from nas_plugins.reproduction.llm_nas.sheets import Scored, added, duels
+from nas_plugins.reproduction.stock import in_study, stock_sampler
 
 CASE = Case("cifar10", "fpga")
 EDGE = Case("cifar10", "edgetpu")
@@ -104,7 +104,7 @@ def world(monkeypatch):
         noise = np.random.default_rng(seed).normal(size=len(truth))
         return problem.Predicted(truth + noise, 0.9)
 
-    from nas_plugins.strategies.llm_coevolution.reproduction import coverage, sheets
+    from nas_plugins.reproduction.llm_nas import coverage, sheets
 
     for module in (runs, tables, coverage, sheets):
         monkeypatch.setattr(module, "problem", found)
@@ -126,7 +126,6 @@ def request_(kept):
         budget="quick",
         evaluations=36,
         devices=("fpga", "edgetpu"),
-        stock=stock_search,
     )
 
 
@@ -265,14 +264,14 @@ def test_the_key_tells_options_seeds_and_code_apart_but_no_names(monkeypatch):
 def test_runs_depend_on_the_seed_alone(world, request_, tmp_path):
     arm = chosen(OURS, "null")[0]
     job = Job(arm, CASE, 3, 24)
-    one, two = (do(job, tmp_path / name, None) for name in "ab")
+    one, two = (do(job, tmp_path / name) for name in "ab")
     assert one.cells == two.cells
-    assert do(replace(job, seed=4), tmp_path, None).cells != one.cells
+    assert do(replace(job, seed=4), tmp_path).cells != one.cells
 
 
 def test_an_arm_is_the_strategy_alone_on_its_history(world, tmp_path):
     known = world(CASE)
-    run = do(Job(ARCHIVE, CASE, 5, 20), tmp_path, None)
+    run = do(Job(ARCHIVE, CASE, 5, 20), tmp_path)
 
     def measure(architecture):
         values = known.benchmark.evaluate([architecture])[0]
@@ -281,11 +280,6 @@ def test_an_arm_is_the_strategy_alone_on_its_history(world, tmp_path):
     strategy = nap.strategy("archive-evolution")
     steps = list(alone(strategy, NB201, OBJECTIVES, n_trials=20, measure=measure, seed=5))
     assert [step.values for step in steps] == list(run.searched)
-
-
-def test_samplers_of_optuna_are_left_out_where_nobody_runs_them(world, request_):
-    found = results(replace(request_, stock=None), BASELINES)
-    assert {arm.name for arm, _ in found} == {"random", "archive evolution"}
 
 
 def test_a_model_that_cannot_be_used_is_told_before_anything_is_run(world, request_, tmp_path):
@@ -303,12 +297,12 @@ def test_replies_of_a_model_are_kept_for_a_run_that_breaks_off(world, tmp_path, 
     monkeypatch.setattr(runs, "_model", lambda name: model)
     arm = FULL.with_llm("local")
     job = Job(arm, CASE, 0, 60)
-    first = do(job, tmp_path, None)
+    first = do(job, tmp_path)
     asked = len(model.requests)
     assert asked == first.calls > 0
     assert first.tokens == (100 * asked, 10 * asked)
     job.file(tmp_path).unlink()
-    again = do(job, tmp_path, None)
+    again = do(job, tmp_path)
     assert len(model.requests) == asked
     assert (again.cells, again.tokens) == (first.cells, first.tokens)
     assert "CIFAR-10" in model.requests[0].messages[-1].content
@@ -391,7 +385,7 @@ def test_a_search_that_found_nothing_scores_nothing(world):
 
 def test_predictions_choose_the_front_and_are_scored_beside_the_truth(world, tmp_path):
     arm = replace(RANDOM, evaluator="surrogate")
-    run = do(Job(arm, CASE, 0, 30), tmp_path, None)
+    run = do(Job(arm, CASE, 0, 30), tmp_path)
     known = world(CASE)
     seen = np.array(run.searched)[:, 0]
     assert not np.allclose(seen, known.accuracy[VALIDATION][list(run.cells)])

@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._torch import Tensor, functional, nn, torch
+from nas_plugins.reproduction.arch_vq.budget import Request, vae_recipe
+from nas_plugins.reproduction.arch_vq.models import line, space_of
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.strategies.arch_vq.config import Recipe, VQVAEConfig
 from nas_plugins.strategies.arch_vq.data import GraphSet, Split, split
 from nas_plugins.strategies.arch_vq.fit import Fit
 from nas_plugins.strategies.arch_vq.metrics import Graphs
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request, vae_recipe
-from nas_plugins.strategies.arch_vq.reproduction.models import line, space_of
 from nas_plugins.strategies.arch_vq.vqvae import GraphLayer
 
 _BATCH = 4096

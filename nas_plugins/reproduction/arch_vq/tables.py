@@ -9,20 +9,17 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.documents import Cell, Document, Spread, Table
-from nas_plugins.spaces.base import SearchSpace
-from nas_plugins.strategies.arch_vq.metrics import iid_ceiling
-from nas_plugins.strategies.arch_vq.reproduction import paper
-from nas_plugins.strategies.arch_vq.reproduction.ablations import (
+from nas_plugins.reproduction.arch_vq import paper
+from nas_plugins.reproduction.arch_vq.ablations import (
     KINDS,
     VectorPrior,
     draw_marginals,
     vector_prior,
 )
-from nas_plugins.strategies.arch_vq.reproduction.arch2vec import arch2vec
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request
-from nas_plugins.strategies.arch_vq.reproduction.models import arch_vq
-from nas_plugins.strategies.arch_vq.reproduction.sampling import (
+from nas_plugins.reproduction.arch_vq.arch2vec import arch2vec
+from nas_plugins.reproduction.arch_vq.budget import Request
+from nas_plugins.reproduction.arch_vq.models import arch_vq
+from nas_plugins.reproduction.arch_vq.sampling import (
     COLUMNS,
     INDEPENDENT,
     NEW,
@@ -37,6 +34,9 @@ from nas_plugins.strategies.arch_vq.reproduction.sampling import (
     cells,
     counted,
 )
+from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.spaces.base import SearchSpace
+from nas_plugins.strategies.arch_vq.metrics import iid_ceiling
 
 Row = tuple[Cell, ...]
 

@@ -22,12 +22,9 @@ from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial
 from nas_plugins.llm import ChatModel, chat_model
-from nas_plugins.loops import Measure, Step, alone
-from nas_plugins.results import package_versions
-from nas_plugins.spaces.base import Architecture
-from nas_plugins.strategies.llm_coevolution.log import coevolution_log
-from nas_plugins.strategies.llm_coevolution.reproduction.arms import SURROGATE, Arm
-from nas_plugins.strategies.llm_coevolution.reproduction.problem import (
+from nas_plugins.reproduction.harness import Measure, Step, alone
+from nas_plugins.reproduction.llm_nas.arms import SURROGATE, Arm
+from nas_plugins.reproduction.llm_nas.problem import (
     LABELS,
     OBJECTIVES,
     VALIDATION,
@@ -35,11 +32,11 @@ from nas_plugins.strategies.llm_coevolution.reproduction.problem import (
     predicted,
     problem,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.request import (
-    Case,
-    Request,
-    StockSearch,
-)
+from nas_plugins.reproduction.llm_nas.request import Case, Request
+from nas_plugins.reproduction.stock import stock_search
+from nas_plugins.results import package_versions
+from nas_plugins.spaces.base import Architecture
+from nas_plugins.strategies.llm_coevolution.log import coevolution_log
 
 _FORMAT = 1
 _STOCK_PACKAGES = ("optuna", "numpy")
@@ -147,7 +144,6 @@ def results(request: Request, arms: Sequence[Arm]) -> Results:
         DataError: A table is absent; says what to download and where.
         ChatSetupError: The language model cannot be used so.
     """
-    arms = [arm for arm in arms if request.stock is not None or not arm.stock]
     jobs = [
         Job(arm, case, seed, request.evaluations)
         for case in request.cases
@@ -167,7 +163,7 @@ def results(request: Request, arms: Sequence[Arm]) -> Results:
     return found
 
 
-def do(job: Job, out: Path, stock: StockSearch | None) -> Run:
+def do(job: Job, out: Path) -> Run:
     """Does a search and keeps it."""
     cells: list[int] = []
     columns, spearman = _evaluator(job, out)
@@ -179,7 +175,7 @@ def do(job: Job, out: Path, stock: StockSearch | None) -> Run:
         values: list[float] = columns[cell].tolist() if cell >= 0 else [np.nan]
         return values if np.isfinite(values).all() else None
 
-    steps = list(_steps(job, out, stock, measure))
+    steps = list(_steps(job, out, measure))
     failed = (float("nan"),) * len(OBJECTIVES)
     run = Run(
         tuple(cells),
@@ -195,7 +191,7 @@ def do(job: Job, out: Path, stock: StockSearch | None) -> Run:
 def _all(jobs: Sequence[Job], request: Request) -> Iterator[tuple[Job, Run]]:
     if request.workers == 1 or len(jobs) < 2:
         for job in jobs:
-            yield job, do(job, request.out, request.stock)
+            yield job, do(job, request.out)
         return
     # One thread per process: numeric libraries would otherwise fight over the cores.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -203,7 +199,7 @@ def _all(jobs: Sequence[Job], request: Request) -> Iterator[tuple[Job, Run]]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(request.workers, mp_context=context, initializer=_patient)
     try:
-        futures = {pool.submit(do, job, request.out, request.stock): job for job in jobs}
+        futures = {pool.submit(do, job, request.out): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
@@ -236,15 +232,12 @@ def _model(name: str) -> ChatModel:
     return chat_model(name)
 
 
-def _steps(job: Job, out: Path, stock: StockSearch | None, measure: Measure) -> Iterator[Step]:
+def _steps(job: Job, out: Path, measure: Measure) -> Iterator[Step]:
     arm, space = job.arm, problem(job.case).benchmark.space
     n, seed = job.evaluations, job.seed
     if arm.stock:
-        if stock is None:
-            raise ValueError(f"{arm.name} needs `stock`")
-        options = arm.options
-        return stock(
-            arm.strategy, options, space, OBJECTIVES, n_trials=n, measure=measure, seed=seed
+        return stock_search(
+            arm.strategy, arm.options, space, OBJECTIVES, n_trials=n, measure=measure, seed=seed
         )
     own = _options(arm)
     if arm.asks:
@@ -299,7 +292,6 @@ def _code(strategy: str, *, stock: bool) -> str:
     if own.stem == "strategy":  # a strategy of several modules
         kinds = (".py", ".txt")
         files = [f for f in own.parent.rglob("*") if f.suffix in kinds]
-        files = [f for f in files if Path(__file__).parent not in f.parents]
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())

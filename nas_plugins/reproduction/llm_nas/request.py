@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES
 from nas_plugins.errors import unknown_name
-from nas_plugins.history import Objective
-from nas_plugins.loops import Measure, Step
-from nas_plugins.spaces.base import SearchSpace
-from nas_plugins.strategies.llm_coevolution.reproduction.arms import NULL, Arm
+from nas_plugins.reproduction.llm_nas.arms import NULL, Arm
 
 DATASETS = ("cifar10", "cifar100", "imagenet16")
 BUDGETS = ("quick", "small", "full")
@@ -24,22 +21,6 @@ _BUDGETS: Mapping[str, tuple[int, int, int, tuple[str, ...], tuple[str, ...]]] =
     "small": (5, 3, 120, DATASETS[:1], tuple(DEVICES)),
     "quick": (2, 1, 60, DATASETS[:1], ("edgegpu", "fpga")),
 }
-
-
-class StockSearch(Protocol):
-    """Runs one of Optuna's own samplers; see `nas_plugins.optuna.stock.stock_search`."""
-
-    def __call__(
-        self,
-        name: str,
-        options: Mapping[str, Any],
-        space: SearchSpace,
-        objectives: Sequence[Objective],
-        *,
-        n_trials: int,
-        measure: Measure,
-        seed: int,
-    ) -> Iterator[Step]: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +50,6 @@ class Request:
         datasets: Empty for the budget's.
         devices: Empty for the budget's.
         workers: Processes, 1 or 2.
-        stock: Runs Optuna's samplers; without it they are left out.
         note: Called with a line on what is being done.
 
     Raises:
@@ -86,7 +66,6 @@ class Request:
     datasets: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     workers: int = 1
-    stock: StockSearch | None = None
     note: Callable[[str], None] = lambda line: None
 
     def __post_init__(self) -> None:
@@ -136,4 +115,4 @@ class Request:
         }
 
 
-__all__ = ["BUDGETS", "DATASETS", "MAX_WORKERS", "Case", "Request", "StockSearch"]
+__all__ = ["BUDGETS", "DATASETS", "MAX_WORKERS", "Case", "Request"]

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nas_plugins.charts import Panel, scatter_panels
-from nas_plugins.strategies.llm_coevolution.reproduction.arms import Arm
-from nas_plugins.strategies.llm_coevolution.reproduction.problem import VALIDATION, problem
-from nas_plugins.strategies.llm_coevolution.reproduction.request import Case
-from nas_plugins.strategies.llm_coevolution.reproduction.runs import Results
-from nas_plugins.strategies.llm_coevolution.reproduction.scores import found_front
+from nas_plugins.reproduction.charts import Panel, scatter_panels
+from nas_plugins.reproduction.llm_nas.arms import Arm
+from nas_plugins.reproduction.llm_nas.problem import VALIDATION, problem
+from nas_plugins.reproduction.llm_nas.request import Case
+from nas_plugins.reproduction.llm_nas.runs import Results
+from nas_plugins.reproduction.llm_nas.scores import found_front
 
 _LOWEST = 0.02
 """Share of the front's range below its second-least accuracy that is shown: the least is often

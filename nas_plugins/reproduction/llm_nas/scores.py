@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
-from nas_plugins.strategies.llm_coevolution.reproduction.problem import (
+from nas_plugins.reproduction.llm_nas.problem import (
     AXES,
     TEST,
     VALIDATION,
     Floats,
     Problem,
 )
-from nas_plugins.strategies.llm_coevolution.reproduction.runs import Run
+from nas_plugins.reproduction.llm_nas.runs import Run
 
 HV, HV_SPACE, IGD, IGD_PLUS, HIT = "hv FN 1.1", "hv SN 1.0", "IGD", "IGD+", "front found"
 ACCURACY = "accuracy"

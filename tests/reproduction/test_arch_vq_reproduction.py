@@ -13,9 +13,30 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from nas_plugins.charts import Line, line_chart
-from nas_plugins.documents import Document, Spread, Table
 from nas_plugins.errors import DataError, UnknownNameError
+from nas_plugins.reproduction.arch_vq import (
+    budget,
+    figures,
+    models,
+    permutations,
+    ranking,
+    tables,
+)
+from nas_plugins.reproduction.arch_vq.ablations import (
+    VectorPrior,
+    draw_marginals,
+    vector_prior,
+)
+from nas_plugins.reproduction.arch_vq.arch2vec import arch2vec
+from nas_plugins.reproduction.arch_vq.budget import Request, vae_recipe, vq_recipe
+from nas_plugins.reproduction.arch_vq.permutations import (
+    ReorderedNASBench201,
+    random_orders,
+    reordered,
+)
+from nas_plugins.reproduction.arch_vq.sampling import draw_seen
+from nas_plugins.reproduction.charts import Line, line_chart
+from nas_plugins.reproduction.documents import Document, Spread, Table
 from nas_plugins.spaces.nasbench101 import NASBench101
 from nas_plugins.spaces.nasbench201 import NASBench201
 from nas_plugins.strategies.arch_vq.lstm import (
@@ -25,27 +46,6 @@ from nas_plugins.strategies.arch_vq.lstm import (
     normal_scores,
 )
 from nas_plugins.strategies.arch_vq.metrics import Graphs, raw_keys, strict_rows
-from nas_plugins.strategies.arch_vq.reproduction import (
-    budget,
-    figures,
-    models,
-    permutations,
-    ranking,
-    tables,
-)
-from nas_plugins.strategies.arch_vq.reproduction.ablations import (
-    VectorPrior,
-    draw_marginals,
-    vector_prior,
-)
-from nas_plugins.strategies.arch_vq.reproduction.arch2vec import arch2vec
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request, vae_recipe, vq_recipe
-from nas_plugins.strategies.arch_vq.reproduction.permutations import (
-    ReorderedNASBench201,
-    random_orders,
-    reordered,
-)
-from nas_plugins.strategies.arch_vq.reproduction.sampling import draw_seen
 
 NB201 = NASBench201()
 
@@ -241,9 +241,9 @@ def test_arch2vec_trains_as_published_and_is_kept(request_):
 def test_arch2vec_from_the_second_epoch_on_is_in_evaluation_mode():
     import torch
 
+    from nas_plugins.reproduction.arch_vq.arch2vec import GraphVAE, VAETask
     from nas_plugins.strategies.arch_vq.config import VQVAEConfig
     from nas_plugins.strategies.arch_vq.data import GraphSet
-    from nas_plugins.strategies.arch_vq.reproduction.arch2vec import GraphVAE, VAETask
 
     graphs = GraphSet.of(NB201, NB201.random(40, np.random.default_rng(0)))
     task = VAETask(GraphVAE(8, 7, VQVAEConfig(hidden=8, layers=1)), graphs)

@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.loops import Measure, Step
+from nas_plugins.reproduction.harness import Measure, Step
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 _CLASSES: Mapping[str, Callable[..., BaseSampler]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas_plugins.errors import DataError
+from nas_plugins.reproduction.arch_vq.budget import Request, vq_recipe
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.spaces.darts import DARTSCell
 from nas_plugins.spaces.nasbench101 import NASBench101
@@ -13,7 +14,6 @@ from nas_plugins.strategies.arch_vq.checkpoint import CARD
 from nas_plugins.strategies.arch_vq.config import Recipe
 from nas_plugins.strategies.arch_vq.fit import Progress
 from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
-from nas_plugins.strategies.arch_vq.reproduction.budget import Request, vq_recipe
 from nas_plugins.strategies.arch_vq.train import train
 
 _SHIPPED = {"darts-cell": "darts"}

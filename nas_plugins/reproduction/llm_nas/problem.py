@@ -15,7 +15,7 @@ from nas_plugins.benchmarks.hw_nas_bench import DEVICES, HWNASBenchTable
 from nas_plugins.benchmarks.nasbench201 import TITLES
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.pareto import Normalisation
-from nas_plugins.strategies.llm_coevolution.reproduction.request import Case
+from nas_plugins.reproduction.llm_nas.request import Case
 from nas_plugins.strategies.llm_coevolution.statistics import mid_ranks
 
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""The tables and figures of papers, and comparisons of strategies over seeds."""
