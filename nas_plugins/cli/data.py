@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +11,7 @@ from nas_plugins.cli._console import print_json, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from nas_plugins.benchmarks.files import DataFile, Progress
+    from nas_plugins.benchmarks.files import DataFile
 
 app = typer.Typer(
     help="List, fetch and verify the files that benchmarks are read from.",
@@ -48,12 +45,13 @@ def list_files(as_json: Json = False) -> None:
 def fetch(name: Name = None, as_json: Json = False) -> None:
     """Download a file, or go on with an interrupted download, and check it."""
     from nas_plugins.benchmarks import files
+    from nas_plugins.runner.progress import DownloadDisplay
 
     if name is None:
         names = ", ".join(f.name for f in files.listing() if f.url)
         raise UsageError(f"`data fetch` needs a NAME: {names}")
-    with _download(files.get(name)) as progress:
-        path = files.fetch(name, progress=progress)
+    with DownloadDisplay(name) as display:
+        path = files.fetch(name, progress=display)
     _answer(name, path, as_json)
 
 
@@ -109,27 +107,6 @@ def _row(file: DataFile) -> dict[str, Any]:
         "checksum": str(file.checksum) if file.checksum else None,
         "advice": None if file.found else file.advice,
     }
-
-
-@contextlib.contextmanager
-def _download(file: DataFile) -> Iterator[Progress | None]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(file.name, total=file.size)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 __all__ = ["app"]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nas_plugins.cli._console import print_json, print_lines, remark
-from nas_plugins.cli._errors import OutputError, UsageError
-
-if TYPE_CHECKING:
-    from nas_plugins.cli._draw import Draw
-    from nas_plugins.strategies.arch_vq.model import ArchVQModel
+from nas_plugins.cli._errors import UsageError
 
 _WHAT, _HOW, _KEEP = "What to draw", "How", "What to keep"
 
@@ -95,18 +90,20 @@ def sample(
     to the standard output stream, or to --out; the figures to the standard error stream.
     """
     from nas_plugins.cli._arguments import as_options, writing
+    from nas_plugins.cli._options import read_options
     from nas_plugins.cli._output import prepare_file
+    from nas_plugins.cli._plan import build_space
     from nas_plugins.runner import sampling
 
     if space is None and model is None:
         raise UsageError("say what to draw from: give --space NAME or --model DIR")
     if out is not None:
         prepare_file(out)
-    with as_options(
-        *("space", "model", "seed", "temperature", "decoding", "unique", "exclude"), n="-n"
-    ):
+    options = read_options(space_option or (), "--space-option")
+    asked = ("space", "model", "seed", "temperature", "decoding", "unique", "exclude")
+    with as_options(*asked, n="-n"):
         result = sampling.sample(
-            None if space is None else learned_space(space, space_option or ()),
+            None if space is None else build_space(space, options),
             n,
             model=model,
             seed=seed,
@@ -124,8 +121,11 @@ def sample(
     elif out is None:
         print_lines(map(str, result))
     if not quiet and not as_json:
-        if space == "darts":
-            
+        if space not in (None, result.space.name):
+            remark(
+                f"note: {space} means the space {result.space.name}: one cell for both, "
+                "as in the paper"
+            )
         remark(result.summary())
 
 

@@ -182,9 +182,10 @@ def _say(result: ScoreResult, n: int | None) -> None:
         name, there = result.space.name, result.wanted
         remark(f"note: the space {name} has {there} distinct architectures, not {n}")
     if result.interrupted:
+        unread = sum(row.architecture is None for row in result.rows)
         remark(
-            f"interrupted after {len(result.rows)} of {result.wanted}; the same line goes on "
-            "from there, as finished scores are cached"
+            f"interrupted after {len(result.rows) - unread} of {result.wanted - unread}; the "
+            "same line goes on from there, as finished scores are cached"
         )
 
 

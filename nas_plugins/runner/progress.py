@@ -63,9 +63,7 @@ class ProgressDisplay(ABC):
     """Seconds between lines."""
     bar_width: ClassVar[int] = 24
 
-    def __init__(
-        self, *, shown: bool = True, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, shown: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown, self._clock = shown, clock
         self._live = shown and _takes_bars()
         self._bars: rich.progress.Progress | None = None
@@ -217,9 +215,7 @@ class TrainingDisplay(ProgressDisplay):
     line_every = 2.0
     bar_width = 8  # so that all of it fits into 80 columns
 
-    def __init__(
-        self, *, shown: bool = True, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, shown: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(shown=shown, clock=clock)
         self._last: Progress | None = None
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nas_plugins._files import write_text
 from nas_plugins._public import space as space_of
-from nas_plugins.errors import DataError, InvalidArchitectureError, UnknownNameError
+from nas_plugins.errors import DataError, InvalidArchitectureError, UnknownNameError, UsageError
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 if TYPE_CHECKING:
@@ -287,8 +287,11 @@ def _train_keys(model: ArchVQModel, *, needed: bool) -> Keys | None:
 
 def _keys(space: SearchSpace, exclude: Path | Iterable[Architecture | str]) -> Keys:
     """Keys of architectures given as such, as text, or in a file."""
-    where, given = "`exclude`", exclude
-    if isinstance(exclude, Path):
+    given: Iterable[Architecture | str]
+    where, given = "`exclude`", ()
+    if not isinstance(exclude, Path):
+        given = exclude
+    else:
         where = f"`exclude` {exclude}"
         try:
             given = exclude.read_text(encoding="utf-8").splitlines()

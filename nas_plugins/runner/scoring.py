@@ -19,7 +19,7 @@ import numpy as np
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._public import space as space_of
-from nas_plugins.errors import InvalidArchitectureError, MissingDependencyError
+from nas_plugins.errors import InvalidArchitectureError, MissingDependencyError, UsageError
 from nas_plugins.evaluators.zero_cost.evaluator import Row, ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
 from nas_plugins.protocols import Metric
@@ -28,9 +28,6 @@ from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from torch import nn
-
     from nas_plugins.evaluators.zero_cost.proxy import Proxy
 
 FORMATS = (".csv", ".json")
@@ -81,8 +78,8 @@ class ScoreResult:
     @property
     def best(self) -> Row | None:
         """The row with the greatest rank sum; ``None`` where nothing is ranked."""
-        row, rank_sum = next(iter(self._by_rank()), (None, math.nan))
-        return None if math.isnan(rank_sum) else row
+        row, total = next(iter(self._by_rank()), (None, math.nan))
+        return None if math.isnan(total) else row
 
     def to_json(self) -> dict[str, Any]:
         """Everything as strict JSON data; infinite values are the strings inf and -inf."""
@@ -113,15 +110,15 @@ class ScoreResult:
                     "architecture": row.text,
                     "values": {m.name: _plain(row.values.get(m.name)) for m in self.metrics},
                     "reasons": dict(row.reasons),
-                    "rank_sum": _plain(rank_sum),
+                    "rank_sum": _plain(total),
                     "seconds": round(row.seconds, 4),
                     "cached": row.cached,
                 }
-                for row, rank_sum in zip(self.rows, self.rank_sums, strict=True)
+                for row, total in zip(self.rows, self.rank_sums, strict=True)
             ],
         }
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> Any:
         """The rows as a pandas data frame, columns as in a ``.csv`` file; NaN has a reason.
 
         Raises:
@@ -158,13 +155,13 @@ class ScoreResult:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings, and cells of every row as text, the best ranked first."""
-        ranked = any(not math.isnan(rank_sum) for rank_sum in self.rank_sums)
+        ranked = any(not math.isnan(total) for total in self.rank_sums)
         units = {m.name: f" [{m.unit}]" if m.unit else "" for m in self.metrics}
         headings = [f"{m.name} {_ARROWS[m.direction]}{units[m.name]}" for m in self.metrics]
         cells = []
-        for row, rank_sum in self._by_rank():
+        for row, total in self._by_rank():
             values = [row.values.get(metric.name, math.nan) for metric in self.metrics]
-            cells.append([*map(_short, [rank_sum, *values][not ranked :]), row.text])
+            cells.append([*map(_short, [total, *values][not ranked :]), row.text])
         return [*(["rank_sum ↑"] if ranked else []), *headings, "architecture"], cells
 
     def summary(self) -> list[str]:
@@ -211,10 +208,10 @@ class ScoreResult:
 
     def _records(self, gap: object) -> Iterator[list[object]]:
         """The rows under `_columns`, with `gap` for what is not there."""
-        for row, rank_sum in zip(self.rows, self.rank_sums, strict=True):
+        for row, total in zip(self.rows, self.rank_sums, strict=True):
             values = [row.values.get(metric.name, gap) for metric in self.metrics]
             end = [round(row.seconds, 4), int(row.cached), _told(row.reasons)]
-            yield [row.text, gap if math.isnan(rank_sum) else rank_sum, *values, *end]
+            yield [row.text, gap if math.isnan(total) else total, *values, *end]
 
 
 def score(

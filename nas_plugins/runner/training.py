@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins.errors import unknown_name
+from nas_plugins._public import space as space_of
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.runner.progress import TrainingDisplay
 from nas_plugins.runner.sampling import learned_space
 from nas_plugins.spaces.base import SearchSpace
@@ -140,22 +141,30 @@ def train(
         raise UsageError(f"`seed` must be >= 0, got {seed}")
     from nas_plugins.strategies.arch_vq.train import train as fit
 
-    learned = learned_space(space)
+    built = space_of(space) if isinstance(space, str) else space
+    learned = learned_space(built)
     settings = _recipe(learned.name, preset, epochs_vqvae, epochs_prior, architectures)
     _check_device(device)
     folder = None if out is None else Path(out)
     with TrainingDisplay(shown=progress) as display:
+        if learned != built:
+            display.say(
+                f"note: {built.name} means the space {learned.name}: one cell for both, as in "
+                "the paper"
+            )
         finished = None
         if folder is not None:
-            finished = _opened(folder, learned, settings, seed, display, resume, force)
+            finished = _opened(
+                folder, learned, settings, seed, resume=resume, force=force, display=display
+            )
         if finished is not None:
             display.say(f"note: {out} is finished already")
             return TrainResult(finished, folder)
 
         def on_each(now: Progress) -> None:
-            display(now)
             if on_epoch is not None:
                 on_epoch(now)
+            display(now)
 
         text = f"learning {learned.name}: the VQ-VAE, then the prior; seed {seed}"
         display.begin(text, "vqvae")
@@ -216,9 +225,10 @@ def _opened(
     space: SearchSpace,
     settings: Recipe,
     seed: int,
-    display: TrainingDisplay,
+    *,
     resume: bool,
     force: bool,
+    display: TrainingDisplay,
 ) -> ArchVQModel | None:
     """Looks at what the folder holds already.
 

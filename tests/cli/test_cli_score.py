@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nas_plugins as nap
-from nas_plugins.cli._counting import Counter
+from nas_plugins.runner.progress import CountingDisplay
 
 torch = pytest.importorskip("torch")
 
@@ -192,14 +192,14 @@ def test_what_makes_no_sense_is_refused(run, words, code, message):
 
 def test_progress_says_how_long_it_will_take(capsys):
     now = 0.0
-    with Counter("scored", 10, clock=lambda: now) as counter:
+    with CountingDisplay("scored", 10, clock=lambda: now) as counter:
         for second in range(1, 11):
             now = float(second)
             counter.add(failed=second == 2)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "2/10 scored · 1 failed · 1/s · 0:00:08 left"
     assert lines[-1] == "10/10 scored · 1 failed · 1/s"
-    with Counter("scored", 2):
+    with CountingDisplay("scored", 2):
         pass
     assert capsys.readouterr().err == ""
 
