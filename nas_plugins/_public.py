@@ -1,11 +1,20 @@
-"""The four functions that look a plug-in up by name and build it."""
+"""The functions that look a plug-in up by name: its class, or built."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nas_plugins import registry
-from nas_plugins.protocols import Benchmark, Evaluator, Strategy, as_evaluator, as_strategy
+from nas_plugins.errors import unknown_name
+from nas_plugins.protocols import (
+    Benchmark,
+    Evaluator,
+    Strategy,
+    as_benchmark,
+    as_evaluator,
+    as_strategy,
+)
 from nas_plugins.spaces.base import SearchSpace
 
 
@@ -59,8 +68,74 @@ def benchmark(name: str, **options: Any) -> Benchmark:
         DataError: The table's file is absent or not intact; says what to download and where.
     """
     family, *table = name.split("/")
-    built: Benchmark = registry.load("benchmark", family)(*table, **options)
-    return built
+    return as_benchmark(registry.load("benchmark", family)(*table, **options))
 
 
-__all__ = ["benchmark", "evaluator", "space", "strategy"]
+def measuring(name: str, use: str = "", metrics: Sequence[str] = (), **options: Any) -> Evaluator:
+    """Builds what measures: a benchmark or an evaluator by name.
+
+    Args:
+        name: Of a benchmark, with or without its table, or of an evaluator.
+        use: What for, where the evaluator may have options that suit it: see
+            `Evaluator.options_for`. Options that are given go first.
+        metrics: Those that will be asked for.
+        **options: Of the benchmark or evaluator.
+
+    Raises:
+        UnknownNameError: The name is not known; suggests the nearest.
+        DataError: The file of a table is absent or not intact.
+        PluginError: The plug-in cannot be imported.
+    """
+    benchmarks, evaluators = registry.names("benchmark"), registry.names("evaluator")
+    if name.partition("/")[0] in benchmarks:
+        return benchmark(name, **options)
+    if name not in evaluators:
+        raise unknown_name("benchmark or evaluator", name, [*evaluators, *benchmarks])
+    suited = evaluator_class(name).options_for(use, metrics) if use else {}
+    return evaluator(name, **{**suited, **options})
+
+
+# What a plug-in declares on its class, before it is built: the class that is registered, or the
+# role with its defaults where a function is, or a class that does not subclass the role.
+
+
+def space_class(name: str) -> type[SearchSpace]:
+    """The class of a registered space, for what it declares."""
+    found: type[SearchSpace] = _declared("space", name, SearchSpace)
+    return found
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """The class of a registered strategy, for what it declares."""
+    found: type[Strategy] = _declared("strategy", name, Strategy)
+    return found
+
+
+def evaluator_class(name: str) -> type[Evaluator]:
+    """The class of a registered evaluator, for what it declares."""
+    found: type[Evaluator] = _declared("evaluator", name, Evaluator)
+    return found
+
+
+def benchmark_class(name: str) -> type[Benchmark]:
+    """The class of a registered family of benchmarks, for what it declares."""
+    found: type[Benchmark] = _declared("benchmark", name, Benchmark)
+    return found
+
+
+def _declared(kind: str, name: str, role: Any) -> Any:
+    found = registry.load(kind, name)
+    return found if isinstance(found, type) and issubclass(found, role) else role
+
+
+__all__ = [
+    "benchmark",
+    "benchmark_class",
+    "evaluator",
+    "evaluator_class",
+    "measuring",
+    "space",
+    "space_class",
+    "strategy",
+    "strategy_class",
+]

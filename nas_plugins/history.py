@@ -193,6 +193,15 @@ class History:
             state["front"] = History(self.space, self.objectives, candidates).front
         return _unchecked(state)
 
+    def derived(self) -> History:
+        """Returns itself, with all that `extend` carries over derived from the trials.
+
+        What keeps a growing history extends this rather than deriving from all trials anew.
+        """
+        for name in ("complete", "seen", "losses", "violations", "front"):
+            getattr(self, name)
+        return self
+
     def fixing(self, fixed: Mapping[str, Choice]) -> History:
         """Returns the same trials with other fixed choices for the next proposal."""
         return _unchecked({**vars(self), "fixed": FrozenDict(fixed)})

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from nas_plugins.history import History, Objective, Proposal
 from nas_plugins.sections import Section, StrategySummary
-from nas_plugins.spaces.base import Architecture, SearchSpace
+from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,23 @@ class Evaluator(ABC):
     Attributes:
         judges_networks: Whether it asks an architecture for nothing but its network, so that
             it can judge a model of NNI's that no space of ours describes.
+        takes_space: Whether the constructor takes ``space``, as that of a table of one space.
     """
 
     judges_networks: ClassVar[bool] = False
+    takes_space: ClassVar[bool] = False
+
+    @classmethod
+    def options_for(cls, use: str, metrics: Sequence[str] = ()) -> Mapping[str, Any]:
+        """Options that suit a use, for whoever builds it by name; none by default.
+
+        Args:
+            use: ``"ranking"``: it ranks a pool of candidates, as a warm start does.
+                ``"features"``: its metrics describe architectures to a surrogate.
+                ``"model space"``: it judges models of NNI's, which may change without a new name.
+            metrics: Those that are asked for; empty where the choice is its own.
+        """
+        return {}
 
     @property
     @abstractmethod
@@ -118,6 +132,11 @@ class Evaluator(ABC):
     @property
     def space(self) -> SearchSpace | None:
         """The one space whose architectures it can evaluate; ``None`` where it takes any."""
+        return None
+
+    @property
+    def rows(self) -> Rows | None:
+        """Choice indices of the only architectures it has values for, `(n, D)`, if few do."""
         return None
 
     @property
@@ -187,6 +206,20 @@ class Benchmark(Evaluator):
         return None
 
 
+def as_benchmark(given: Any) -> Benchmark:
+    """The benchmark as it is, or an object with the members that have no default made one.
+
+    Raises:
+        TypeError: It lacks one of them.
+    """
+    if isinstance(given, Benchmark):
+        return given
+    for member in ("name", "space", "metrics", "evaluate"):
+        if not hasattr(given, member):
+            raise TypeError(f"a benchmark must have `{member}`, got {given!r}")
+    return _AdaptedBenchmark(given)
+
+
 def as_strategy(given: Any) -> Strategy:
     """The strategy as it is, or an object with a method `propose` made one.
 
@@ -254,6 +287,11 @@ class _AdaptedEvaluator(Evaluator):
         return space
 
     @property
+    def rows(self) -> Rows | None:
+        rows: Rows | None = getattr(self.given, "rows", None)
+        return rows
+
+    @property
     def reports(self) -> bool:
         return hasattr(self.given, "evaluate_reporting")
 
@@ -271,12 +309,34 @@ class _AdaptedEvaluator(Evaluator):
         return repr(self.given)
 
 
+class _AdaptedBenchmark(_AdaptedEvaluator, Benchmark):
+    @property
+    def name(self) -> str:
+        return str(self.given.name)
+
+    @property
+    def space(self) -> SearchSpace:
+        space: SearchSpace = self.given.space
+        return space
+
+    def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
+        front = getattr(self.given, "front", super().front)
+        values: npt.NDArray[np.float64] | None = front(objectives)
+        return values
+
+    def column(self, metric: str) -> npt.NDArray[np.float64] | None:
+        column = getattr(self.given, "column", super().column)
+        values: npt.NDArray[np.float64] | None = column(metric)
+        return values
+
+
 __all__ = [
     "Benchmark",
     "Evaluator",
     "Metric",
     "Report",
     "Strategy",
+    "as_benchmark",
     "as_evaluator",
     "as_strategy",
 ]

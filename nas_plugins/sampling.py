@@ -13,7 +13,7 @@ from nas_plugins.spaces.base import Architecture, Key, Rows, SearchSpace
 
 _MAX_BATCH = 4096
 _MAX_DRAWS = 16384
-_ENUMERABLE = 2**22
+_MAX_ENUMERATED = 2**22
 
 
 def unseen(
@@ -44,7 +44,7 @@ def unseen(
         _keep(found, space, rows, taken, n)
         drawn += batch
         batch = min(2 * batch, _MAX_BATCH)
-    if len(found) < n and combinations <= _ENUMERABLE:
+    if len(found) < n and combinations <= _MAX_ENUMERATED:
         rest = _remaining(space, taken | found.keys())
         _keep(found, space, rest[rng.permutation(len(rest))], taken, n)
     return [Architecture(space, indices) for indices in found.values()]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
-from nas_plugins import _options, _public
+from nas_plugins import _public
 from nas_plugins.constraints import Constraint
+from nas_plugins.engine.adapters import Named, named
 from nas_plugins.history import Objective
 from nas_plugins.nni._strategy import NNIStrategy
 from nas_plugins.strategies import archive_evolution, local_search, regularized_evolution
@@ -15,7 +16,7 @@ from nas_plugins.strategies.arch_vq import strategy as arch_vq
 from nas_plugins.strategies.llm_coevolution import strategy as llm_coevolution
 
 
-class NamedStrategy(NNIStrategy):
+class NamedStrategy(Named, NNIStrategy):
     """Base of the classes that are made for one strategy.
 
     A subclass is decorated with `runs`, which tells the strategy class and completes the
@@ -28,12 +29,6 @@ class NamedStrategy(NNIStrategy):
         TypeError: An option is not known; the message suggests the nearest.
     """
 
-    strategy_class: ClassVar[type[Any]]
-
-    def __init__(self, **options: Any) -> None:
-        own, adapter = _options.split(type(self), NNIStrategy, options)
-        super().__init__(self.strategy_class(**own), **adapter)
-
 
 S = TypeVar("S", bound=type[NamedStrategy])
 
@@ -44,14 +39,7 @@ def runs(strategy_class: type[Any]) -> Callable[[S], S]:
     Raises:
         ValueError: The strategy has an option that `NNIStrategy` has too.
     """
-    _options.refuse_clashes(strategy_class, NNIStrategy)
-
-    def decorate(adapter: S) -> S:
-        adapter.strategy_class = strategy_class
-        _options.join(adapter, strategy_class, NNIStrategy)
-        return adapter
-
-    return decorate
+    return named(strategy_class, NNIStrategy)
 
 
 @runs(random_search.RandomSearch)
@@ -61,43 +49,30 @@ class RandomSearch(NamedStrategy):
 
 @runs(local_search.LocalSearch)
 class LocalSearch(NamedStrategy):
-    """Climbs from random starts by single changes.
-
-    See :class:`nas_plugins.strategies.local_search.LocalSearch`.
-    """
+    """Climbs from random starts by single changes."""
 
 
 @runs(regularized_evolution.RegularizedEvolution)
 class RegularizedEvolution(NamedStrategy):
     """Mutates the winner of a tournament among the youngest trials.
 
-    NNI's class of this name stays what it is in ``nni.nas.strategy``. See
-    :class:`nas_plugins.strategies.regularized_evolution.RegularizedEvolution`.
+    NNI's class of this name stays what it is in ``nni.nas.strategy``.
     """
 
 
 @runs(archive_evolution.ArchiveEvolution)
 class ArchiveEvolution(NamedStrategy):
-    """Mutates a random member of the Pareto front.
-
-    See :class:`nas_plugins.strategies.archive_evolution.ArchiveEvolution`.
-    """
+    """Mutates a random member of the Pareto front."""
 
 
 @runs(arch_vq.ArchVQ)
 class ArchVQ(NamedStrategy):
-    """Searches the latent space of a learned model with a predictor.
-
-    See :class:`nas_plugins.strategies.arch_vq.strategy.ArchVQ`.
-    """
+    """Searches the latent space of a learned model with a predictor."""
 
 
 @runs(llm_coevolution.LLMCoEvolution)
 class LLMCoEvolution(NamedStrategy):
-    """Lets a language model breed architectures in niches and learn rules.
-
-    See :class:`nas_plugins.strategies.llm_coevolution.strategy.LLMCoEvolution`.
-    """
+    """Lets a language model breed architectures in niches and learn rules."""
 
 
 def strategy(

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nas_plugins import proposals
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint
+from nas_plugins.engine import proposals
 from nas_plugins.errors import EngineError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.protocols import Strategy
@@ -29,7 +29,6 @@ REASON_NOTE = "reason"
 """Name of the note on a failed trial: one sentence that tells why."""
 
 _FORMAT = 1
-_DERIVED = ("complete", "seen", "losses", "violations", "front")
 
 
 @dataclass(frozen=True)
@@ -200,9 +199,7 @@ class Ledger:
                 settled.append(trial)
             if settled:
                 self._settled += len(settled)
-                self._base = self._base.extend(settled)
-                for name in _DERIVED:
-                    getattr(self._base, name)
+                self._base = self._base.extend(settled).derived()
             tail = self._trials[self._settled :]
             return self._base.extend(tail) if tail else self._base
 

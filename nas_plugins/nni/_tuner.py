@@ -6,14 +6,15 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import nni
 from nni.tuner import Tuner
 from nni.utils import ClassArgsValidator
 
-from nas_plugins import _options, _public
+from nas_plugins import _public
 from nas_plugins.constraints import Constraint, constraints_of
+from nas_plugins.engine.adapters import Named, named
 from nas_plugins.errors import EngineError, InvalidArchitectureError
 from nas_plugins.history import History, Objective, objectives_of
 from nas_plugins.nni._state import DEFAULT, FrontEntry, Ledger
@@ -183,23 +184,13 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
         return self._started.space.architecture(chosen)
 
 
-class ArchVQTuner(StrategyTuner):
+@named(ArchVQ, StrategyTuner)
+class ArchVQTuner(Named, StrategyTuner):
     """Tuner that searches the latent space of a learned model with a predictor.
 
     Known to NNI as ``ArchVQ`` once registered, see `algo_meta`; without registration
     ``CustomAlgorithmConfig(class_name="nas_plugins.nni.ArchVQTuner", class_args={...})``.
-
-    See :class:`nas_plugins.strategies.arch_vq.strategy.ArchVQ`.
     """
-
-    strategy_class: ClassVar[type[Any]] = ArchVQ
-
-    def __init__(self, **options: Any) -> None:
-        own, tuner = _options.split(type(self), StrategyTuner, options)
-        super().__init__(self.strategy_class(**own), **tuner)
-
-
-_options.join(ArchVQTuner, ArchVQ, StrategyTuner)
 
 
 class ArchVQTunerOptions(ClassArgsValidator):  # type: ignore[misc]

@@ -140,10 +140,7 @@ class TrialLog:
             position += 1
         self._settled = position
         if settled:
-            self._base = self._base.extend(settled)
-            # Derived once here, they are carried over to every later history.
-            for name in ("complete", "seen", "losses", "violations", "front"):
-                getattr(self._base, name)
+            self._base = self._base.extend(settled).derived()
 
     def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Trial | None]:
         for trial in trials:

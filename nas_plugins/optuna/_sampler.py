@@ -17,7 +17,8 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins import _public, proposals
+from nas_plugins import _public
+from nas_plugins.engine import proposals
 from nas_plugins.history import History
 from nas_plugins.optuna import _attributes, _compat, _dimensions
 from nas_plugins.optuna._history import TrialLog, objectives_in, restrict

@@ -44,7 +44,7 @@ EXAMPLE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Constructor options for registered spaces that cannot be built without any."""
 
-_ENUMERABLE = 2**15
+_MAX_CHECKED = 2**15
 
 
 def registered_space(name: str) -> SearchSpace:
@@ -211,7 +211,7 @@ class SearchSpaceTestCase:
         assert len(np.unique(keys)) == len(set(keys.tolist()))
 
     def test_enumeration_counts_the_size(self, space: SearchSpace) -> None:
-        if math.prod(space.cardinalities.tolist()) > _ENUMERABLE:
+        if math.prod(space.cardinalities.tolist()) > _MAX_CHECKED:
             pytest.skip("too large to enumerate in a test")
         rows = np.concatenate(list(space.enumerate(batch=1000)))
         assert space.valid(rows).all()

@@ -14,14 +14,18 @@ from nas_plugins import _files
 def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     _files.write_text(path, "ä\n")
-    with pytest.raises(RuntimeError), _files.replacing(path) as partial:
-        partial.write_text("half")
-        assert path.read_bytes() == "ä\n".encode()
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_to_replace(path)
     assert path.read_bytes() == "ä\n".encode()
     _files.write_bytes(path, b"new", sync=True)
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def _fail_to_replace(path: Path) -> None:
+    with _files.replacing(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
 
 
 def test_two_writers_of_one_file_do_not_share_a_half_file(tmp_path: Path) -> None:

@@ -116,6 +116,9 @@ class LLMCoEvolution(Strategy):
         UnknownNameError: A name is not known; suggests the nearest.
     """
 
+    asks_language_model = True
+    takes_task = True
+
     llm: str | ChatModel = "local"
     llm_options: Mapping[str, Any] = field(default_factory=FrozenDict, hash=False)
     partition: str = "axis"

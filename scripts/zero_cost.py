@@ -1,6 +1,6 @@
 """Times the 13 proxies of NAS-Bench-Suite-Zero: fused, one at a time, and the plain way.
 
-python benchmarks/zero_cost.py [--cells 16] [--repeats 3] [--device cuda]
+python scripts/zero_cost.py [--cells 16] [--repeats 3] [--device cuda]
 
 "plain" is `_naslib_style`: a copy of the network and passes of its own for every proxy, the way
 NASLib computes them. "alone" asks our engine for one proxy at a time, "fused" for all at once.

@@ -1,6 +1,6 @@
 """Prints how fast two transformers of the same size sample code sequences.
 
-pip install transformers; python benchmarks/arch_vq_prior.py [--batch 10000] [--repeats 5]
+pip install transformers; python scripts/arch_vq_prior.py [--batch 10000] [--repeats 5]
 
 Ours is `nas_plugins.strategies.arch_vq.prior.Prior`, the other is `transformers`' GPT-2 with 4
 layers, 4 heads and width 128. Both sample independently, with their key-value caches, in one

@@ -27,11 +27,11 @@ FALLBACK_NOTE = "fallback"
 
 _MAX_FITS = 4
 _MAX_COMPLETIONS = 64
-_ENUMERABLE = 2**20
+_MAX_LISTED_COMPLETIONS = 2**20
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """What to evaluate next.
 
     Attributes:
@@ -59,7 +59,7 @@ def trial_rng(entropy: int, number: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng([entropy, number, *stream])
 
 
-def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Choice:
+def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Chosen:
     """Asks the strategy for one architecture; never raises because of the strategy.
 
     A strategy that fails is logged with its traceback, and a random architecture takes its
@@ -75,7 +75,7 @@ def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Ch
     try:
         for proposal in _fitted(strategy, history, rng):
             if proposal.architecture.key not in taken:
-                return Choice(proposal)
+                return Chosen(proposal)
     except Exception as error:
         _logger.exception("%s failed; a random architecture is used", type(strategy).__name__)
         reason = f"the strategy failed: {type(error).__name__}: {error}"
@@ -88,7 +88,7 @@ def choose_at_random(
     taken: frozenset[Key],
     *,
     reason: str,
-) -> Choice:
+) -> Chosen:
     """Draws an architecture that is not taken, or any where none is left.
 
     Args:
@@ -101,13 +101,13 @@ def choose_at_random(
     notes = FrozenDict({FALLBACK_NOTE: f"random, as {reason}"})
     found = _new_completion(history, rng, taken) if fixed else unseen(space, 1, rng, taken=taken)
     if found:
-        return Choice(Proposal(found[0], notes))
+        return Chosen(Proposal(found[0], notes))
     try:
         anything = space.complete(fixed, rng)
     except InvalidArchitectureError as error:
         _logger.warning("the fixed parameters admit no architecture and are not met: %s", error)
         anything = space.sample(rng)
-    return Choice(Proposal(anything, notes), exhausted=True)
+    return Chosen(Proposal(anything, notes), exhausted=True)
 
 
 def _fitted(strategy: Strategy, history: History, rng: np.random.Generator) -> Iterator[Proposal]:
@@ -161,7 +161,7 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
         np.array([d.index(history.fixed[d.name])] if d.name in history.fixed else range(n))
         for d, n in zip(space.decisions, space.cardinalities.tolist(), strict=True)
     ]
-    if np.prod([float(len(column)) for column in grid]) > _ENUMERABLE:
+    if np.prod([float(len(column)) for column in grid]) > _MAX_LISTED_COMPLETIONS:
         return
     rows = np.stack([axis.ravel() for axis in np.meshgrid(*grid, indexing="ij")], axis=1)
     rows = rows.astype(np.int16)
@@ -171,7 +171,7 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
 
 __all__ = [
     "FALLBACK_NOTE",
-    "Choice",
+    "Chosen",
     "choose",
     "choose_at_random",
     "fresh_entropy",

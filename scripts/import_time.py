@@ -1,6 +1,6 @@
 """Prints how long `import nas_plugins` and its neighbours take in a fresh process.
 
-python benchmarks/import_time.py [--repeats 10]
+python scripts/import_time.py [--repeats 10]
 """
 
 from __future__ import annotations

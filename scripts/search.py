@@ -1,6 +1,6 @@
 """Compares search strategies on benchmark tables, with Optuna's samplers beside ours.
 
-python benchmarks/search.py --strategies random,local-search,tpe \\
+python scripts/search.py --strategies random,local-search,tpe \\
     --benchmark nasbench201/cifar10 --objective val_accuracy:max --report test_accuracy \\
     --trials 100 --seeds 50 --workers 2 --out results
 

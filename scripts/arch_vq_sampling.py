@@ -1,6 +1,6 @@
 """Prints how fast the shipped Arch-VQ models draw distinct valid architectures.
 
-python benchmarks/arch_vq_sampling.py [--n 10000] [--seeds 3] [NAME ...]
+python scripts/arch_vq_sampling.py [--n 10000] [--seeds 3] [NAME ...]
 
 Every row runs in a fresh process, so that the seconds include the imports and the memory is
 that of one method alone. `beams` is `ArchVQModel.sample_rows`; `reject` draws independently as

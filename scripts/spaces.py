@@ -1,6 +1,6 @@
 """Prints how fast every space draws, keys and encodes architectures in batches.
 
-python benchmarks/spaces.py [--n 10000] [--repeats 5]
+python scripts/spaces.py [--n 10000] [--repeats 5]
 """
 
 from __future__ import annotations

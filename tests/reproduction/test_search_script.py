@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "search.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "search.py"
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

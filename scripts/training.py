@@ -1,7 +1,7 @@
 """Trains NAS-Bench-201 cells on the digits and compares with the benchmark; prunes a search.
 
-python benchmarks/training.py --cells 20 --epochs 10 --seed 0
-python benchmarks/training.py --search --trials 30 --epochs 10 --seeds 3
+python scripts/training.py --cells 20 --epochs 10 --seed 0
+python scripts/training.py --search --trials 30 --epochs 10 --seeds 3
 
 The first line prints Spearman's correlation of what the evaluator ``training`` measures with the
 cells' validation accuracy on CIFAR-10, beside that of the number of parameters, which costs

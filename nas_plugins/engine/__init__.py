@@ -1,0 +1,1 @@
+"""What the adapters of Optuna and NNI share; knows neither of them."""
