@@ -93,6 +93,7 @@ def arch_vq(
     """
     from nas_plugins.cli._arguments import as_options
     from nas_plugins.cli._options import read_options
+    from nas_plugins.cli._output import prepare_folder
     from nas_plugins.cli._plan import build_space
     from nas_plugins.runner.training import states, train
 

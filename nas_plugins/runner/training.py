@@ -139,6 +139,7 @@ def train(
         raise UsageError("`resume` needs `out`, the folder to resume from")
     if seed < 0:
         raise UsageError(f"`seed` must be >= 0, got {seed}")
+    from nas_plugins.strategies.arch_vq.model import ArchVQModel
     from nas_plugins.strategies.arch_vq.train import train as fit
 
     built = space_of(space) if isinstance(space, str) else space
@@ -178,7 +179,8 @@ def train(
             on_epoch=on_each,
             command=command,
         )
-    return TrainResult(trained, folder)
+    # As it was saved, with the digest of its weights on its card.
+    return TrainResult(trained if folder is None else ArchVQModel.load(folder), folder)
 
 
 def _recipe(
