@@ -40,7 +40,7 @@ _Entry = tuple[str, Any]
 """What is scored under which text: an architecture, a network, or a row that is done already."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreResult:
     """Scores as a table, in the order asked for.
 

@@ -14,13 +14,13 @@ from nas_plugins.errors import SpaceExhaustedError, UnknownNameError, UsageError
 
 pytest.importorskip("torch")
 
-from nas_plugins.strategies.arch_vq.config import (  # noqa: E402
+from nas_plugins.strategies.arch_vq.config import (
     PriorConfig,
     Recipe,
     Schedule,
     VQVAEConfig,
 )
-from nas_plugins.strategies.arch_vq.train import train  # noqa: E402
+from nas_plugins.strategies.arch_vq.train import train
 
 SPACE = nap.CategoricalSpace.macro(4, ["a", "b", "c"])
 MEASURED = ("seconds", "cpu_seconds", "load_seconds", "draw_seconds", "architectures_per_second",
