@@ -124,7 +124,6 @@ def score(
             workers=workers,
             cache=not no_cache,
             progress=not quiet,
-            partial=True,
             **_settings(images, read_options(option or (), "--option")),
         )
     _say(result, n)

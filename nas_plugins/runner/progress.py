@@ -53,7 +53,7 @@ class ProgressDisplay(ABC):
     is to show. All calls come from one thread.
 
     Args:
-        shown: ``False`` shows nothing at all.
+        shown: ``True`` shows bars or lines, ``False`` nothing at all, ``None`` bars but no lines.
         clock: Seconds since any moment.
     """
 
@@ -63,9 +63,12 @@ class ProgressDisplay(ABC):
     """Seconds between lines."""
     bar_width: ClassVar[int] = 24
 
-    def __init__(self, *, shown: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self._shown, self._clock = shown, clock
-        self._live = shown and _takes_bars()
+    def __init__(
+        self, *, shown: bool | None = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._live = shown is not False and _takes_bars()
+        self._lines = shown is True and not self._live
         self._bars: rich.progress.Progress | None = None
         self._tasks: dict[str, rich.progress.TaskID] = {}
         self._begun = clock()
@@ -85,11 +88,9 @@ class ProgressDisplay(ABC):
 
     def say(self, text: str) -> None:
         """Writes a remark, above the bars where there are any."""
-        if not self._shown:
-            return
         if self._bars is not None:
             self._bars.console.print(text, markup=False)
-        else:
+        elif self._live or self._lines:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -111,7 +112,7 @@ class ProgressDisplay(ABC):
         """Shows the state, if it is time."""
         if self._live:
             self._show(self._bar())
-        elif self._shown:
+        elif self._lines:
             self._unwritten = True
             if self._clock() >= self._due:
                 self._write_pending()
@@ -167,7 +168,7 @@ class CountingDisplay(ProgressDisplay):
         verb: str,
         total: int,
         *,
-        shown: bool = True,
+        shown: bool | None = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(shown=shown, clock=clock)
@@ -215,7 +216,9 @@ class TrainingDisplay(ProgressDisplay):
     line_every = 2.0
     bar_width = 8  # so that all of it fits into 80 columns
 
-    def __init__(self, *, shown: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, shown: bool | None = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(shown=shown, clock=clock)
         self._last: Progress | None = None
 
@@ -263,7 +266,7 @@ class DownloadDisplay(ProgressDisplay):
 
     first_line = math.inf
 
-    def __init__(self, name: str, *, shown: bool = True) -> None:
+    def __init__(self, name: str, *, shown: bool | None = True) -> None:
         super().__init__(shown=shown)
         self._name = name
         self._first: int | None = None

@@ -226,13 +226,13 @@ def score(
     cache: bool | str | Path = True,
     batch: Any = None,
     weights_seed: int | None = None,
-    progress: bool = True,
-    partial: bool = False,
+    progress: bool | None = None,
     **settings: Any,
 ) -> ScoreResult:
     """Scores architectures or networks by zero-cost proxies: one batch, no training.
 
-    What is no architecture, and a network that fails, becomes a row with its reason.
+    What is no architecture, and a network that fails, becomes a row with its reason. Ctrl-C ends
+    it, and what is done is returned; the scores of a space are in the cache then.
 
     >>> nap.score("nasbench201", n=20, proxies=["meco", "synflow"]).best
     >>> nap.score(my_module)  # or {"mine": my_module, "other": lambda: build(width=2)}
@@ -250,8 +250,8 @@ def score(
         cache: Whether to keep a space's scores on disk, or in which folder.
         batch: Images, or a pair of images and labels, instead of noise.
         weights_seed: Of the images and the weights, where it shall not be `seed`.
-        progress: Whether to show how far it is, on the standard error stream.
-        partial: On Ctrl-C, return what is done instead of raising `KeyboardInterrupt`.
+        progress: ``True`` shows on the standard error stream how far it is, ``False`` nothing;
+            ``None`` shows a bar on a terminal and in a notebook.
         **settings: Fields of `nas_plugins.evaluators.zero_cost.settings.Settings` in the
             preset's place, such as ``batch_size=64``, ``input="digits"``, ``device="cuda"``.
 
@@ -297,8 +297,6 @@ def score(
         try:
             work(evaluator, open_, on_row)
         except KeyboardInterrupt:
-            if not partial:
-                raise
             interrupted = True
     rows = tuple(known[text] for text, _ in entries if text in known)
     ranked_by = AZ_NAS if set(AZ_NAS) <= set(names) else tuple(names)

@@ -95,7 +95,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     on_epoch: Callable[[Progress], None] | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
     command: str = "",
 ) -> TrainResult:
     """Learns a model of a search space.
@@ -121,7 +121,8 @@ def train(
         resume: Go on from the last epoch; of a finished run its model is returned.
         force: Replace what is in the folder.
         on_epoch: Called after every epoch.
-        progress: Whether to show how far it is, on the standard error stream.
+        progress: ``True`` shows on the standard error stream how far it is, ``False`` nothing;
+            ``None`` shows a bar on a terminal and in a notebook.
         command: To be recorded on the model's card.
 
     Raises:

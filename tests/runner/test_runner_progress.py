@@ -90,6 +90,13 @@ def test_a_download_leaves_no_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == ""
 
 
+def test_without_being_asked_a_pipe_gets_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(shown=None) as display:
+        display.begin("learning", "vqvae")
+        display(epochs("vqvae", 1)[0])
+    assert capsys.readouterr().err == ""
+
+
 def test_nothing_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = terminal(monkeypatch)
     with TrainingDisplay(shown=False) as display:
