@@ -25,7 +25,12 @@ def as_options(*names: str, **options: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        text = re.sub(r"`(\w+)`", lambda m: known.get(m[1], m[0]), str(error))
+        pattern = r"`(\w+)(?:=True|(=[^`]*))?`"
+        text = re.sub(
+            pattern,
+            lambda m: known[m[1]] + (m[2] or "").replace("=", " ", 1) if m[1] in known else m[0],
+            str(error),
+        )
         raise UsageError(text) from error
 
 

@@ -229,7 +229,9 @@ def _check(n: int, seed: int, temperature: float, decoding: str, unique: bool | 
     if decoding not in _DECODINGS:
         raise UsageError(f"`decoding` must be {' or '.join(_DECODINGS)}, got {decoding}")
     if unique and decoding == "paper":
-        raise UsageError("`unique` goes with `decoding` strict; the paper draws independently")
+        raise UsageError(
+            "`unique=True` goes with `decoding=strict`; the paper draws independently"
+        )
 
 
 def _model(
@@ -259,7 +261,7 @@ def _model(
             ) from error
     if wanted is not None and loaded.space != wanted:
         raise UsageError(
-            f"`model` {origin} is of the space {loaded.space.name!r}, not {wanted.name!r}; "
+            f"`model={origin}` is of the space {loaded.space.name!r}, not {wanted.name!r}; "
             "leave `space` out"
         )
     return loaded, origin
@@ -292,7 +294,7 @@ def _keys(space: SearchSpace, exclude: Path | Iterable[Architecture | str]) -> K
     if not isinstance(exclude, Path):
         given = exclude
     else:
-        where = f"`exclude` {exclude}"
+        where = f"`exclude={exclude}`"
         try:
             given = exclude.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -135,7 +135,9 @@ def train(
     if model not in MODELS:
         raise unknown_name("model", model, MODELS)
     if resume and force:
-        raise UsageError("`resume` goes on with what `force` would replace; give one of them")
+        raise UsageError(
+            "`resume=True` goes on with what `force=True` would replace; give one of them"
+        )
     if resume and out is None:
         raise UsageError("`resume` needs `out`, the folder to resume from")
     if seed < 0:
@@ -220,7 +222,7 @@ def _check_device(name: str) -> None:
         from nas_plugins._torch import torch
 
         if not torch.cuda.is_available():
-            raise UsageError("`device` cuda: PyTorch finds no CUDA device here")
+            raise UsageError("`device=cuda`: PyTorch finds no CUDA device here")
 
 
 def _opened(
@@ -250,7 +252,7 @@ def _opened(
         if resume:
             return None
         raise UsageError(
-            f"`out` {out} holds an unfinished run; pass `resume` to go on with it, or `force` "
+            f"`out={out}` holds an unfinished run; pass `resume=True` to go on with it, or `force=True` "
             "to begin anew"
         )
     if not card.exists():
@@ -259,13 +261,13 @@ def _opened(
         return None
     if not resume:
         raise UsageError(
-            f"`out` {out} holds a finished checkpoint; pass `force` to replace it, or choose "
+            f"`out={out}` holds a finished checkpoint; pass `force=True` to replace it, or choose "
             "another folder"
         )
     model = ArchVQModel.load(out)
     if (model.space, model.card.recipe, model.card.seed) != (space, settings, seed):
         raise UsageError(
-            f"`out` {out} holds a finished checkpoint of another run; pass `force` to replace "
+            f"`out={out}` holds a finished checkpoint of another run; pass `force=True` to replace "
             "it, or choose another folder"
         )
     return model

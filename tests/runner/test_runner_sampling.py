@@ -97,7 +97,11 @@ def test_darts_is_one_cell() -> None:
         ({"seed": -1}, UsageError, "`seed` must be >= 0, got -1"),
         ({"temperature": float("nan")}, UsageError, "`temperature` must be > 0"),
         ({"decoding": "loose"}, UsageError, "`decoding` must be strict or paper, got loose"),
-        ({"decoding": "paper", "unique": True}, UsageError, "`unique` goes with `decoding`"),
+        (
+            {"decoding": "paper", "unique": True},
+            UsageError,
+            "`unique=True` goes with `decoding=strict`",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -108,11 +112,11 @@ def test_what_makes_no_sense_is_refused(
 
 
 def test_what_does_not_fit_the_model_is_refused(trained: nap.TrainResult, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"`model` .* is of the space 'categorical', not 'nas"):
+    with pytest.raises(UsageError, match=r"`model=.*` is of the space 'categorical', not 'nas"):
         nap.sample("nasbench201", model=trained.folder)
     with pytest.raises(UsageError, match="`exclude`, line 2"):
         nap.sample(model=trained.model, exclude=[str(SPACE.architectures([[0] * 4])[0]), "no"])
-    with pytest.raises(UsageError, match=r"`exclude` .*absent cannot be read"):
+    with pytest.raises(UsageError, match=r"`exclude=.*absent` cannot be read"):
         nap.sample(model=trained.model, exclude=tmp_path / "absent")
 
 

@@ -56,14 +56,16 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt):
         nap.train("arch-vq", **TINY, out=tmp_path / "m", on_epoch=impatient)
-    with pytest.raises(UsageError, match=r"`out` .* an unfinished run; pass `resume` to go on"):
+    with pytest.raises(
+        UsageError, match=r"`out=.*` holds an unfinished run; pass `resume=True` to go"
+    ):
         nap.train("arch-vq", **TINY, out=tmp_path / "m")
     resumed = nap.train("arch-vq", **TINY, out=tmp_path / "m", resume=True)
     assert resumed.to_json()["sha256"] == whole.to_json()["sha256"]
     # A finished run is not repeated, nor overwritten.
     again = nap.train("arch-vq", **TINY, out=tmp_path / "m", resume=True, on_epoch=impatient)
     assert again.to_json() == resumed.to_json()
-    with pytest.raises(UsageError, match="pass `force` to replace it"):
+    with pytest.raises(UsageError, match="pass `force=True` to replace it"):
         nap.train("arch-vq", **TINY, out=tmp_path / "m")
     with pytest.raises(UsageError, match="of another run"):
         nap.train("arch-vq", **TINY, out=tmp_path / "m", seed=1, resume=True)
