@@ -23,8 +23,9 @@ import nas_plugins as nap
 from nas_plugins.evaluators.latency.additive import LatencyModel, folds
 from nas_plugins.evaluators.latency.design import balanced, measured_sample
 from nas_plugins.evaluators.latency.measured import BACKENDS, LatencyEvaluator
-from nas_plugins.evaluators.latency.quality import Quality, spearman
+from nas_plugins.evaluators.latency.quality import Quality
 from nas_plugins.evaluators.latency.table import DEVICES, LatencyTableEvaluator
+from nas_plugins.numerics.ranks import spearman
 
 Floats = npt.NDArray[np.float64]
 METHODS = ("additive", "FLOPs", "mean")

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import nas_plugins as nap
+from nas_plugins.numerics.ranks import normal_scores
 from nas_plugins.strategies.arch_vq.features import describer
 from nas_plugins.strategies.arch_vq.loading import latent_for
 from nas_plugins.strategies.arch_vq.lstm import kendall_tau
@@ -25,7 +26,6 @@ from nas_plugins.strategies.arch_vq.predictors import (
     PREDICTORS,
     Labelled,
     beliefs,
-    normal_scores,
 )
 
 SPACE = nap.space("nasbench201")

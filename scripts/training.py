@@ -24,6 +24,7 @@ from optuna.trial import TrialState
 import nas_plugins as nap
 from nas_plugins.errors import NasPluginsError
 from nas_plugins.evaluators.training import TrainingEvaluator
+from nas_plugins.numerics.ranks import spearman
 from nas_plugins.optuna import create_study, objective
 
 Floats = npt.NDArray[np.float64]
@@ -104,17 +105,6 @@ def pruned_search(
         f"| {name} | {seed} | {len(done)} | {len(pruned)} | {trained} | {seconds:.0f} "
         f"| {study.best_value:.2f} |"
     )
-
-
-def spearman(first: Floats, second: Floats) -> float:
-    """Correlation of the ranks, equal values sharing their mean rank."""
-    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
-
-
-def _ranks(values: Floats) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle: Floats = np.cumsum(counts) - (counts + 1) / 2
-    return middle[inverse.ravel()]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from statistics import median
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import typer
 from _naslib_style import MEASURES
@@ -31,6 +30,7 @@ from torch import nn
 import nas_plugins as nap
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.engine import score_network
+from nas_plugins.numerics import ranks
 from nas_plugins.spaces.base import Architecture
 
 SPACE = nap.space("nasbench201")
@@ -150,8 +150,8 @@ def _totals(truth: Sequence[Run], runs: dict[str, list[Run]], device: str) -> Sh
             f"{median(a / b for a, b in zip(slow, times, strict=True)):.1f}"
             for slow in plain_times.values()
         ]
-        ranks = [spearman(truth, found, name) for name in WITHOUT]
-        agreement = f"{np.nanmedian(ranks):.2f} ({np.nanmin(ranks):.2f})"
+        alike = [spearman(truth, found, name) for name in WITHOUT]
+        agreement = f"{np.nanmedian(alike):.2f} ({np.nanmin(alike):.2f})"
         rows.append((f"fused, {label}", f"{median(times):.2f}", *ratios, agreement))
     heads = ("way", "s per network", *(f"x of plain {title}" for title in SETS),
              "agreement: median (least)")  # fmt: skip
@@ -176,13 +176,7 @@ def spearman(first: Sequence[Run], second: Sequence[Run], name: str) -> float:
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     if len(pairs) < 3:
         return float("nan")
-    return float(np.corrcoef([_ranks(column) for column in pairs.T])[0, 1])
-
-
-def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return ranks
+    return ranks.spearman(*pairs.T)
 
 
 def _each(measure: Callable[[str], float]) -> Run:

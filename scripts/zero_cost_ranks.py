@@ -23,6 +23,7 @@ import nas_plugins as nap
 from nas_plugins.errors import DataError
 from nas_plugins.evaluators.zero_cost import ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
+from nas_plugins.numerics import ranks
 from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS
 
 Floats = npt.NDArray[np.float64]
@@ -56,14 +57,7 @@ def spearman(first: Floats, second: Floats) -> tuple[float, int]:
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 3 or min(np.ptp(first[both]), np.ptp(second[both])) == 0:
         return float("nan"), int(both.sum())
-    return float(np.corrcoef(ranks(first[both]), ranks(second[both]))[0, 1]), int(both.sum())
-
-
-def ranks(values: Floats) -> Floats:
-    """Ranks from 1, equal values at their mean."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    found: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return found
+    return ranks.spearman(first[both], second[both]), int(both.sum())
 
 
 def column(values: list[dict[str, float]], name: str) -> Floats:

@@ -252,8 +252,8 @@ def _opened(
         if resume:
             return None
         raise UsageError(
-            f"`out={out}` holds an unfinished run; pass `resume=True` to go on with it, or `force=True` "
-            "to begin anew"
+            f"`out={out}` holds an unfinished run; pass `resume=True` to go on with it, or "
+            "`force=True` to begin anew"
         )
     if not card.exists():
         if resume:
@@ -267,8 +267,8 @@ def _opened(
     model = ArchVQModel.load(out)
     if (model.space, model.card.recipe, model.card.seed) != (space, settings, seed):
         raise UsageError(
-            f"`out={out}` holds a finished checkpoint of another run; pass `force=True` to replace "
-            "it, or choose another folder"
+            f"`out={out}` holds a finished checkpoint of another run; pass `force=True` to "
+            "replace it, or choose another folder"
         )
     return model
 

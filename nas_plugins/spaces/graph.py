@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from nas_plugins.errors import InvalidArchitectureError
 
 ABSENT = -1
 """Operation index of a padding node, which has no edges and counts for nothing."""
+
+NONE = "none"
+"""Name of the operation that cuts: nothing passes a node that has it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,19 +128,24 @@ def wl_keys(
 
 
 def live_nodes(
-    adjacency: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], none: int | None
+    adjacency: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer[Any]],
+    vocabulary: Sequence[str],
 ) -> npt.NDArray[np.bool_]:
     """Nodes on a path from an input to an output that no ``none`` cuts, `(B, N)`.
 
+    A node ``none`` passes nothing on and is dead itself. Inputs are the nodes that no edge leads
+    to, outputs those that none leaves.
+
     Args:
         adjacency: `(B, N, N)`, edges from smaller to larger nodes.
-        labels: `(B, N)`; negative where there is no node.
-        none: The label of ``none``, or ``None`` where the space has no such label.
+        labels: `(B, N)` indices into `vocabulary`, `ABSENT` for padding.
+        vocabulary: Names of the operations.
     """
     present: npt.NDArray[np.bool_] = labels != ABSENT
-    if none is None:
+    if NONE not in vocabulary:
         return present
-    passing = present & (labels != none)
+    passing = present & (labels != list(vocabulary).index(NONE))
     links = adjacency.astype(bool)
     ahead = passing & ~links.any(axis=1)
     behind = passing & ~links.any(axis=2)
@@ -191,4 +199,4 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-__all__ = ["ABSENT", "Graph", "live_nodes", "mix64", "wl_keys", "wl_md5"]
+__all__ = ["ABSENT", "NONE", "Graph", "live_nodes", "mix64", "wl_keys", "wl_md5"]

@@ -19,6 +19,7 @@ from nas_plugins import _public, registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Proposal, Trial, TrialState
+from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.protocols import Evaluator, Strategy, as_evaluator, as_strategy
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -175,7 +176,8 @@ class WarmStart(Strategy):
         if not np.isfinite(losses).any():
             reason = _reason(rows[0], metrics[0].name) if rows else "the pool is empty"
             raise MetricUnavailableError(f"no candidate of the warm start has a score: {reason}")
-        ranks: Floats = np.stack([_ranks(column) for column in losses.T]).mean(axis=0)
+        losses[~np.isfinite(losses)] = np.inf  # last
+        ranks: Floats = np.stack([mid_ranks(column) for column in losses.T]).mean(axis=0)
         return ranks
 
 
@@ -238,14 +240,6 @@ def _with(history: History, proposals: list[Proposal]) -> History:
         Trial(first + i, proposal.architecture, TrialState.RUNNING, notes=proposal.notes)
         for i, proposal in enumerate(proposals)
     )
-
-
-def _ranks(losses: Floats) -> Floats:
-    """Ranks from 1, the least loss; equal ones share theirs, and what is not finite is last."""
-    known = np.where(np.isfinite(losses), losses, np.inf)
-    _, inverse, counts = np.unique(known, return_inverse=True, return_counts=True)
-    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return ranks
 
 
 def _reason(row: Mapping[str, float], metric: str) -> str:

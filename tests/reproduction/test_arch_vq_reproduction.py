@@ -43,7 +43,7 @@ from nas_plugins.strategies.arch_vq.lstm import (
     Predictor,
     PredictorConfig,
     kendall_tau,
-    normal_scores,
+    ordinal_scores,
 )
 from nas_plugins.strategies.arch_vq.metrics import Graphs, raw_keys, strict_rows
 
@@ -161,8 +161,8 @@ def test_kendall_tau_of_many_values():
         kendall_tau(x, x[:3])
 
 
-def test_normal_scores_keep_the_order_and_are_centred():
-    scores = normal_scores(np.array([5.0, -1e9, 7.0, 6.0]))
+def test_ordinal_scores_keep_the_order_and_are_centred():
+    scores = ordinal_scores(np.array([5.0, -1e9, 7.0, 6.0]))
     assert np.argsort(scores).tolist() == [1, 0, 3, 2]
     assert scores.sum() == pytest.approx(0.0, abs=1e-6)
 

@@ -14,9 +14,11 @@ from arch_vq_helpers import SMALL, SPACE, small_model
 import nas_plugins as nap
 from nas_plugins import pareto
 from nas_plugins.errors import DataError
+from nas_plugins.numerics.ranks import normal_scores
+from nas_plugins.spaces.graph import live_nodes
 from nas_plugins.strategies.arch_vq import acquisition, predictors
 from nas_plugins.strategies.arch_vq.candidates import elite, refilled
-from nas_plugins.strategies.arch_vq.features import describer, live_nodes
+from nas_plugins.strategies.arch_vq.features import describer
 from nas_plugins.strategies.arch_vq.latent import CellLatent, ModelLatent, PlainLatent, new_rows
 from nas_plugins.strategies.arch_vq.loading import latent_for, trained
 from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
@@ -32,8 +34,7 @@ def test_none_cuts_off_what_it_alone_connects() -> None:
         "|none~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|none~0|skip_connect~1|avg_pool_3x3~2|"
     )
     adjacency, labels = NB201.graphs(cell.row[None])
-    none = NB201.node_operations.index("none")
-    live = live_nodes(adjacency, labels.astype(np.int64), none)[0]
+    live = live_nodes(adjacency, labels, NB201.node_operations)[0]
     names = [NB201.node_operations[label] for label in labels[0][live]]
     assert names == ["input", "nor_conv_1x1", "avg_pool_3x3", "output"]
 
@@ -60,20 +61,12 @@ def test_distances_are_zero_for_equals_only() -> None:
 # -- predictors --------------------------------------------------------------------------------
 
 
-def test_normal_scores_rank_losses_then_violations() -> None:
-    losses = [3.0, math.inf, -math.inf, 1.0, 1.0, 0.0]
-    scores = predictors.normal_scores(losses, [0, 0, 0, 0, 0, 2.0])
-    assert np.isfinite(scores).all()
-    assert scores[2] < scores[3] == scores[4] < scores[0] < scores[1] < scores[5]
-    assert abs(scores.mean()) < 1e-9
-
-
 def _known(n: int, kind: str) -> tuple[Any, Any, Any, list[predictors.Beliefs]]:
     """Trials of a smooth function of the small space, and beliefs about all architectures."""
     rows = np.concatenate(list(SPACE.enumerate()))
     rows = rows[np.random.default_rng(1).permutation(len(rows))]
     values = rows @ np.array([4.0, 3.0, 2.0, 1.0])
-    scores = predictors.normal_scores(values[:n], np.zeros(n))
+    scores = normal_scores(values[:n], np.zeros(n))
     describe = describer(PlainLatent(SPACE))
     found = predictors.beliefs(
         kind,
@@ -156,7 +149,15 @@ def test_expected_improvement_is_the_mean_improvement() -> None:
     rng = np.random.default_rng(0)
     utility = acquisition.single("ei", one, -0.3, rng)
     draws = one.mean + one.deviation * rng.standard_normal((200_000, 3))
-    assert np.allclose(utility, np.maximum(-0.3 - draws, 0).mean(axis=0), atol=0.01)
+    assert np.allclose(np.exp(utility), np.maximum(-0.3 - draws, 0).mean(axis=0), atol=0.01)
+
+
+def test_expected_improvement_tells_hopeless_candidates_apart() -> None:
+    """All improve by less than the smallest float; the likeliest is still the best."""
+    one = Given([60.0, 50.0, 50.0, 70.0], [1.0, 1.0, 1.1, 1.0])
+    utility = acquisition.single("ei", one, 0.0, np.random.default_rng(0))
+    assert np.exp(utility).max() == 0.0
+    assert np.argsort(-utility).tolist() == [2, 1, 0, 3]
 
 
 def test_ucb_and_thompson() -> None:
@@ -171,7 +172,7 @@ def test_ucb_and_thompson() -> None:
 def test_gain_of_hypervolume_agrees_with_the_hypervolume() -> None:
     rng = np.random.default_rng(0)
     losses = rng.random((12, 2))
-    scores = np.stack([predictors.normal_scores(c, np.zeros(12)) for c in losses.T], axis=1)
+    scores = np.stack([normal_scores(c, np.zeros(12)) for c in losses.T], axis=1)
     found = [Given(rng.normal(size=5), 0.5 * np.ones(5)) for _ in range(2)]
     utility = acquisition.several("ei", found, scores, losses, rng)
     drawn = [acquisition.outcomes("ei", one, rng) for one in found]
@@ -192,7 +193,7 @@ def test_gain_of_hypervolume_agrees_with_the_hypervolume() -> None:
 def test_with_several_objectives_the_dominating_candidate_wins(m: int) -> None:
     rng = np.random.default_rng(0)
     losses = rng.random((10, m))
-    scores = np.stack([predictors.normal_scores(c, np.zeros(10)) for c in losses.T], axis=1)
+    scores = np.stack([normal_scores(c, np.zeros(10)) for c in losses.T], axis=1)
     found = [Given([0.0, -3.0, 1.0], [0.1, 0.1, 0.1]) for _ in range(m)]
     for kind in acquisition.ACQUISITIONS:
         assert acquisition.several(kind, found, scores, losses, rng).argmax() == 1

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from nas_plugins._files import write_text
 from nas_plugins.benchmarks.base import check_space
 from nas_plugins.errors import DataError, NasPluginsError, unknown_name
-from nas_plugins.evaluators.latency import ridge
 from nas_plugins.evaluators.latency.design import unseen
 from nas_plugins.evaluators.latency.features import (
     COUNTED,
@@ -31,6 +30,7 @@ from nas_plugins.evaluators.latency.features import (
     ingredients,
 )
 from nas_plugins.evaluators.latency.quality import Quality
+from nas_plugins.numerics import ridge
 from nas_plugins.spaces.base import Architecture, SearchSpace
 from nas_plugins.spaces.values import space_from_json
 
@@ -65,7 +65,7 @@ class LatencyModel:
     n: int
     quality: Quality
     recipe: Recipe
-    function: ridge.Linear
+    function: ridge.LinearFunction
 
     @classmethod
     def fit(
@@ -173,7 +173,7 @@ class LatencyModel:
             n=int(data["n"]),
             quality=Quality.from_json(data["quality"]),
             recipe=Recipe(**data["recipe"]),
-            function=ridge.Linear(constant, weights, float(data["loo"])),
+            function=ridge.LinearFunction(constant, weights, float(data["loo"])),
         )
         one = [model.space.sample(np.random.default_rng(0))]
         columns, _ = ingredients(model.space, one).columns(model.recipe)
@@ -250,8 +250,8 @@ def _recipes(parts: Ingredients, counted: str) -> list[Recipe]:
 
 def _best(
     parts: Ingredients, values: Floats, recipes: Sequence[Recipe], kept: Any
-) -> tuple[Recipe, ridge.Linear]:
-    best: tuple[Recipe, ridge.Linear] | None = None
+) -> tuple[Recipe, ridge.LinearFunction]:
+    best: tuple[Recipe, ridge.LinearFunction] | None = None
     for recipe in recipes:
         columns, penalties = parts.columns(recipe)
         function = ridge.fit(columns[kept], values[kept], penalties)

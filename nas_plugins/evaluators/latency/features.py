@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.spaces.base import Architecture, SearchSpace
-from nas_plugins.spaces.graph import ABSENT
+from nas_plugins.spaces.graph import ABSENT, live_nodes
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -26,7 +26,6 @@ Bools = npt.NDArray[np.bool_]
 COUNTED = ("flops", "all", "live", "both")
 """What costs: FLOPs alone, all operations, those that are not dead, or some of both."""
 
-_ZERO = "none"
 _PENALTY_FLOPS = 1e-2
 _PENALTY_COUNTS = 1e-1
 
@@ -106,35 +105,6 @@ def ingredients(space: SearchSpace, architectures: Sequence[Architecture]) -> In
     )
 
 
-def live_nodes(
-    adjacency: npt.NDArray[np.uint8],
-    operations: npt.NDArray[np.integer],
-    vocabulary: Sequence[str],
-) -> Bools:
-    """Nodes that the output depends on and the input reaches, `(B, N)`.
-
-    A node labelled ``none`` passes nothing on and is dead itself. Inputs are the nodes without
-    predecessors in the full graph, outputs those without successors.
-
-    Args:
-        adjacency: `(B, N, N)`, nodes in topological order.
-        operations: `(B, N)` indices into `vocabulary`, `ABSENT` for padding.
-        vocabulary: Names of the operations.
-    """
-    edges = np.asarray(adjacency, dtype=bool)
-    open_ = operations != ABSENT
-    if _ZERO in vocabulary:
-        open_ &= operations != list(vocabulary).index(_ZERO)
-    forward = open_ & ~edges.any(axis=1)
-    backward = open_ & ~edges.any(axis=2)
-    for node in range(edges.shape[1]):
-        forward[:, node] |= open_[:, node] & (forward & edges[:, :, node]).any(axis=1)
-    for node in reversed(range(edges.shape[1])):
-        backward[:, node] |= open_[:, node] & (backward & edges[:, node]).any(axis=1)
-    live: Bools = forward & backward
-    return live
-
-
 def _live_choices(space: SearchSpace, choices: Floats, live: Bools) -> Floats | None:
     # Then node i + 1 is decision i: input, one node per decision, output.
     if live.shape[1] != len(space.decisions) + 2:
@@ -155,4 +125,4 @@ def _flops(space: SearchSpace, architectures: Sequence[Architecture]) -> Floats 
         return None
 
 
-__all__ = ["COUNTED", "Bools", "Floats", "Ingredients", "Recipe", "ingredients", "live_nodes"]
+__all__ = ["COUNTED", "Bools", "Floats", "Ingredients", "Recipe", "ingredients"]

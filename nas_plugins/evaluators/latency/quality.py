@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from nas_plugins.evaluators.latency.features import Floats
+from nas_plugins.numerics.ranks import spearman
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,4 @@ class Quality:
         )
 
 
-def spearman(first: Floats, second: Floats) -> float:
-    """Spearman's rank correlation of two vectors, equal values sharing their mean rank."""
-    x, y = _ranks(first), _ranks(second)
-    x, y = x - x.mean(), y - y.mean()
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / scale if scale else 0.0
-
-
-def _ranks(values: Floats) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: Floats = (last - (counts - 1) / 2.0)[inverse]
-    return ranks
-
-
-__all__ = ["Quality", "spearman"]
+__all__ = ["Quality"]

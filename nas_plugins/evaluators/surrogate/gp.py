@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins.numerics.gp import GaussianPosterior, log_likelihood
+
 Floats = npt.NDArray[np.float64]
 
 MAX_TUNED = 250
@@ -46,22 +48,18 @@ class GaussianProcess:
         self._known, self._mean = features, float(target.mean())
         covariance = self._covariance(self.parameters, self._distances(features, features))
         covariance += np.exp(self.parameters[-1]) * np.eye(len(target))
-        lower = np.linalg.cholesky(covariance)
-        self._inverse = np.linalg.inv(lower)
-        half = self._inverse @ (target - self._mean)
-        self._weights = half @ self._inverse
-        self._amplitude = _amplitude(half)
+        self._posterior = GaussianPosterior(covariance, target - self._mean)
         return self
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Means and standard deviations of labels, each `(B,)`; the labels' noise is included."""
         if self.parameters is None:
             raise ValueError("fit the model before it predicts")
-        cross = self._covariance(self.parameters, self._distances(features, self._known))
+        cross = self._covariance(self.parameters, self._distances(self._known, features))
         noise = float(np.exp(self.parameters[-1]))
-        explained = ((cross @ self._inverse.T) ** 2).sum(axis=1)
-        variance = self._amplitude * np.maximum(1.0 + noise - explained, noise)
-        return self._mean + cross @ self._weights, np.sqrt(variance)
+        means, columns = self._posterior.at(cross)
+        left = np.maximum(1.0 + noise - (columns**2).sum(axis=0), noise)
+        return self._mean + means, np.sqrt(self._posterior.scale * left)
 
     def _tuned(self, features: Floats, target: Floats) -> Floats:
         if len(target) > MAX_TUNED:
@@ -75,15 +73,9 @@ class GaussianProcess:
 
         def loss(parameters: Floats) -> float:
             whole = self._covariance(parameters, distances) + np.exp(parameters[-1]) * eye
-            try:
-                lower = np.linalg.cholesky(whole)
-            except np.linalg.LinAlgError:
-                return np.inf
-            likelihood = 0.5 * (len(centred) + 1) * np.log(
-                _amplitude(np.linalg.solve(lower, centred))
-            ) + float(np.log(np.diag(lower)).sum())
             away = (parameters - start) ** 2
-            return float(likelihood + _TRUST[0] * away[:-1].sum() + _TRUST[1] * away[-1])
+            prior = _TRUST[0] * away[:-1].sum() + _TRUST[1] * away[-1]
+            return float(prior - log_likelihood(whole, centred))
 
         return _descend(loss, start)
 
@@ -99,11 +91,6 @@ class GaussianProcess:
         root = np.sqrt(3.0 * total)
         covariance: Floats = (1.0 + root) * np.exp(-root)
         return covariance
-
-
-def _amplitude(half: Floats) -> float:
-    """Fitted factor of the covariance, with one pseudo-label of variance 1 in the balance."""
-    return float(half @ half + 1.0) / (len(half) + 1.0)
 
 
 def _squared(first: Floats, second: Floats) -> Floats:

@@ -17,13 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.spaces.base import SearchSpace
-from nas_plugins.spaces.graph import live_nodes
+from nas_plugins.spaces.graph import NONE, live_nodes
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-Labels = npt.NDArray[np.int64]
 
-NONE = "none"
 MAX_SETS = 40
 """Most sets of operations of one part that are described as all of them."""
 
@@ -91,8 +89,7 @@ def graph_features(
     """
     parts = OperationSets.of(space) if parts is None else parts
     adjacency, labels = space.graphs(rows)
-    operations = labels.astype(np.int64)
-    live = _live(space, adjacency, operations)
+    live = live_nodes(adjacency, labels, space.node_operations)
     columns: list[Floats] = []
     names: list[str] = []
     for number, part in enumerate(parts):
@@ -101,7 +98,7 @@ def graph_features(
         sources, sinks = inside & ~links.any(axis=1), inside & ~links.any(axis=2)
         prefix = f"part_{number}/" if len(parts) > 1 else ""
         for name, members in zip(part.names, part.members, strict=True):
-            columns += _describe(links, inside & members[operations], sources, sinks)
+            columns += _describe(links, inside & members[labels], sources, sinks)
             names += [f"{prefix}{measure}:{name}" for measure in _MEASURES]
     if not columns:
         return np.zeros((len(rows), 0)), ()
@@ -166,16 +163,10 @@ def node_features(
     """
     adjacency, labels = space.graphs(rows)
     vocabulary = space.node_operations
-    live = _live(space, adjacency, labels.astype(np.int64))
+    live = live_nodes(adjacency, labels, vocabulary)
     hot = (labels[:, :, None] == np.arange(len(vocabulary))) & live[:, :, None]
     names = tuple(f"node_{n}:{name}" for n in range(labels.shape[1]) for name in vocabulary)
     return hot.reshape(len(rows), -1).astype(np.float64), names
-
-
-def _live(space: SearchSpace, adjacency: npt.NDArray[np.uint8], labels: Labels) -> Flags:
-    vocabulary = space.node_operations
-    none = vocabulary.index(NONE) if NONE in vocabulary else None
-    return live_nodes(adjacency, labels, none)
 
 
 def _components(links: Flags) -> list[Flags]:

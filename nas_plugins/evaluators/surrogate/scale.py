@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.ranking import normal_scores
+from nas_plugins.numerics.ranks import normal_scores
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.ranking import normal_quantiles
+from nas_plugins.numerics.ranks import normal_quantiles
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins.numerics.ranks import mid_ranks
+
 AZ_NAS = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
 """The four proxies that AZ-NAS puts together."""
 
@@ -50,12 +52,10 @@ def rank_sum(
 
 
 def _ranks(values: Floats) -> Floats:
-    """Ranks from 1, ties at their mean; NaN has rank 1 and the others start above."""
+    """Mid-ranks; NaN has rank 1 and the others start above."""
     known = ~np.isnan(values)
     ranks = np.ones(len(values))
-    _, inverse, counts = np.unique(values[known], return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks[known] = (last - (counts - 1) / 2)[inverse] + (~known).sum()
+    ranks[known] = mid_ranks(values[known]) + (~known).sum()
     return ranks
 
 

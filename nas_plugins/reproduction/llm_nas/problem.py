@@ -14,9 +14,9 @@ from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES, HWNASBenchTable
 from nas_plugins.benchmarks.nasbench201 import TITLES
 from nas_plugins.history import Objective, objectives_of
+from nas_plugins.numerics.ranks import spearman
 from nas_plugins.pareto import Normalisation
 from nas_plugins.reproduction.llm_nas.request import Case
-from nas_plugins.strategies.llm_coevolution.statistics import mid_ranks
 
 Floats = npt.NDArray[np.float64]
 
@@ -124,8 +124,7 @@ def predicted(case: Case, seed: int, folder: Path) -> Predicted:
     with np.load(file) as arrays:
         values, is_label = arrays["values"], arrays["is_label"]
     truth = problem(case).accuracy[VALIDATION]
-    pairs = np.stack([mid_ranks(column[~is_label]) for column in (values, truth)])
-    return Predicted(values, float(np.asarray(np.corrcoef(pairs))[0, 1]))
+    return Predicted(values, spearman(values[~is_label], truth[~is_label]))
 
 
 def _train(case: Case, seed: int) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
+from nas_plugins.numerics.acquisition import hypervolume_gain, log_expected_improvement
 from nas_plugins.strategies.arch_vq.predictors import Beliefs
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +26,6 @@ _CONFIDENCE = 1.0
 _REFERENCE = 1.1
 _AUGMENTED = 0.05
 _TINY = 1e-12
-_ROOT_TAU = float(np.sqrt(2 * np.pi))
 
 
 def outcomes(kind: str, one: Beliefs, rng: np.random.Generator) -> Floats:
@@ -50,6 +50,9 @@ def outcomes(kind: str, one: Beliefs, rng: np.random.Generator) -> Floats:
 def single(kind: str, one: Beliefs, best: float, rng: np.random.Generator) -> Floats:
     """Utility of candidates with one objective, `(M,)`, more is better.
 
+    Expected improvement comes as its logarithm, which still tells candidates apart where the
+    improvement itself underflows.
+
     Args:
         kind: One of `ACQUISITIONS`.
         one: Beliefs.
@@ -59,20 +62,7 @@ def single(kind: str, one: Beliefs, best: float, rng: np.random.Generator) -> Fl
     if kind != "ei":
         utility: Floats = -outcomes(kind, one, rng)[:, 0]
         return utility
-    deviation = one.deviation
-    z = (best - one.mean) / deviation
-    density = np.exp(-0.5 * z**2) / _ROOT_TAU
-    utility = deviation * (z * _normal_cdf(z) + density)
-    return utility
-
-
-def _normal_cdf(z: Floats) -> Floats:
-    """Abramowitz and Stegun, 26.2.17; absolute error below 1e-7."""
-    t = 1.0 / (1.0 + 0.2316419 * np.abs(z))
-    series = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
-    tail = np.exp(-0.5 * z**2) / _ROOT_TAU * sum(c * t ** (i + 1) for i, c in enumerate(series))
-    result: Floats = np.where(z > 0, 1.0 - tail, tail)
-    return result
+    return log_expected_improvement(one.mean, one.deviation, best)
 
 
 def several(
@@ -90,7 +80,7 @@ def several(
     drawn = [outcomes(kind, one, rng) for one in beliefs]
     usable = ~np.isnan(losses).any(axis=1)
     if len(beliefs) == 2 and usable.sum() > 1:
-        gain = _hypervolume_gain(drawn, scores[usable], losses[usable])
+        gain = _area_gain(drawn, scores[usable], losses[usable])
         if gain.max() > 0:
             return gain
     weights = rng.dirichlet(np.ones(len(beliefs)))
@@ -109,13 +99,11 @@ def _scalarised(scores: Floats, weights: Floats) -> Floats:
     return result
 
 
-def _hypervolume_gain(drawn: Sequence[Floats], scores: Floats, losses: Floats) -> Floats:
+def _area_gain(drawn: Sequence[Floats], scores: Floats, losses: Floats) -> Floats:
     """Expected gain of dominated area with two objectives, `(M,)`.
 
     The scores are turned back into losses, and these are scaled so that the front found so far
-    spans the unit square. The area is cut into strips along the first axis; in each, the gain is
-    a width times a height, which are independent (Yang et al., "Efficient computation of
-    expected hypervolume improvement using box decomposition algorithms", 2019).
+    spans the unit square.
     """
     front = losses[pareto.front_mask(losses)]
     ideal, nadir = front.min(axis=0), front.max(axis=0)
@@ -125,14 +113,7 @@ def _hypervolume_gain(drawn: Sequence[Floats], scores: Floats, losses: Floats) -
     first, second = (
         (_loss_of(d, scores[:, j], losses[:, j]) - ideal[j]) / span[j] for j, d in enumerate(drawn)
     )
-    corners = np.unique((front - ideal) / span, axis=0)
-    edges = np.concatenate([[-np.inf], corners[:, 0], [_REFERENCE]])
-    heights = np.concatenate([[_REFERENCE], corners[:, 1]])
-    gain = np.zeros(len(first))
-    for left, right, height in zip(edges[:-1], edges[1:], heights, strict=True):
-        width = np.maximum(right - np.maximum(first, left), 0.0).mean(axis=1)
-        gain += width * np.maximum(height - second, 0.0).mean(axis=1)
-    return gain
+    return hypervolume_gain(first, second, (front - ideal) / span, _REFERENCE)
 
 
 def _loss_of(drawn: Floats, scores: Floats, losses: Floats) -> Floats:

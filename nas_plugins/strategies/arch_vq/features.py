@@ -23,7 +23,6 @@ from nas_plugins.strategies.arch_vq.latent import LatentSpace, Vectors, typical_
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-NONE = "none"
 _HASHED = 512
 _KEPT = 2**14
 
@@ -97,8 +96,7 @@ class Describer:
         adjacency, operations = space.graphs(rows)
         dead = len(space.node_operations)
         labels = operations.astype(np.int64)
-        none = space.node_operations.index(NONE) if NONE in space.node_operations else None
-        live = live_nodes(adjacency, labels, none)
+        live = live_nodes(adjacency, labels, space.node_operations)
         labels[~live] = dead
         counts = np.zeros((len(rows), dead + 1), dtype=np.float32)
         for node in range(labels.shape[1]):
@@ -132,4 +130,4 @@ def neighbourhoods(
     return scaled
 
 
-__all__ = ["Describer", "Features", "describer", "live_nodes", "neighbourhoods"]
+__all__ = ["Describer", "Features", "describer", "neighbourhoods"]

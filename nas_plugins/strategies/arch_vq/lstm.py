@@ -9,13 +9,13 @@ accuracies have a long tail of failures that would dominate a squared error.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._torch import Tensor, functional, nn, torch
+from nas_plugins.numerics.ranks import normal_quantiles
 
 Floats = npt.NDArray[np.floating[Any]]
 _CHUNK = 4096
@@ -96,7 +96,7 @@ class Predictor:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._model = LatentPredictor(flat.shape[2], config)
-            self._fit(self._tensor(flat), torch.from_numpy(normal_scores(values)), config)
+            self._fit(self._tensor(flat), torch.from_numpy(ordinal_scores(values)), config)
 
     def __call__(self, vectors: Floats) -> npt.NDArray[np.float32]:
         """Scores of architectures, greater being better; `(B, N, D)` to `(B,)`."""
@@ -133,12 +133,10 @@ class Predictor:
         self._model.eval()
 
 
-def normal_scores(values: Floats) -> npt.NDArray[np.float32]:
+def ordinal_scores(values: Floats) -> npt.NDArray[np.float32]:
     """Standard normal quantiles of the ranks, ties by order; `(B,)` to `(B,)`."""
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    inverse = NormalDist().inv_cdf
-    shares = (ranks + 0.5) / len(values)
-    return np.array([inverse(share) for share in shares.tolist()], dtype=np.float32)
+    return normal_quantiles(len(values))[ranks].astype(np.float32)
 
 
 def kendall_tau(first: Floats, second: Floats) -> float:
@@ -183,4 +181,4 @@ def _inversions(values: npt.NDArray[np.integer[Any]]) -> int:
     return total
 
 
-__all__ = ["LatentPredictor", "Predictor", "PredictorConfig", "kendall_tau", "normal_scores"]
+__all__ = ["LatentPredictor", "Predictor", "PredictorConfig", "kendall_tau", "ordinal_scores"]

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.ranking import normal_scores
+from nas_plugins.numerics.gp import GaussianPosterior, log_likelihood
 from nas_plugins.spaces.base import Rows
 from nas_plugins.strategies.arch_vq.features import Describer, Features
 
@@ -124,13 +124,11 @@ class GaussianBeliefs(Beliefs):
     def __init__(self, covariance: Covariance, scores: Floats, known: Pairs, cross: Pairs) -> None:
         self._covariance, self._candidates, self._unit = covariance, cross.second, cross.unit
         whole = covariance(known) + covariance.noise * np.eye(len(scores))
-        inverse = np.linalg.inv(np.linalg.cholesky(whole))
-        half = inverse @ scores
-        self._columns = inverse @ covariance(cross)
+        posterior = GaussianPosterior(whole, scores)
+        self.mean, self._columns = posterior.at(covariance(cross))
         prior = covariance.variances(cross.second, cross.unit)
         self._left = prior - (self._columns**2).sum(axis=0)
-        self._scale = _scale(half)
-        self.mean = half @ self._columns
+        self._scale = posterior.scale
         self.noise = self._scale * covariance.noise
 
     @property
@@ -147,22 +145,6 @@ class GaussianBeliefs(Beliefs):
         row = joint / np.sqrt(max(self._left[j], _TINY) + self._covariance.noise)
         self._columns = np.vstack([self._columns, row])
         self._left = self._left - row**2
-
-
-def _scale(half: Floats) -> float:
-    """Fitted factor of the covariance, with one pseudo-trial of variance 1 in the balance."""
-    return float(half @ half + 1.0) / (len(half) + 1.0)
-
-
-def _log_likelihood(whole: Floats, scores: Floats) -> float:
-    """Log marginal likelihood up to a constant, the scale being fitted."""
-    try:
-        lower = np.linalg.cholesky(whole)
-    except np.linalg.LinAlgError:
-        return -np.inf
-    scale = _scale(np.linalg.solve(lower, scores))
-    determinant = float(np.log(np.diag(lower)).sum())
-    return -0.5 * (len(scores) + 1) * float(np.log(scale)) - determinant
 
 
 # -- Gaussian process --------------------------------------------------------------------------
@@ -201,7 +183,7 @@ def fitted_similarity(pairs: Pairs, scores: Floats) -> Similarity:
     eye = np.eye(len(scores))
 
     def likelihood(values: tuple[float, ...]) -> float:
-        return _log_likelihood(
+        return log_likelihood(
             np.exp(-np.tensordot(values[:-1], distances, 1)) + values[-1] * eye, scores
         )
 
@@ -253,7 +235,7 @@ def fitted_linear(pairs: Pairs, scores: Floats) -> Linear:
     """Slope and noise of greatest marginal likelihood on a grid."""
     eye = np.eye(len(scores))
     kernels = [Linear(slope, noise) for slope in _SLOPES for noise in _NOISES]
-    return max(kernels, key=lambda k: _log_likelihood(k(pairs) + k.noise * eye, scores))
+    return max(kernels, key=lambda k: log_likelihood(k(pairs) + k.noise * eye, scores))
 
 
 # -- the paper's LSTM --------------------------------------------------------------------------
@@ -370,5 +352,4 @@ __all__ = [
     "Beliefs",
     "Labelled",
     "beliefs",
-    "normal_scores",
 ]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import History, Proposal, TrialState
+from nas_plugins.numerics.ranks import normal_scores
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import started, unseen
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
@@ -27,7 +28,6 @@ from nas_plugins.strategies.arch_vq.predictors import (
     Beliefs,
     Labelled,
     beliefs,
-    normal_scores,
 )
 
 Floats = npt.NDArray[np.float64]

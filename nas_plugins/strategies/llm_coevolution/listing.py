@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.spaces.base import Key, Rows, SearchSpace
+from nas_plugins.spaces.graph import mix64
 from nas_plugins.strategies.llm_coevolution.kinds import Axis, Floats
 
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -127,22 +128,13 @@ def sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def hashes(keys: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """64-bit hashes of canonical keys, `(B,)`, the same in every process (splitmix64)."""
     if keys.dtype.kind != "V":
-        return _mixed(keys.astype(np.int64).view(np.uint64))
+        return mix64(keys.astype(np.int64).view(np.uint64))
     raw = np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), -1)
     raw = np.pad(raw, ((0, 0), (0, -raw.shape[1] % 8)))
     state = np.zeros(len(keys), dtype=np.uint64)
     for word in raw.view("<u8").T:
-        state = _mixed(state ^ word)
+        state = mix64(state ^ word)
     return state
-
-
-def _mixed(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    with np.errstate(over="ignore"):
-        state = state + np.uint64(0x9E3779B97F4A7C15)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: npt.NDArray[np.uint64] = state ^ (state >> np.uint64(31))
-    return mixed
 
 
 __all__ = ["Integers", "Members", "drawn", "filled", "hashes", "listed", "reached", "sortable"]

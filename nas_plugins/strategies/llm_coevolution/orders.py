@@ -9,18 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.history import Trial
+from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.spaces.base import Architecture, Key
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, Edit, fold
 from nas_plugins.strategies.llm_coevolution.notes import read
 from nas_plugins.strategies.llm_coevolution.prompts import Shown
 from nas_plugins.strategies.llm_coevolution.questions import Order, Questions
 from nas_plugins.strategies.llm_coevolution.schedule import State
-from nas_plugins.strategies.llm_coevolution.statistics import (
-    mid_ranks,
-    mine,
-    mined_edits,
-    standing,
-)
+from nas_plugins.strategies.llm_coevolution.statistics import mine, mined_edits, standing
 
 KNOWLEDGE = ("llm", "statistics", "off")
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from nas_plugins import pareto
 from nas_plugins.history import History
-from nas_plugins.ranking import mid_ranks
+from nas_plugins.numerics import ridge
+from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 Floats = npt.NDArray[np.float64]
@@ -49,7 +50,8 @@ def most_promising(
     ranks = _ranks(history)
     known = features(space, space.rows([trial.architecture for trial in history.complete]))
     wanted = features(space, space.rows(candidates))
-    predicted = _ridge(known, ranks, wanted)
+    means = ranks.mean(axis=0)
+    predicted = wanted @ ridge.solve(known, ranks - means, _RIDGE) + means
     front = pareto.constrained_front(history.losses, history.violations)
     gains = (ranks[front][None] - predicted[:, None]).max(axis=2).min(axis=1)
     best = np.flatnonzero(gains >= gains.max() - _TIE)
@@ -78,12 +80,6 @@ def _ranks(history: History) -> Floats:
     """Ranks of the losses in (0, 1], `(n, m)`; the infeasible rank behind all the feasible."""
     columns = [mid_ranks(losses, history.violations) for losses in history.losses.T]
     return np.stack(columns, axis=1) / len(history.complete)
-
-
-def _ridge(known: Floats, targets: Floats, wanted: Floats) -> Floats:
-    means = targets.mean(axis=0)
-    square = known.T @ known + _RIDGE * np.eye(known.shape[1])
-    return np.asarray(wanted @ np.linalg.solve(square, known.T @ (targets - means)) + means)
 
 
 __all__ = ["MIN_TRIALS", "features", "most_promising"]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nas_plugins import pareto
 from nas_plugins.history import Trial
+from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.strategies.llm_coevolution.genes import Genes
 from nas_plugins.strategies.llm_coevolution.knowledge import MAX_EVIDENCE, Edit, KnowledgeBase
 
@@ -47,15 +48,6 @@ class Finding:
     index: int
     z: float
     trials: tuple[int, ...]
-
-
-def mid_ranks(values: npt.ArrayLike) -> Floats:
-    """Ranks from 1, the least; equal values share the mean of theirs, `(n,)`."""
-    _, inverse, counts = np.unique(
-        np.asarray(values, np.float64), return_inverse=True, return_counts=True
-    )
-    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return ranks
 
 
 def standing(losses: Floats, violations: Floats) -> Floats:
@@ -139,4 +131,4 @@ def _clearest(
     return tuple(sorted(trials[i].number for i in order[:MAX_EVIDENCE].tolist()))
 
 
-__all__ = ["Finding", "mid_ranks", "mine", "mined_edits", "standing"]
+__all__ = ["Finding", "mine", "mined_edits", "standing"]
