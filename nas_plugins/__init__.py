@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nas_plugins.composition import combine
     from nas_plugins.history import History, Objective, Proposal, Trial, TrialState
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
+    from nas_plugins.reproduction.comparison import Comparison, compare
+    from nas_plugins.reproduction.experiments import reproduce
     from nas_plugins.runner.sampling import SampleResult, sample
     from nas_plugins.runner.scoring import ScoreResult, score
     from nas_plugins.runner.training import TrainResult, train
@@ -32,7 +34,9 @@ __getattr__, __dir__ = lazy(
     {
         "benchmark": "_public",
         "combine": "composition",
+        "compare": "reproduction.comparison",
         "evaluator": "_public",
+        "reproduce": "reproduction.experiments",
         "space": "_public",
         "strategy": "_public",
         "History": "history",
@@ -50,6 +54,7 @@ __getattr__, __dir__ = lazy(
         "score": "runner.scoring",
         "TrainResult": "runner.training",
         "train": "runner.training",
+        "Comparison": "reproduction.comparison",
         "Architecture": "spaces.base",
         "Complexity": "spaces.base",
         "Decision": "spaces.base",
@@ -62,6 +67,7 @@ __all__ = [
     "Architecture",
     "Benchmark",
     "CategoricalSpace",
+    "Comparison",
     "Complexity",
     "Decision",
     "Evaluator",
@@ -78,7 +84,9 @@ __all__ = [
     "TrialState",
     "benchmark",
     "combine",
+    "compare",
     "evaluator",
+    "reproduce",
     "sample",
     "score",
     "space",

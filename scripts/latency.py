@@ -16,8 +16,6 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 import typer
-from _output import Sheet
-from rich.console import Console
 
 import nas_plugins as nap
 from nas_plugins.evaluators.latency.additive import LatencyModel, folds
@@ -26,6 +24,7 @@ from nas_plugins.evaluators.latency.measured import BACKENDS, LatencyEvaluator
 from nas_plugins.evaluators.latency.quality import Quality
 from nas_plugins.evaluators.latency.table import DEVICES, LatencyTableEvaluator
 from nas_plugins.numerics.ranks import spearman
+from nas_plugins.reproduction.documents import ResultTable
 
 Floats = npt.NDArray[np.float64]
 METHODS = ("additive", "FLOPs", "mean")
@@ -108,12 +107,14 @@ def rows_of(
     return rows
 
 
-def show(sheets: Sequence[Sheet], out: Path | None) -> None:
-    """Prints tables, and writes them in Markdown."""
-    for sheet in sheets:
-        sheet.show(Console(width=150))
+def show(
+    title: str, heads: Sequence[str], rows: Sequence[tuple[str, ...]], out: Path | None
+) -> None:
+    """Prints a table, and writes it in Markdown."""
+    table = ResultTable(title, tuple(heads), tuple(rows), numbers_from=1)
+    print(table.text())
     if out is not None:
-        out.write_text("\n".join(sheet.markdown() for sheet in sheets), encoding="utf-8")
+        out.write_text(table.markdown(), encoding="utf-8")
 
 
 @app.command()
@@ -135,7 +136,7 @@ def tables(
             rows += rows_of(table, n, seeds, tested)
     heads = ("device", "n", "method", "MAE ms", "error %", "Spearman", "stated MAE ms")
     setting = f", {dataset or 'cifar10'}" if space == "nasbench201" else ""
-    show([Sheet(f"{space}{setting}, {seeds} draws", heads, tuple(rows))], out)
+    show(f"{space}{setting}, {seeds} draws", heads, rows, out)
 
 
 @app.command()
@@ -176,10 +177,10 @@ def measured(
     heads = ("backend", "latency ms", "IQR %", "between runs %", "rank between runs",
              "rank with FLOPs", "additive error %", "FLOPs error %", "additive rank")  # fmt: skip
     title = f"{n} cells, C={channels}, N={cells}, {repeats} measurements; " + " | ".join(sources)
-    show([Sheet(title, heads, tuple(rows))], out)
+    show(title, heads, rows, out)
     if set(medians) == set(BACKENDS):
         both = spearman(medians["torch"], medians["onnxruntime"])
-        Console().print(f"rank correlation of the two backends: {both:.3f}")
+        print(f"rank correlation of the two backends: {both:.3f}")
 
 
 def _agreement(

@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import nas_plugins as nap
 import nas_plugins.nni
+from nas_plugins.reproduction.documents import ResultTable
 
 REFERENCE = "NNI's RegularizedEvolution"
 STRATEGIES = ["random", "local-search", "regularized-evolution", "archive-evolution", "arch-vq"]
@@ -98,20 +97,14 @@ def main(
 
 def _print(found: dict[str, list[tuple[float, float]]], title: str) -> None:
     rest = {name: [total - own for total, own in times] for name, times in found.items()}
-    output = Table(title=title)
-    for column in ("strategy", "all [ms]", "evaluation [ms]", "rest [ms]", "ratio", "from..to"):
-        output.add_column(column, justify="left" if column == "strategy" else "right")
+    heads = ("strategy", "all [ms]", "evaluation [ms]", "rest [ms]", "ratio", "from..to")
+    rows: list[tuple[str, ...]] = []
     for name, times in found.items():
         ratios = [one / other for one, other in zip(rest[name], rest[REFERENCE], strict=True)]
-        output.add_row(
-            name,
-            f"{statistics.median(t for t, _ in times):.2f}",
-            f"{statistics.median(e for _, e in times):.2f}",
-            f"{statistics.median(rest[name]):.2f}",
-            f"{statistics.median(ratios):.2f}",
-            f"{min(ratios):.2f}..{max(ratios):.2f}",
-        )
-    Console(width=100).print(output)
+        middles = ([t for t, _ in times], [e for _, e in times], rest[name], ratios)
+        medians = (f"{statistics.median(values):.2f}" for values in middles)
+        rows.append((name, *medians, f"{min(ratios):.2f}..{max(ratios):.2f}"))
+    print(ResultTable(title, heads, tuple(rows), numbers_from=1).text())
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ import numpy as np
 import optuna
 import typer
 from optuna.distributions import CategoricalDistribution
-from rich.console import Console
-from rich.table import Table
 
 import nas_plugins as nap
 from nas_plugins.optuna import (
@@ -30,6 +28,7 @@ from nas_plugins.optuna import (
     RegularizedEvolutionSampler,
     suggest,
 )
+from nas_plugins.reproduction.documents import ResultTable
 
 SPACE = nap.space("nasbench201")
 REFERENCE = "TPESampler"
@@ -93,27 +92,22 @@ def main(
 ) -> None:
     """Prints the overhead of each sampler per trial, in ms and as a share of TPE's."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    console = Console()
     for n_objectives in objectives or [1, 2]:
         for size in sizes or [1000, 10000]:
             plural = "s" if n_objectives > 1 else ""
-            table = Table(
-                title=f"{size:,} trials, {n_objectives} objective{plural}, seed {seed}, "
+            title = (
+                f"{size:,} trials, {n_objectives} objective{plural}, seed {seed}, "
                 f"optuna {optuna.__version__}"
             )
-            for column in ("sampler", "first [ms]", "median [ms]", "ratio"):
-                table.add_column(column, justify="left" if column == "sampler" else "right")
+            rows: list[tuple[str, ...]] = []
             reference: float | None = None
             for name, make in SAMPLERS.items():
                 found = measure(make(seed), size, n_objectives, asks, seed)
                 reference = reference or found.median
-                table.add_row(
-                    name,
-                    f"{found.first:.1f}",
-                    f"{found.median:.2f}",
-                    f"{found.median / reference:.3f}",
-                )
-            console.print(table)
+                ratio = f"{found.median / reference:.3f}"
+                rows.append((name, f"{found.first:.1f}", f"{found.median:.2f}", ratio))
+            heads = ("sampler", "first [ms]", "median [ms]", "ratio")
+            print(ResultTable(title, heads, tuple(rows), numbers_from=1).text())
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import nas_plugins as nap
 from nas_plugins.numerics.ranks import normal_scores
+from nas_plugins.reproduction.documents import ResultTable
 from nas_plugins.strategies.arch_vq.features import describer
 from nas_plugins.strategies.arch_vq.loading import latent_for
 from nas_plugins.strategies.arch_vq.lstm import kendall_tau
@@ -72,16 +71,16 @@ def main(
     cells = SPACE.architectures(np.concatenate(list(SPACE.enumerate())))
     measured = nap.benchmark(benchmark).evaluate(cells)
     losses = np.array([-values["val_accuracy"] for values in measured])
-    table = Table(title=f"{benchmark}, {seeds} draws")
-    for column in ("predictor", "labels", "tau", "in 90 %", "in 50 %"):
-        table.add_column(column, justify="left" if column == "predictor" else "right")
+    rows: list[tuple[str, ...]] = []
     for kind in kinds.split(","):
         for n in map(int, labels.split(",")):
             found = np.array([trial(kind, losses, n, seed, model) for seed in range(seeds)])
             mean, spread = found.mean(axis=0), found.std(axis=0, ddof=1)
             cells_of_row = [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)]
-            table.add_row(kind, str(n), *cells_of_row)
-    Console().print(table)
+            rows.append((kind, str(n), *cells_of_row))
+    heads = ("predictor", "labels", "tau", "in 90 %", "in 50 %")
+    title = f"{benchmark}, {seeds} draws"
+    print(ResultTable(title, heads, tuple(rows), numbers_from=1).text())
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Compares search strategies on benchmark tables, with Optuna's samplers beside ours.
+"""Compares search strategies on benchmark tables: a shell around `nas_plugins.compare`.
 
 python scripts/search.py --strategies random,local-search,tpe \\
     --benchmark nasbench201/cifar10 --objective val_accuracy:max --report test_accuracy \\
     --trials 100 --seeds 50 --workers 2 --out results
 
 Prints one table per benchmark and writes runs.csv, tables.md, curves.html and settings.json.
+Finished runs are kept in the folder, so that a call that was broken off goes on.
 ``local-search+zero-cost:n=5`` is local search whose first five trials are the best of a random
 pool by zero-cost proxies; after the plus stands any evaluator or benchmark, or a file that
 ``nas-plugins score --out FILE.csv`` has written.
@@ -12,41 +13,29 @@ pool by zero-cost proxies; after the plus stands any evaluator or benchmark, or 
 
 from __future__ import annotations
 
+import csv
 import json
-import multiprocessing
-import os
 import re
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from _output import sheet, write_plot, write_runs
-from _runs import (
-    OPTUNA_SAMPLERS,
-    Case,
-    Job,
-    Run,
-    as_searched,
-    check_strategy,
-    engine_of,
-    is_slow,
-    run,
-)
-from _scores import Target
-from rich.console import Console
-from rich.progress import Progress
 
+import nas_plugins as nap
 from nas_plugins.errors import NasPluginsError
+from nas_plugins.reproduction.stock import STOCK
 from nas_plugins.results import package_versions
+from nas_plugins.strategies.warm_start import WarmStart
 
 DEFAULT = (
     "random,local-search,regularized-evolution,archive-evolution,arch-vq,"
     "optuna-random,tpe,nsga2,gp"
 )
-ENGINES = ("alone", "optuna")
+SAMPLERS = {"optuna-random" if name == "random" else name: f"optuna:{name}" for name in STOCK}
+SLOW = ("gp",)
 
 
 def main(
@@ -95,107 +84,148 @@ def main(
 ) -> None:
     """Compares search strategies on benchmark tables."""
     names = re.split(r",(?![^\[]*\])", strategies)  # a list among the options has commas too
-    objectives = tuple(objective or ["val_accuracy:max"])
-    if engine not in ENGINES:
-        raise typer.BadParameter(f"must be one of {', '.join(ENGINES)}, got {engine!r}")
     try:
-        for name in names:
-            check_strategy(name)
-        cases = [
-            Case(name, objectives, report or objectives[0].partition(":")[0])
-            for name in benchmark or ["nasbench201/cifar10"]
+        rows = {label(name, engine): name for name in names}
+        counts = {
+            row: runs_of(name, seeds, optuna_seeds, slow_seeds) for row, name in rows.items()
+        }
+        found = [
+            nap.compare(
+                {row: strategy(name) for row, name in rows.items()},
+                table,
+                objective or ["val_accuracy:max"],
+                trials,
+                {row: range(first_seed, first_seed + n) for row, n in counts.items()},
+                budgets=budgets(checkpoints, trials),
+                report=report,
+                tolerance=tolerance,
+                engine=engine,
+                workers=workers,
+                out=out,
+            )
+            for table in benchmark or ["nasbench201/cifar10"]
         ]
-        targets = {case: Target.of(case) for case in cases}
-        budgets = _budgets(checkpoints, trials)
     except (NasPluginsError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
-    counts = {name: _runs_of(name, seeds, optuna_seeds, slow_seeds) for name in names}
-    jobs = [
-        Job(case, name, engine_of(name, engine), trials, first_seed + i)
-        for case in cases
-        for name in names
-        for i in range(counts[name])
-    ]
-    runs = _all(jobs, workers)
-    if both:
-        runs = [as_searched(one) for one in runs] + runs
-        targets = {case: Target.of(case) for case in dict.fromkeys(r.job.case for r in runs)}
-    _write(runs, targets, budgets, tolerance, out)
+    write([one.as_searched() for one in found] + found if both else found, out)
 
 
-def _budgets(checkpoints: str, trials: int) -> list[int]:
-    """The budgets to score in ascending order, `trials` among them."""
+def label(name: str, engine: str) -> str:
+    """The name of a row."""
+    if base(name) in SAMPLERS:
+        return f"Optuna {name.replace('optuna-random', 'random')}"
+    return f"{name} in Optuna" if engine == "optuna" else name
+
+
+def runs_of(name: str, seeds: int, optuna_seeds: int, slow_seeds: int) -> int:
+    """The number of seeds of a strategy."""
+    if base(name) in SLOW:
+        return min(seeds, slow_seeds)
+    return min(seeds, optuna_seeds) if base(name) in SAMPLERS else seeds
+
+
+def budgets(checkpoints: str, trials: int) -> list[int]:
+    """The budgets to score."""
     texts = [text for text in checkpoints.split(",") if text]
     if not all(text.isdigit() and int(text) for text in texts):
         raise ValueError(f"`checkpoints` must be whole numbers >= 1, got {checkpoints!r}")
-    budgets = map(int, texts)
-    return sorted(budget for budget in {*budgets, trials} if budget <= trials)
+    return [*map(int, texts), trials]
 
 
-def _runs_of(name: str, seeds: int, optuna_seeds: int, slow_seeds: int) -> int:
-    if is_slow(name):
-        return min(seeds, slow_seeds)
-    return min(seeds, optuna_seeds) if engine_of(name, "") == "optuna" else seeds
+def strategy(text: str) -> tuple[str, dict[str, Any]] | WarmStart:
+    """Reads ``name:option=value+evaluator:option=value``; the plus and what follows may lack."""
+    first, _, warm = text.partition("+")
+    name, options = parsed(first)
+    if name in SAMPLERS:
+        if warm:
+            raise ValueError(f"`strategies`: {name!r} is a sampler and takes no warm start")
+        return SAMPLERS[name], options
+    if not warm:
+        return name, options
+    evaluator, others = parsed(warm)
+    own = {key: others.pop(key) for key in ("n", "pool", "metrics") if key in others}
+    scorer = ScoredFile.read(Path(evaluator)) if evaluator.endswith(".csv") else evaluator
+    return WarmStart(nap.strategy(name, **options), scorer, options=others, **own)
 
 
-def _all(jobs: Sequence[Job], workers: int) -> list[Run]:
-    """Does the jobs in parallel processes, the slow ones first; the order is that of `jobs`."""
-    # One thread per process: numeric libraries would otherwise fight over the cores.
-    os.environ.update({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
-    order = sorted(range(len(jobs)), key=lambda i: _cost(jobs[i]))
-    context = multiprocessing.get_context("spawn")
-    found: dict[int, Run] = {}
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        Progress(console=Console(stderr=True)) as progress,
-    ):
-        task = progress.add_task("runs", total=len(jobs))
-        futures = {pool.submit(run, jobs[i]): i for i in order}
-        for future in as_completed(futures):
-            found[futures[future]] = future.result()
-            progress.advance(task)
-    return [found[i] for i in range(len(jobs))]
+def parsed(text: str) -> tuple[str, dict[str, Any]]:
+    """Reads ``name:option=value:...``; values are JSON."""
+    name, *pairs = text.split(":")
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise ValueError(f"`strategies`: expected option=value in {text!r}, got {pair!r}")
+        options[key] = json.loads(value)
+    return name, options
 
 
-def _cost(job: Job) -> int:
-    """Rough order of run time, slowest first."""
-    return 0 if is_slow(job.strategy) else 1 if job.engine == "optuna" else 2
+def base(name: str) -> str:
+    """The strategy's name alone."""
+    return name.partition("+")[0].partition(":")[0]
 
 
-def _label(one: Run) -> str:
-    stock = one.job.strategy.partition(":")[0] in OPTUNA_SAMPLERS
-    text = one.job.strategy.replace("optuna-random", "random") if stock else one.job.strategy
-    return (
-        f"Optuna {text}" if stock else f"{text} in Optuna" if one.job.engine == "optuna" else text
-    )
+@dataclass(frozen=True)
+class ScoredFile(nap.Evaluator):
+    """Scores that ``nas-plugins score --out FILE.csv`` has written, as an evaluator.
+
+    Architectures that are not in the file have no score.
+
+    Attributes:
+        columns: Names of the proxies; each is better when larger.
+        values: Scores by the architecture's text.
+    """
+
+    columns: tuple[str, ...]
+    values: Mapping[str, dict[str, float]]
+
+    @classmethod
+    def read(cls, path: Path) -> ScoredFile:
+        """Reads the file."""
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        others = ("architecture", "rank_sum", "seconds", "cached", "reason")
+        names = tuple(name for name in rows[0] if name not in others)
+        return cls(
+            names,
+            {r["architecture"]: {n: float(r[n]) for n in names if r[n]} for r in rows},
+        )
+
+    @property
+    def metrics(self) -> tuple[nap.Metric, ...]:
+        """One per proxy."""
+        return tuple(nap.Metric(name, "", "max") for name in self.columns)
+
+    def evaluate(self, architectures: Sequence[nap.Architecture]) -> list[dict[str, float]]:
+        """Looks the scores up."""
+        return [dict(self.values.get(str(a), {})) for a in architectures]
 
 
-def _write(
-    runs: Sequence[Run],
-    targets: dict[Case, Target],
-    budgets: Sequence[int],
-    tolerance: float,
-    out: Path,
-) -> None:
-    grouped: dict[Case, dict[str, list[Run]]] = {}
-    for one in runs:
-        grouped.setdefault(one.job.case, {}).setdefault(_label(one), []).append(one)
-    sheets = [
-        sheet(case, group, targets[case], budgets, tolerance) for case, group in grouped.items()
-    ]
-    console = Console(width=None if sys.stdout.isatty() else 240)
-    for one_sheet in sheets:
-        one_sheet.show(console)
+def write(found: Sequence[nap.Comparison], out: Path) -> None:
+    """Prints the tables and writes the files."""
     out.mkdir(parents=True, exist_ok=True)
-    write_runs(out / "runs.csv", [(_label(r), r) for r in runs], targets, budgets, tolerance)
-    (out / "tables.md").write_text(
-        "\n".join(one_sheet.markdown() for one_sheet in sheets), encoding="utf-8"
-    )
-    write_plot(out / "curves.html", grouped, targets)
+    for one in found:
+        print(one.table().text())
+    texts = [one.markdown() for one in found]
+    (out / "tables.md").write_text("\n".join(texts), encoding="utf-8")
+    with (out / "runs.csv").open("w", newline="", encoding="utf-8") as file:
+        heads = ("strategy", "engine", "seed", "trials", "score", "value")
+        writer = csv.writer(file)
+        writer.writerow(("benchmark", "objectives", "report", *heads))
+        for one in found:
+            goals = " ".join(map(str, one.searched.objectives))
+            case = (one.benchmark, goals, one.reported.objectives[0].name)
+            writer.writerows((*case, *(row[head] for head in heads)) for row in one.scores)
+    plots = [
+        one.plot().to_html(full_html=False, include_plotlyjs=number == 0)
+        for number, one in enumerate(found)
+    ]
+    page = f"<!doctype html><meta charset=utf-8><title>curves</title>{''.join(plots)}"
+    (out / "curves.html").write_text(page, encoding="utf-8")
     settings = {"command": sys.argv[1:], "versions": dict(package_versions())}
     (out / "settings.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    console.print(f"wrote runs.csv, tables.md, curves.html and settings.json to {out}")
+    print(f"wrote runs.csv, tables.md, curves.html and settings.json to {out}")
 
 
 if __name__ == "__main__":

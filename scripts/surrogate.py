@@ -23,14 +23,13 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 import typer
-from _output import Sheet
-from rich.console import Console
 from scipy.stats import kendalltau, spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 
 import nas_plugins as nap
 from nas_plugins.evaluators.surrogate import Encoder, Surrogate
 from nas_plugins.evaluators.surrogate.evaluator import CHEAP
+from nas_plugins.reproduction.documents import ResultTable
 
 Floats = npt.NDArray[np.float64]
 
@@ -181,12 +180,12 @@ def load(path: Path) -> dict[tuple[str, int, str, int], list[float]]:
         }
 
 
-def sheets(dataset: str, found: dict[tuple[str, int, str, int], list[float]]) -> list[Sheet]:
+def tables(dataset: str, found: dict[tuple[str, int, str, int], list[float]]) -> list[ResultTable]:
     """The tables of one data set, one per score: mean over the splits by row and labels."""
     here = {key: values for key, values in found.items() if key[0] == dataset}
     sizes = sorted({key[3] for key in here})
     splits = len({key[1] for key in here})
-    tables = []
+    made = []
     for i, (score, digits) in enumerate(SCORES.items()):
         rows = []
         for name in ROWS:
@@ -197,8 +196,9 @@ def sheets(dataset: str, found: dict[tuple[str, int, str, int], list[float]]) ->
             if set(cells) != {"-"}:
                 rows.append((name, *cells))
         title = f"{dataset}, {splits} splits: {score} by number of labels"
-        tables.append(Sheet(title, ("", *map(str, sizes)), tuple(rows)))
-    return tables
+        heads = ("", *map(str, sizes))
+        made.append(ResultTable(title, heads, tuple(rows), numbers_from=1))
+    return made
 
 
 def _mean(values: list[float], digits: int, score: str) -> str:
@@ -223,15 +223,11 @@ def main(
     markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
 ) -> None:
     """Prints rank correlations, precisions, coverage and cost."""
-    console = Console()
     for dataset in datasets.split(","):
         numbers = [int(n) for n in labels.split(",")]
         run(out, dataset, labels=numbers, splits=range(splits), held_out=held_out, own=own)
-        for table in sheets(dataset, load(out)):
-            if markdown:
-                print(table.markdown())
-            else:
-                table.show(console)
+        for table in tables(dataset, load(out)):
+            print(table.markdown() if markdown else table.text())
 
 
 if __name__ == "__main__":

@@ -23,14 +23,13 @@ import numpy as np
 import torch
 import typer
 from _naslib_style import MEASURES
-from _output import Sheet
-from rich.console import Console
 from torch import nn
 
 import nas_plugins as nap
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.engine import score_network
 from nas_plugins.numerics import ranks
+from nas_plugins.reproduction.documents import ResultTable
 from nas_plugins.spaces.base import Architecture
 
 SPACE = nap.space("nasbench201")
@@ -84,7 +83,7 @@ def fused(network: nn.Module, batch: Batch, names: Sequence[str] | str, device: 
     return Run(dict(scores.values), {"": time.perf_counter() - start})
 
 
-def speed_sheet(names: Sequence[str], repeats: int, seed: int, device: str) -> Sheet:
+def speed_table(names: Sequence[str], repeats: int, seed: int, device: str) -> ResultTable:
     """Full-size networks, with and without grasp."""
     batch = batch_of(*FULL, seed, device)
     rows = []
@@ -115,10 +114,11 @@ def speed_sheet(names: Sequence[str], repeats: int, seed: int, device: str) -> S
             )
     heads = ("network", "proxies", "plain s", "alone s", "fused s", "plain / fused",
              "alone / fused")  # fmt: skip
-    return Sheet(f"Full size on {device}, {repeats} repeats, one thread", heads, tuple(rows))
+    title = f"Full size on {device}, {repeats} repeats, one thread"
+    return ResultTable(title, heads, tuple(rows), numbers_from=1)
 
 
-def agreement_sheets(cells: int, seed: int, device: str) -> list[Sheet]:
+def agreement_tables(cells: int, seed: int, device: str) -> list[ResultTable]:
     """Random cells: full size the plain way against fused, and against the cheap setting."""
     rng = np.random.default_rng(seed)
     chosen = [SPACE.sample(rng) for _ in range(cells)]
@@ -138,7 +138,7 @@ def agreement_sheets(cells: int, seed: int, device: str) -> list[Sheet]:
     return [_totals(truth, runs, device), _agreements(truth, runs)]
 
 
-def _totals(truth: Sequence[Run], runs: dict[str, list[Run]], device: str) -> Sheet:
+def _totals(truth: Sequence[Run], runs: dict[str, list[Run]], device: str) -> ResultTable:
     plain_times = {title: [run.total(names) for run in truth] for title, names in SETS.items()}
     rows = [
         (f"plain, full size, {title}", f"{median(times):.2f}", "-", "-", "-")
@@ -155,17 +155,19 @@ def _totals(truth: Sequence[Run], runs: dict[str, list[Run]], device: str) -> Sh
         rows.append((f"fused, {label}", f"{median(times):.2f}", *ratios, agreement))
     heads = ("way", "s per network", *(f"x of plain {title}" for title in SETS),
              "agreement: median (least)")  # fmt: skip
-    return Sheet(f"{len(truth)} random cells on {device}, medians", heads, tuple(rows))
+    title = f"{len(truth)} random cells on {device}, medians"
+    return ResultTable(title, heads, tuple(rows), numbers_from=1)
 
 
-def _agreements(truth: Sequence[Run], runs: dict[str, list[Run]]) -> Sheet:
+def _agreements(truth: Sequence[Run], runs: dict[str, list[Run]]) -> ResultTable:
     rows = []
     for name in ALL:
         cheap = spearman(truth, runs["cheap, 12"], name) if name in WITHOUT else float("nan")
         full = spearman(truth, runs["full size, 13"], name)
         rows.append((name, f"{full:.3f}", "-" if np.isnan(cheap) else f"{cheap:.3f}"))
     heads = ("proxy", "fused, full size", "fused, cheap")
-    return Sheet("Spearman with the plain way at full size", heads, tuple(rows))
+    title = "Spearman with the plain way at full size"
+    return ResultTable(title, heads, tuple(rows), numbers_from=1)
 
 
 def spearman(first: Sequence[Run], second: Sequence[Run], name: str) -> float:
@@ -203,14 +205,14 @@ def main(
     """Prints the tables."""
     torch.set_num_threads(1)
     devices = [device] if device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    console, sheets = Console(), []
+    tables = []
     for one in devices:
-        found = [speed_sheet(networks.split(","), repeats, seed, one)] if networks else []
-        for sheet in (*found, *(agreement_sheets(cells, seed, one) if cells else [])):
-            sheet.show(console)
-            sheets.append(sheet)
+        found = [speed_table(networks.split(","), repeats, seed, one)] if networks else []
+        for table in (*found, *(agreement_tables(cells, seed, one) if cells else [])):
+            print(table.text())
+            tables.append(table)
     if out is not None:
-        out.write_text("\n".join(sheet.markdown() for sheet in sheets), encoding="utf-8")
+        out.write_text("\n".join(table.markdown() for table in tables), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import nas_plugins as nap
 from nas_plugins.errors import DataError
 from nas_plugins.evaluators.zero_cost import ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
 from nas_plugins.numerics import ranks
+from nas_plugins.reproduction.documents import ResultTable
 from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS
 
 Floats = npt.NDArray[np.float64]
@@ -147,16 +147,8 @@ def main(
     title = (
         f"{len(chosen)} cells, preset {preset}, seed {seed}, CIFAR-10 {metric}; per cell {times}"
     )
-    if markdown:
-        print(title, "", *(f"| {' | '.join(r)} |" for r in [heads, ["---"] * len(heads), *rows]),
-              sep="\n")  # fmt: skip
-        return
-    table = Table(title=title)
-    for head in heads:
-        table.add_column(head, justify="left" if head == "proxy" else "right")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=max(100, Console().width)).print(table)
+    table = ResultTable(title, tuple(heads), tuple(map(tuple, rows)), numbers_from=1)
+    print(table.markdown() if markdown else table.text())
 
 
 if __name__ == "__main__":

@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nas_plugins.cli._console import print_json, print_table, remark
 from nas_plugins.cli._errors import OutputError, UsageError
-from nas_plugins.errors import unknown_name
-
-ARCH_VQ, LLM_NAS = "Arch-VQ", "LLM-NAS"
-_NB101, _NB201, _DARTS = "nasbench101", "nasbench201", "darts-cell"
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A table or figure that can be run.
-
-    Attributes:
-        target: ``module:function``; the function takes a request and gives a document.
-        summary: One line.
-        spaces: Spaces it runs on, its default first.
-        paper: Whose it is; decides which options there are.
-    """
-
-    target: str
-    summary: str
-    spaces: tuple[str, ...]
-    paper: str = ARCH_VQ
-
-
-_ARCH_VQ = "nas_plugins.reproduction.arch_vq"
-_LLM_NAS = "nas_plugins.reproduction.llm_nas"
-
-EXPERIMENTS = {
-    "arch-vq-table2": Experiment(
-        f"{_ARCH_VQ}.tables:table2", "Generation on NAS-Bench-101", (_NB101,)
-    ),
-    "arch-vq-table3": Experiment(
-        f"{_ARCH_VQ}.tables:table3", "Generation on NAS-Bench-201", (_NB201,)
-    ),
-    "arch-vq-table4": Experiment(f"{_ARCH_VQ}.tables:table4", "Generation on DARTS", (_DARTS,)),
-    "arch-vq-table5": Experiment(
-        f"{_ARCH_VQ}.ranking:table5", "Generate, sort by the predictor, keep a tenth", (_NB201,)
-    ),
-    "arch-vq-table6": Experiment(
-        f"{_ARCH_VQ}.permutations:table6", "Order of the nodes", (_NB201, _NB101)
-    ),
-    "arch-vq-table7": Experiment(
-        f"{_ARCH_VQ}.tables:table7", "Ablations", (_NB201, _NB101, _DARTS)
-    ),
-    "arch-vq-figure2": Experiment(
-        f"{_ARCH_VQ}.figures:figure2", "Temperature sweep", (_NB201, _NB101, _DARTS)
-    ),
-    "arch-vq-figure3": Experiment(
-        f"{_ARCH_VQ}.ranking:figure3", "Kendall's tau of the latent predictor", (_NB201,)
-    ),
-    "llm-nas-table2": Experiment(
-        f"{_LLM_NAS}.tables:table2", "Lowest latency at an accuracy", (_NB201,), LLM_NAS
-    ),
-    "llm-nas-table3": Experiment(
-        f"{_LLM_NAS}.tables:table3", "Hypervolume and IGD; the fronts", (_NB201,), LLM_NAS
-    ),
-    "llm-nas-table4": Experiment(
-        f"{_LLM_NAS}.tables:table4", "Cost of a search, and the replies", (_NB201,), LLM_NAS
-    ),
-    "llm-nas-table5": Experiment(
-        f"{_LLM_NAS}.ablations:table5", "Ablations, and the surrogate", (_NB201,), LLM_NAS
-    ),
-}
-
-_OWN_OPTIONS = {
-    ARCH_VQ: ("models", "samples"),
-    LLM_NAS: ("llm", "llm-seeds", "evaluations", "datasets", "devices", "workers"),
-}
-"""Options that only the experiments of one paper have."""
-
-_QUICK_SEEDS, _QUICK_SAMPLES = 2, 1000
+from nas_plugins.reproduction.experiments import (
+    ARCH_VQ,
+    EXPERIMENTS,
+    LLM_NAS,
+    experiment_request,
+    run_experiment,
+)
 
 
 def reproduce(
@@ -172,113 +107,50 @@ def reproduce(
     if name is None:
         _list(as_json)
         return
-    if name not in EXPERIMENTS:
-        raise unknown_name("table or figure", name, EXPERIMENTS)
-    experiment = EXPERIMENTS[name]
-    numbers = {
-        "seeds": seeds,
-        "samples": samples,
-        "models": models,
-        "llm-seeds": llm_seeds,
-        "evaluations": evaluations,
-        "workers": workers,
-    }
-    words = {"llm": llm, "datasets": datasets, "devices": devices}
-    _check(name, experiment, space, numbers, {**numbers, **words})
     if quick and budget not in ("full", "quick"):
         raise UsageError(f"--quick and --budget {budget} exclude each other")
     from nas_plugins.cli._output import prepare_folder
 
-    asked = {
-        "out": out,
-        "budget": "quick" if quick else budget,
-        "note": (lambda line: None) if quiet else remark,
-    }
-    request = (
-        _arch_vq(asked, seeds=seeds, models=models, samples=samples, space=space)
-        if experiment.paper == ARCH_VQ
-        else _llm_nas(asked, numbers, words)
-    )
-    prepare_folder(out)
-    document = _run(experiment, request)
     try:
-        files = document.write(out)
+        request = experiment_request(
+            name,
+            out=out,
+            budget="quick" if quick else budget,
+            space=space,
+            progress=None if quiet else remark,
+            seeds=seeds,
+            samples=samples,
+            models=models,
+            llm=llm,
+            llm_seeds=llm_seeds,
+            evaluations=evaluations,
+            workers=workers,
+            datasets=_names(datasets),
+            devices=_names(devices),
+        )
+    except ValueError as error:
+        raise UsageError(re.sub(r"`(\w+)`", _as_option, str(error))) from error
+    prepare_folder(out)
+    found = run_experiment(name, request)
+    try:
+        files = found.write(out)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror}") from error
     if as_json:
-        print_json(document.to_json())
+        print_json(found.to_json())
     else:
-        print(document.markdown())
+        print(found.markdown())
     if not quiet:
         remark(f"wrote {', '.join(str(file) for file in files)}")
 
 
-def _run(experiment: Experiment, request: Any) -> Any:
-    module, function = experiment.target.split(":")
-    return getattr(importlib.import_module(module), function)(request)
+def _as_option(name: re.Match[str]) -> str:
+    return f"--{name[1].replace('_', '-')}"
 
 
-def _arch_vq(
-    asked: Mapping[str, Any],
-    *,
-    seeds: int | None,
-    models: int | None,
-    samples: int | None,
-    space: str | None,
-) -> Any:
-    from nas_plugins.reproduction.arch_vq.budget import Request
-
-    cut = asked["budget"] == "quick"
-    return Request(
-        **asked,
-        seeds=seeds or (_QUICK_SEEDS if cut else 5),
-        models=models or 0,
-        samples=samples or (_QUICK_SAMPLES if cut else 10_000),
-        space=space or "",
-    )
-
-
-def _llm_nas(
-    asked: Mapping[str, Any], numbers: Mapping[str, int | None], words: Mapping[str, str | None]
-) -> Any:
-    from nas_plugins.reproduction.llm_nas.request import MAX_WORKERS, Request
-
-    workers = numbers["workers"] or 1
-    if workers > MAX_WORKERS:
-        raise UsageError(f"--workers must be 1 or {MAX_WORKERS}, got {workers}")
-    return Request(
-        **asked,
-        llm=words["llm"] or "null",
-        seeds=numbers["seeds"] or 0,
-        llm_seeds=numbers["llm-seeds"] or 0,
-        evaluations=numbers["evaluations"] or 0,
-        datasets=_names(words["datasets"]),
-        devices=_names(words["devices"]),
-        workers=workers,
-    )
-
-
-def _names(text: str | None) -> tuple[str, ...]:
+def _names(text: str | None) -> tuple[str, ...] | None:
     """Comma-separated names, each once."""
-    return tuple(dict.fromkeys(word.strip() for word in text.split(","))) if text else ()
-
-
-def _check(
-    name: str,
-    experiment: Experiment,
-    space: str | None,
-    numbers: Mapping[str, int | None],
-    options: Mapping[str, Any],
-) -> None:
-    if space is not None and space not in experiment.spaces:
-        raise unknown_name(f"space of {name}", space, experiment.spaces)
-    for paper, own in _OWN_OPTIONS.items():
-        for option in own:
-            if paper != experiment.paper and options[option] is not None:
-                raise UsageError(f"--{option} is for the tables of {paper}, not for {name}")
-    for option, value in numbers.items():
-        if value is not None and value < 1:
-            raise UsageError(f"--{option} must be >= 1, got {value}")
+    return tuple(dict.fromkeys(word.strip() for word in text.split(","))) if text else None
 
 
 def _list(as_json: bool) -> None:
@@ -289,4 +161,4 @@ def _list(as_json: bool) -> None:
     print_table("tables and figures", ["name", "summary", "spaces"], rows)
 
 
-__all__ = ["EXPERIMENTS", "Experiment", "reproduce"]
+__all__ = ["reproduce"]

@@ -30,15 +30,20 @@ class Spread:
     n: int
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Spread:
-        """Over the values that are numbers."""
+    def of(cls, values: Iterable[float], *, ddof: int = 1) -> Spread:
+        """Over the values that are numbers.
+
+        Args:
+            values: One per run.
+            ddof: 1 for the sample's standard deviation, 0 for that of these very runs.
+        """
         found = [value for value in values if not math.isnan(value)]
         if not found:
             return cls(math.nan, math.nan, 0)
         mean = sum(found) / len(found)
         square = sum((value - mean) ** 2 for value in found)
         return cls(
-            mean, math.sqrt(square / (len(found) - 1)) if len(found) > 1 else 0.0, len(found)
+            mean, math.sqrt(square / (len(found) - ddof)) if len(found) > 1 else 0.0, len(found)
         )
 
     def text(self, digits: int) -> str:
@@ -54,7 +59,7 @@ Cell = str | int | float | Spread | None
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """Rows of cells under headings.
 
     Attributes:
@@ -63,6 +68,8 @@ class Table:
         rows: As many cells as headings, each.
         notes: Sentences under the table.
         digits: Decimals of numbers.
+        numbers_from: The column from which on all are aligned to the right; by default those
+            that hold numbers only.
     """
 
     title: str
@@ -70,6 +77,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     digits: int = 2
+    numbers_from: int | None = None
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -85,7 +93,7 @@ class Table:
     def markdown(self) -> str:
         """A pipe table with its title and notes."""
         texts = self.texts()
-        right = [self._numeric(i) for i in range(len(self.columns))]
+        right = self._right()
         lines = [
             f"### {self.title}",
             "",
@@ -96,6 +104,27 @@ class Table:
         if self.notes:
             lines += ["", *(f"* {note}" for note in self.notes)]
         return "\n".join(lines) + "\n"
+
+    def text(self) -> str:
+        """Aligned columns with the title and the notes, for a terminal."""
+        lines = [list(self.columns), *self.texts()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        lines.insert(1, ["-" * width for width in widths])
+        right = self._right()
+        rows = [
+            "  ".join(
+                cell.rjust(width) if r else cell.ljust(width)
+                for cell, width, r in zip(line, widths, right, strict=True)
+            ).rstrip()
+            for line in lines
+        ]
+        return "\n".join([self.title, "", *rows, *(f"* {note}" for note in self.notes)]) + "\n"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
 
     def csv(self) -> str:
         """Headings and rows; a spread fills two columns, and what is not known is empty."""
@@ -133,13 +162,20 @@ class Table:
             return DASH
         return f"{cell:.{self.digits}f}" if isinstance(cell, float) else str(cell)
 
+    def _right(self) -> list[bool]:
+        """Which columns are aligned to the right."""
+        columns = range(len(self.columns))
+        if self.numbers_from is not None:
+            return [i >= self.numbers_from for i in columns]
+        return [self._numeric(i) for i in columns]
+
     def _numeric(self, column: int) -> bool:
         cells = [row[column] for row in self.rows if row[column] is not None]
         return bool(cells) and all(not isinstance(cell, str) for cell in cells)
 
 
 @dataclass(frozen=True)
-class Document:
+class Reproduction:
     """What one reproduction gives.
 
     Attributes:
@@ -154,7 +190,7 @@ class Document:
 
     name: str
     title: str
-    tables: tuple[Table, ...]
+    tables: tuple[ResultTable, ...]
     figures: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -182,8 +218,23 @@ class Document:
             "tables": [table.to_json() for table in self.tables],
         }
 
-    def write(self, folder: Path) -> list[Path]:
-        """Writes ``NAME.md``, a CSV file for each table and an SVG file for each figure."""
+    def __repr__(self) -> str:
+        tables = ", ".join(repr(table.title) for table in self.tables)
+        return f"<Reproduction {self.name!r}: {tables}>"
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join([f"## {self.title}\n", *(table.markdown() for table in self.tables)])
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Writes ``NAME.md``, a CSV file for each table and an SVG file for each figure.
+
+        Returns:
+            The files.
+
+        Raises:
+            OSError: The folder or a file cannot be written.
+        """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         contents = {f"{self.name}.md": self.markdown()}
         for number, table in enumerate(self.tables, start=1):
@@ -213,4 +264,4 @@ def _plain(cell: Cell) -> Any:
     return cell
 
 
-__all__ = ["DASH", "Cell", "Document", "Spread", "Table"]
+__all__ = ["DASH", "Cell", "Reproduction", "ResultTable", "Spread"]

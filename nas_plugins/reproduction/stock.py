@@ -14,13 +14,14 @@ from optuna.trial import Trial, TrialState
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.reproduction.harness import Measure, Step
+from nas_plugins.results import package_versions
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 _CLASSES: Mapping[str, Callable[..., BaseSampler]] = {
     "tpe": optuna.samplers.TPESampler,
     "nsga2": optuna.samplers.NSGAIISampler,
     "gp": optuna.samplers.GPSampler,
-    "optuna-random": optuna.samplers.RandomSampler,
+    "random": optuna.samplers.RandomSampler,
 }
 _DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {"nsga2": {"population_size": 20}}
@@ -38,6 +39,12 @@ def stock_sampler(name: str, *, seed: int, **options: Any) -> BaseSampler:
     if name not in _CLASSES:
         raise unknown_name("sampler", name, STOCK)
     return _CLASSES[name](**{**_DEFAULTS.get(name, {}), **options, "seed": seed})
+
+
+def stock_versions() -> str:
+    """What the outcome of a stock sampler depends on."""
+    versions = package_versions()
+    return " ".join(f"{name} {versions.get(name)}" for name in ("optuna", "numpy"))
 
 
 def suggest_choices(trial: Trial, space: SearchSpace) -> Architecture | None:
@@ -108,4 +115,11 @@ def stock_search(
     )
 
 
-__all__ = ["STOCK", "in_study", "stock_sampler", "stock_search", "suggest_choices"]
+__all__ = [
+    "STOCK",
+    "in_study",
+    "stock_sampler",
+    "stock_search",
+    "stock_versions",
+    "suggest_choices",
+]

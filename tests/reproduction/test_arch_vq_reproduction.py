@@ -28,7 +28,7 @@ from nas_plugins.reproduction.arch_vq.ablations import (
     vector_prior,
 )
 from nas_plugins.reproduction.arch_vq.arch2vec import arch2vec
-from nas_plugins.reproduction.arch_vq.budget import Request, vae_recipe, vq_recipe
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest, vae_recipe, vq_recipe
 from nas_plugins.reproduction.arch_vq.permutations import (
     ReorderedNASBench201,
     random_orders,
@@ -36,7 +36,7 @@ from nas_plugins.reproduction.arch_vq.permutations import (
 )
 from nas_plugins.reproduction.arch_vq.sampling import draw_seen
 from nas_plugins.reproduction.charts import Line, line_chart
-from nas_plugins.reproduction.documents import Document, Spread, Table
+from nas_plugins.reproduction.documents import Reproduction, ResultTable, Spread
 from nas_plugins.spaces.nasbench101 import NASBench101
 from nas_plugins.spaces.nasbench201 import NASBench201
 from nas_plugins.strategies.arch_vq.lstm import (
@@ -54,10 +54,10 @@ NB201 = NASBench201()
 def request_(tmp_path, monkeypatch):
     """A request that trains on 60 architectures where no shipped checkpoint stands in."""
     monkeypatch.setattr(budget, "_QUICK_ARCHITECTURES", 60)
-    return Request(tmp_path, budget="quick", seeds=1, samples=40)
+    return ArchVQRequest(tmp_path, budget="quick", seeds=1, samples=40)
 
 
-def cell(table: Table, row: int, column: str):
+def cell(table: ResultTable, row: int, column: str):
     return table.rows[row][table.columns.index(column)]
 
 
@@ -74,8 +74,8 @@ def test_spread_leaves_out_what_is_no_number():
 
 
 def test_a_document_is_written_as_markdown_csv_and_svg(tmp_path):
-    table = Table("T", ("model", "x"), (("paper", None), ("ours", Spread.of([1.0, 2.0]))))
-    document = Document(
+    table = ResultTable("T", ("model", "x"), (("paper", None), ("ours", Spread.of([1.0, 2.0]))))
+    document = Reproduction(
         "name", "Title", (table,), {"figure": "<svg/>"}, settings={"seeds": 2}, seconds=90
     )
     files = document.write(tmp_path)
@@ -96,7 +96,7 @@ def test_a_document_is_written_as_markdown_csv_and_svg(tmp_path):
 
 def test_a_table_refuses_rows_of_another_length():
     with pytest.raises(ValueError, match="`rows` must have 2 cells each, got 1"):
-        Table("T", ("a", "b"), (("x",),))
+        ResultTable("T", ("a", "b"), (("x",),))
 
 
 def test_a_chart_is_well_formed_and_draws_only_numbers():
@@ -115,14 +115,14 @@ def test_a_chart_is_well_formed_and_draws_only_numbers():
 
 def test_requests_are_checked(tmp_path):
     with pytest.raises(UnknownNameError, match="quick"):
-        Request(tmp_path, budget="quikc")
-    with pytest.raises(ValueError, match="`seeds` must be >= 1, got 0"):
-        Request(tmp_path, seeds=0)
+        ArchVQRequest(tmp_path, budget="quikc")
+    with pytest.raises(ValueError, match="`seeds` must be >= 0, got -1"):
+        ArchVQRequest(tmp_path, seeds=-1)
     with pytest.raises(UnknownNameError, match="nasbench201"):
-        Request(tmp_path, space="nasbench2")
-    assert Request(tmp_path, seeds=4).n_models == 4
-    assert Request(tmp_path, seeds=4, budget="small").n_models == 1
-    assert Request(tmp_path, seeds=2, budget="small", models=3).n_models == 2
+        ArchVQRequest(tmp_path, space="nasbench2")
+    assert ArchVQRequest(tmp_path, seeds=4).n_models == 4
+    assert ArchVQRequest(tmp_path, seeds=4, budget="small").n_models == 1
+    assert ArchVQRequest(tmp_path, seeds=2, budget="small", models=3).n_models == 2
 
 
 @pytest.mark.parametrize("space", budget.SPACES)
@@ -224,7 +224,7 @@ def test_a_reordered_space_has_the_same_architectures_in_other_orders():
 
 def test_arch2vec_trains_as_published_and_is_kept(request_):
     lines = []
-    asked = Request(request_.out, budget="quick", seeds=1, note=lines.append)
+    asked = ArchVQRequest(request_.out, budget="quick", seeds=1, note=lines.append)
     first = arch2vec(asked, "nasbench201", 0)
     assert int(first.vae.epochs) == vae_recipe("nasbench201", "quick").vqvae.schedule.epochs
     assert lines
@@ -356,7 +356,7 @@ def test_table_6_keeps_the_given_order_apart_from_random_ones(request_):
     # The paper's encoder sees a graph, not an order; the default's sees positions.
     assert cell(encoding, 1, "codes kept").mean > 99.0
     with pytest.raises(UnknownNameError, match="nasbench201"):
-        permutations.table6(Request(request_.out, budget="quick", space="darts-cell"))
+        permutations.table6(ArchVQRequest(request_.out, budget="quick", space="darts-cell"))
 
 
 def test_table_7_has_every_ablation(request_):

@@ -22,7 +22,7 @@ from nas_plugins.llm import ChatSetupError
 from nas_plugins.protocols import Metric
 from nas_plugins.reproduction.charts import Panel, scatter_panels
 from nas_plugins.reproduction.harness import alone
-from nas_plugins.reproduction.llm_nas import ablations, problem, runs, tables
+from nas_plugins.reproduction.llm_nas import ablations, cases, runs, tables
 from nas_plugins.reproduction.llm_nas.arms import (
     ABLATIONS,
     ARCHIVE,
@@ -35,15 +35,16 @@ from nas_plugins.reproduction.llm_nas.arms import (
     Arm,
     chosen,
 )
-from nas_plugins.reproduction.llm_nas.problem import (
+from nas_plugins.reproduction.llm_nas.cases import (
     AXES,
     OBJECTIVES,
     TEST,
     VALIDATION,
-    Problem,
+    Case,
+    CaseTable,
 )
-from nas_plugins.reproduction.llm_nas.request import Case, Request
-from nas_plugins.reproduction.llm_nas.runs import Job, Run, do, results
+from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
+from nas_plugins.reproduction.llm_nas.runs import SearchJob, SearchRun, do, results
 from nas_plugins.reproduction.llm_nas.scores import (
     ACCURACY,
     HIT,
@@ -53,14 +54,14 @@ from nas_plugins.reproduction.llm_nas.scores import (
     IGD_PLUS,
     LEVELS,
     PREDICTED,
-    Duel,
+    PairedComparison,
     found_front,
     least_latency,
     lowest_latency,
     scores,
     sign_test,
 )
-from nas_plugins.reproduction.llm_nas.sheets import Scored, added, duels
+from nas_plugins.reproduction.llm_nas.summaries import RunScores, added, paired_comparisons
 from nas_plugins.reproduction.stock import in_study, stock_sampler
 
 CASE = Case("cifar10", "fpga")
@@ -92,22 +93,22 @@ def toy(dataset: str, device: str) -> TabularBenchmark:
 @pytest.fixture
 def world(monkeypatch):
     """Cases are toys; the surrogate's predictions are the truth with noise."""
-    known: dict[Case, Problem] = {}
+    known: dict[Case, CaseTable] = {}
 
-    def found(case: Case) -> Problem:
+    def found(case: Case) -> CaseTable:
         if case not in known:
-            known[case] = Problem(case, toy(case.dataset, case.device))
+            known[case] = CaseTable(case, toy(case.dataset, case.device))
         return known[case]
 
-    def guess(case: Case, seed: int, folder: Path) -> problem.Predicted:
+    def guess(case: Case, seed: int, folder: Path) -> cases.Predictions:
         truth = found(case).accuracy[VALIDATION]
         noise = np.random.default_rng(seed).normal(size=len(truth))
-        return problem.Predicted(truth + noise, 0.9)
+        return cases.Predictions(truth + noise, 0.9)
 
-    from nas_plugins.reproduction.llm_nas import coverage, sheets
+    from nas_plugins.reproduction.llm_nas import front_figures, summaries
 
-    for module in (runs, tables, coverage, sheets):
-        monkeypatch.setattr(module, "problem", found)
+    for module in (runs, tables, front_figures, summaries):
+        monkeypatch.setattr(module, "case_table", found)
     monkeypatch.setattr(runs, "predicted", guess)
     return found
 
@@ -121,7 +122,7 @@ def kept(tmp_path_factory):
 @pytest.fixture
 def request_(kept):
     """Two cases, two seeds, a few evaluations more than the first ones drawn."""
-    return Request(
+    return LLMNASRequest(
         kept,
         budget="quick",
         evaluations=36,
@@ -129,15 +130,15 @@ def request_(kept):
     )
 
 
-def run_of(cells: list[int], known: Problem) -> Run:
+def run_of(cells: list[int], known: CaseTable) -> SearchRun:
     """A search that evaluated these cells."""
     both = np.stack([known.accuracy[VALIDATION], known.latency], axis=1)[cells]
     failed = ~np.isfinite(both).all(axis=1)
     both[failed] = np.nan
-    return Run(tuple(cells), tuple(map(tuple, both.tolist())), seconds=1.0)
+    return SearchRun(tuple(cells), tuple(map(tuple, both.tolist())), seconds=1.0)
 
 
-def cells_of(points: np.ndarray, known: Problem, axis: str) -> list[int]:
+def cells_of(points: np.ndarray, known: CaseTable, axis: str) -> list[int]:
     """A cell for each point."""
     losses = known.losses[axis]
     return [int(np.flatnonzero((losses == point).all(axis=1))[0]) for point in points]
@@ -175,13 +176,13 @@ def test_names_of_arms_differ_within_a_table():
 
 
 def test_a_request_fills_in_its_budget(tmp_path):
-    full = Request(tmp_path)
+    full = LLMNASRequest(tmp_path)
     assert len(full.cases) == 18
     assert (full.seeds, full.evaluations) == (10, 120)
     asking = FULL.with_llm("local")
     assert (full.seeds_of(RANDOM), full.seeds_of(asking)) == (range(10), range(3))
     assert replace(full, seeds=2).seeds_of(asking) == range(2)
-    assert Request(tmp_path, budget="quick", evaluations=7).evaluations == 7
+    assert LLMNASRequest(tmp_path, budget="quick", evaluations=7).evaluations == 7
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_a_request_fills_in_its_budget(tmp_path):
 )
 def test_a_request_refuses_nonsense(tmp_path, options, message):
     with pytest.raises((ValueError, UnknownNameError), match=message):
-        Request(tmp_path, **options)
+        LLMNASRequest(tmp_path, **options)
 
 
 # -- runs ----------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(world, request_, tmp_pa
 
 
 def test_the_key_tells_options_seeds_and_code_apart_but_no_names(monkeypatch):
-    job = Job(RANDOM, CASE, 0, 30)
+    job = SearchJob(RANDOM, CASE, 0, 30)
     keys = {
         job.key,
         replace(job, seed=1).key,
@@ -263,7 +264,7 @@ def test_the_key_tells_options_seeds_and_code_apart_but_no_names(monkeypatch):
 
 def test_runs_depend_on_the_seed_alone(world, request_, tmp_path):
     arm = chosen(OURS, "null")[0]
-    job = Job(arm, CASE, 3, 24)
+    job = SearchJob(arm, CASE, 3, 24)
     one, two = (do(job, tmp_path / name) for name in "ab")
     assert one.cells == two.cells
     assert do(replace(job, seed=4), tmp_path).cells != one.cells
@@ -271,7 +272,7 @@ def test_runs_depend_on_the_seed_alone(world, request_, tmp_path):
 
 def test_an_arm_is_the_strategy_alone_on_its_history(world, tmp_path):
     known = world(CASE)
-    run = do(Job(ARCHIVE, CASE, 5, 20), tmp_path)
+    run = do(SearchJob(ARCHIVE, CASE, 5, 20), tmp_path)
 
     def measure(architecture):
         values = known.benchmark.evaluate([architecture])[0]
@@ -296,7 +297,7 @@ def test_replies_of_a_model_are_kept_for_a_run_that_breaks_off(world, tmp_path, 
     model = ScriptedChat(uniform)
     monkeypatch.setattr(runs, "_model", lambda name: model)
     arm = FULL.with_llm("local")
-    job = Job(arm, CASE, 0, 60)
+    job = SearchJob(arm, CASE, 0, 60)
     first = do(job, tmp_path)
     asked = len(model.requests)
     assert asked == first.calls > 0
@@ -311,7 +312,7 @@ def test_replies_of_a_model_are_kept_for_a_run_that_breaks_off(world, tmp_path, 
 def test_two_processes_find_the_same(tmp_path):
     if not os.environ.get("NAS_PLUGINS_DATA"):
         pytest.skip("NAS_PLUGINS_DATA is not set")
-    request = Request(
+    request = LLMNASRequest(
         tmp_path / "a", budget="quick", seeds=2, evaluations=10, devices=("fpga",), workers=2
     )
     both = results(request, (RANDOM, ARCHIVE))
@@ -335,7 +336,7 @@ def test_choices_that_are_no_architecture_are_failed_evaluations():
         asked.append(architecture)
         return None if architecture is None else (1.0, 2.0)
 
-    sampler = stock_sampler("optuna-random", seed=0)
+    sampler = stock_sampler("random", seed=0)
     found = [None, NB201.sample(np.random.default_rng(0))]
     steps = list(
         in_study(
@@ -385,7 +386,7 @@ def test_a_search_that_found_nothing_scores_nothing(world):
 
 def test_predictions_choose_the_front_and_are_scored_beside_the_truth(world, tmp_path):
     arm = replace(RANDOM, evaluator="surrogate")
-    run = do(Job(arm, CASE, 0, 30), tmp_path)
+    run = do(SearchJob(arm, CASE, 0, 30), tmp_path)
     known = world(CASE)
     seen = np.array(run.searched)[:, 0]
     assert not np.allclose(seen, known.accuracy[VALIDATION][list(run.cells)])
@@ -397,7 +398,7 @@ def test_predictions_choose_the_front_and_are_scored_beside_the_truth(world, tmp
     )
     assert {axis for _, axis in found} == {*AXES, PREDICTED}
     assert run.spearman == 0.9
-    assert Run.read(Job(arm, CASE, 0, 30).file(tmp_path)) == run
+    assert SearchRun.read(SearchJob(arm, CASE, 0, 30).file(tmp_path)) == run
 
 
 def test_the_lowest_latency_is_of_cells_that_are_accurate_enough(world):
@@ -427,21 +428,21 @@ def test_the_sign_test_agrees_with_scipy():
 
 
 def test_duels_count_cases_and_pairs_of_common_seeds():
-    duel = Duel.between([[3.0, 1.0, 9.0], [2.0]], [[2.0, 1.0], [5.0, 0.0]])
-    assert (duel.cases, duel.of, duel.won, duel.lost) == (1, 2, 1, 1)
+    pair = PairedComparison.between([[3.0, 1.0, 9.0], [2.0]], [[2.0, 1.0], [5.0, 0.0]])
+    assert (pair.cases, pair.of, pair.won, pair.lost) == (1, 2, 1, 1)
 
 
 def test_less_distance_wins():
     ours, theirs = ({(IGD, VALIDATION): value} for value in (0.1, 0.2))
-    scored = Scored({RANDOM: {CASE: [ours]}, ARCHIVE: {CASE: [theirs]}})
-    assert scored.duel(RANDOM, ARCHIVE, (IGD, VALIDATION)).cases == 1
+    scored = RunScores({RANDOM: {CASE: [ours]}, ARCHIVE: {CASE: [theirs]}})
+    assert scored.compared(RANDOM, ARCHIVE, (IGD, VALIDATION)).cases == 1
     assert scored.over_cases(RANDOM, (IGD, VALIDATION)).mean == 0.1
 
 
 def test_what_the_model_adds_is_told_over_common_seeds():
     full, null = FULL.with_llm("local"), FULL.with_llm("null")
     hv = [[{(HV, VALIDATION): v} for v in values] for values in ([0.9, 0.8], [0.7, 0.9, 0.0])]
-    scored = Scored({full: {CASE: hv[0]}, null: {CASE: hv[1]}})
+    scored = RunScores({full: {CASE: hv[0]}, null: {CASE: hv[1]}})
     text = added(scored, full, null)
     assert "0.850 against 0.800" in text
     assert "1 of 1 cases and 1 : 1 pairs" in text
@@ -504,8 +505,8 @@ def test_table4_sets_the_cost_beside_the_papers(world, request_):
 
 def test_reasons_of_a_kind_are_counted_together():
     some = [
-        Run((), (), 0.0, fallbacks={'duplicate: "2 1" comes twice': 2, "used up": 1}),
-        Run((), (), 0.0, fallbacks={'duplicate: "0 4" comes twice': 3}),
+        SearchRun((), (), 0.0, fallbacks={'duplicate: "2 1" comes twice': 2, "used up": 1}),
+        SearchRun((), (), 0.0, fallbacks={'duplicate: "0 4" comes twice': 3}),
     ]
     assert tables._reasons({FULL: some}).rows == (
         (FULL.name, 5, 'duplicate: "..." comes twice'),
@@ -528,8 +529,8 @@ def test_table5_has_the_papers_rows_the_ablations_and_the_surrogate(world, reque
 
 
 def test_duels_leave_out_an_arm_against_itself(world, request_):
-    scored = Scored.of(results(request_, (RANDOM, ARCHIVE)))
-    table = duels(scored, [ARCHIVE])
+    scored = RunScores.of(results(request_, (RANDOM, ARCHIVE)))
+    table = paired_comparisons(scored, [ARCHIVE])
     assert [row[:2] for row in table.rows] == [("random", "archive evolution")]
 
 
@@ -562,7 +563,7 @@ def real():
     """Skips without the tables."""
     if not os.environ.get("NAS_PLUGINS_DATA"):
         pytest.skip("NAS_PLUGINS_DATA is not set")
-    return problem.problem
+    return cases.case_table
 
 
 def test_the_papers_fpga_latency_is_on_the_true_front(real):
@@ -581,10 +582,10 @@ def test_unmeasured_cells_of_the_edge_tpu_are_no_part_of_anything(real):
 @pytest.mark.slow
 def test_the_surrogate_predicts_from_published_proxies(real, tmp_path):
     pytest.importorskip("xgboost")
-    found = problem.predicted(CASE, 0, tmp_path)
+    found = cases.predicted(CASE, 0, tmp_path)
     assert found.spearman > 0.92
     assert len(found.values) == 15625
-    again = problem.predicted(CASE, 0, tmp_path)
+    again = cases.predicted(CASE, 0, tmp_path)
     assert np.array_equal(found.values, again.values)
 
 

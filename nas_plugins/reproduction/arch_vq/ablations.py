@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.reproduction.arch_vq.arch2vec import Arch2Vec, run_id
-from nas_plugins.reproduction.arch_vq.budget import Request, vq_recipe
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest, vq_recipe
 from nas_plugins.reproduction.arch_vq.models import line
 from nas_plugins.strategies.arch_vq.config import PriorConfig, Recipe
 from nas_plugins.strategies.arch_vq.fit import Fit
@@ -171,7 +171,7 @@ class VectorTask:
 
 
 def vector_prior(
-    request: Request, baseline: Arch2Vec, kind: str, seed: int, name: str
+    request: ArchVQRequest, baseline: Arch2Vec, kind: str, seed: int, name: str
 ) -> VectorPrior:
     """Trains a prior over the latents of a baseline, or reads it when it is there already."""
     settings = _recipe(request, baseline)
@@ -194,7 +194,7 @@ def vector_prior(
     return prior
 
 
-def _recipe(request: Request, baseline: Arch2Vec) -> Recipe:
+def _recipe(request: ArchVQRequest, baseline: Arch2Vec) -> Recipe:
     """The recipe of Arch-VQ's prior; the small budget has fewer epochs."""
     settings = vq_recipe(baseline.space.name, "paper", request.budget)
     if request.budget != "small":

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._torch import Tensor, functional, nn, torch
-from nas_plugins.reproduction.arch_vq.budget import Request, vae_recipe
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest, vae_recipe
 from nas_plugins.reproduction.arch_vq.models import line, space_of
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.strategies.arch_vq.config import Recipe, VQVAEConfig
@@ -163,7 +163,7 @@ class Arch2Vec:
         return self.decode((noise * self.spread + self.centre).astype(np.float32))
 
 
-def arch2vec(request: Request, space_name: str, seed: int) -> Arch2Vec:
+def arch2vec(request: ArchVQRequest, space_name: str, seed: int) -> Arch2Vec:
     """Trains a baseline in the request's folder, or reads it when it is there already."""
     space = space_of(space_name, "paper")
     name = f"{space_name}-arch2vec-{request.budget}-{seed}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from nas_plugins.errors import unknown_name
+from nas_plugins.reproduction.experiments import ExperimentRequest
 from nas_plugins.strategies.arch_vq.config import (
     PriorConfig,
     Recipe,
@@ -15,42 +14,35 @@ from nas_plugins.strategies.arch_vq.config import (
     recipe,
 )
 
-BUDGETS = ("quick", "small", "full")
 SPACES = ("nasbench101", "nasbench201", "darts-cell")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a reproduction is asked for.
+class ArchVQRequest(ExperimentRequest):
+    """What a table or figure of Arch-VQ is asked for.
 
     Attributes:
-        out: Folder for trained models and results; an interrupted run goes on from it.
-        budget: ``"full"`` trains as the papers do, ``"small"`` fits two CPU cores and an hour,
-            ``"quick"`` ends in minutes and shows no more than that everything works.
-        seeds: Seeds of sampling.
         models: Models trained per row, the seeds sampling from them in turn; 0 for as many as
             seeds with the full budget and one with the others.
-        samples: Architectures drawn per seed.
+        samples: Architectures drawn per seed; 0 for the budget's.
         space: Space to run, where an experiment can choose; empty for its own.
-        note: Called with a line on what is being done.
+
+    Raises:
+        ValueError: A number is out of range.
+        UnknownNameError: A name is not known; suggests the nearest.
     """
 
-    out: Path
-    budget: str = "full"
-    seeds: int = 5
     models: int = 0
-    samples: int = 10_000
+    samples: int = 0
     space: str = ""
-    note: Callable[[str], None] = lambda line: None
 
     def __post_init__(self) -> None:
-        if self.budget not in BUDGETS:
-            raise unknown_name("budget", self.budget, BUDGETS)
-        for name, least in (("seeds", 1), ("samples", 1), ("models", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be >= {least}, got {getattr(self, name)}")
+        super().__post_init__()
+        self.check(seeds=0, samples=0, models=0)
         if self.space and self.space not in SPACES:
             raise unknown_name("space of the experiments", self.space, SPACES)
+        quick = self.budget == "quick"
+        self.default(seeds=2 if quick else 5, samples=1_000 if quick else 10_000)
 
     @property
     def n_models(self) -> int:
@@ -124,4 +116,4 @@ def vae_recipe(space: str, budget: str) -> Recipe:
     return Recipe(vqvae, architectures=_SMALL_PAPER[space][2])
 
 
-__all__ = ["BUDGETS", "SPACES", "Request", "vae_recipe", "vq_recipe"]
+__all__ = ["SPACES", "ArchVQRequest", "vae_recipe", "vq_recipe"]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 
 from nas_plugins.reproduction.arch_vq import paper
-from nas_plugins.reproduction.arch_vq.budget import Request
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest
 from nas_plugins.reproduction.arch_vq.sampling import (
     COLUMNS,
     PAPER,
     SEEN,
-    KnownVQ,
+    TrainedVQ,
     cells,
     counted,
 )
-from nas_plugins.reproduction.arch_vq.tables import known_vq, settings, trained_as
+from nas_plugins.reproduction.arch_vq.tables import settings, trained_as, trained_vq
 from nas_plugins.reproduction.charts import Line, line_chart
-from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 
 TEMPERATURES = (0.5, 0.7, 1.0, 1.5, 2.0, 2.4, 2.9)
 _PRESETS = ("paper", "default")
@@ -33,24 +32,23 @@ _NOTES = {
 }
 
 
-def figure2(request: Request) -> Document:
+def figure2(request: ArchVQRequest) -> Reproduction:
     """The temperature sweep, lenient and strict, for both presets."""
-    begin = time.perf_counter()
     space = request.space or "nasbench201"
     columns = (
         "T",
         *(f"{way} {name}" for way in ("lenient", "strict") for name in COLUMNS),
     )
-    tables: list[Table] = []
+    tables: list[ResultTable] = []
     figures: dict[str, str] = {}
     remarks: list[str] = []
     for preset in _PRESETS:
-        known = known_vq(request, space, preset)
+        known = trained_vq(request, space, preset)
         remarks += trained_as({preset: known}, ())
         for decoding in (PAPER, SEEN):
             rows = [(t, *_counts(request, known, decoding, t)) for t in _temperatures(request)]
             title = f"`{preset}` preset, {decoding}"
-            tables.append(Table(title, columns, tuple(rows), _NOTES[decoding]))
+            tables.append(ResultTable(title, columns, tuple(rows), _NOTES[decoding]))
             if decoding == PAPER:
                 name = f"arch-vq-figure2-{space}-{preset}"
                 figures[name] = _chart(f"{space}, {title}", rows)
@@ -61,24 +59,23 @@ def figure2(request: Request) -> Document:
     )
     if reported:
         heading = ("T", "valid", "unique", "novel")
-        tables.append(Table("As reported by the paper (lenient)", heading, reported))
-    return Document(
+        tables.append(ResultTable("As reported by the paper (lenient)", heading, reported))
+    return Reproduction(
         "arch-vq-figure2",
         f"Figure 2: temperature on {space}",
         tuple(tables),
         figures,
         tuple(remarks),
         settings(request, space),
-        time.perf_counter() - begin,
     )
 
 
-def _temperatures(request: Request) -> tuple[float, ...]:
+def _temperatures(request: ArchVQRequest) -> tuple[float, ...]:
     return TEMPERATURES[1::2] if request.budget == "quick" else TEMPERATURES
 
 
 def _counts(
-    request: Request, known: Sequence[KnownVQ], decoding: str, temperature: float
+    request: ArchVQRequest, known: Sequence[TrainedVQ], decoding: str, temperature: float
 ) -> tuple[Cell, ...]:
     found = []
     for seed in range(request.seeds):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas_plugins.errors import DataError
-from nas_plugins.reproduction.arch_vq.budget import Request, vq_recipe
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest, vq_recipe
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.spaces.darts import DARTSCell
 from nas_plugins.spaces.nasbench101 import NASBench101
@@ -27,7 +27,7 @@ def space_of(name: str, preset: str = "default") -> SearchSpace:
 
 
 def arch_vq(
-    request: Request, space: str, preset: str, seed: int, *, alike: bool = False
+    request: ArchVQRequest, space: str, preset: str, seed: int, *, alike: bool = False
 ) -> ArchVQModel:
     """An Arch-VQ model: the shipped one of seed 0, or trained, or read from the folder.
 
@@ -48,7 +48,7 @@ def arch_vq(
 
 
 def trained(
-    request: Request, space: SearchSpace, settings: Recipe, seed: int, name: str
+    request: ArchVQRequest, space: SearchSpace, settings: Recipe, seed: int, name: str
 ) -> ArchVQModel:
     """Trains a model in the request's folder, or reads it when it is there already."""
     folder = request.out / "models" / f"{name}-{request.budget}-{seed}"

@@ -7,7 +7,6 @@ place: of the nodes whose predecessors are placed, the one with the highest rand
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +15,11 @@ import numpy.typing as npt
 
 from nas_plugins._torch import torch
 from nas_plugins.errors import unknown_name
-from nas_plugins.reproduction.arch_vq.budget import Request, vq_recipe
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest, vq_recipe
 from nas_plugins.reproduction.arch_vq.models import trained
-from nas_plugins.reproduction.arch_vq.sampling import COLUMNS, SHOWN, KnownVQ
-from nas_plugins.reproduction.arch_vq.tables import known_vq, settings, trained_as
-from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.arch_vq.sampling import COLUMNS, SHOWN, TrainedVQ
+from nas_plugins.reproduction.arch_vq.tables import settings, trained_as, trained_vq
+from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.graph import ABSENT
 from nas_plugins.spaces.nasbench101 import NASBench101
@@ -113,33 +112,31 @@ def _in_random_order(
     return mixed.adjacency, back
 
 
-def table6(request: Request) -> Document:
+def table6(request: ArchVQRequest) -> Reproduction:
     """Encoding, likelihood and generation, with nodes in the given and in random orders."""
     space_name = request.space or SPACES[0]
     if space_name not in SPACES:
         raise unknown_name("space of table 6", space_name, SPACES)
-    begin = time.perf_counter()
     encoding: list[tuple[Cell, ...]] = []
     generation: list[tuple[Cell, ...]] = []
     remarks: list[str] = []
     for preset in ("paper", "default"):
-        given = known_vq(request, space_name, preset, alike=True)
+        given = trained_vq(request, space_name, preset, alike=True)
         mixed = _trained_on_random(request, space_name, preset)
         remarks += trained_as({preset: given}, ())
         for order, models in ((_GIVEN, given), (_RANDOM, mixed)):
             name = f"`{preset}` preset"
             encoding += [(name, order, *_encoded(models, given[0], o)) for o in (_GIVEN, _RANDOM)]
             generation.append((name, order, *_generated(request, models)))
-    return Document(
+    return Reproduction(
         "arch-vq-table6",
         f"Table 6: the order of the nodes on {space_name}",
         (
-            Table("Encoding", _ENCODING, tuple(encoding), _ENCODING_NOTES),
-            Table("Generation", _GENERATION, tuple(generation), _GENERATION_NOTES),
+            ResultTable("Encoding", _ENCODING, tuple(encoding), _ENCODING_NOTES),
+            ResultTable("Generation", _GENERATION, tuple(generation), _GENERATION_NOTES),
         ),
         remarks=tuple(remarks),
         settings=settings(request, space_name),
-        seconds=time.perf_counter() - begin,
     )
 
 
@@ -172,7 +169,7 @@ _GENERATION_NOTES = (
 )
 
 
-def _trained_on_random(request: Request, space_name: str, preset: str) -> list[KnownVQ]:
+def _trained_on_random(request: ArchVQRequest, space_name: str, preset: str) -> list[TrainedVQ]:
     space: SearchSpace = ReorderedNASBench201()
     if space_name == "nasbench101":
         padding = "end" if preset == "paper" else "output_last"
@@ -180,17 +177,17 @@ def _trained_on_random(request: Request, space_name: str, preset: str) -> list[K
     recipe = vq_recipe(space_name, preset, request.budget)
     name = f"{space_name}-{preset}-reordered"
     return [
-        KnownVQ.of(trained(request, space, recipe, seed, name), f"{name} {seed}")
+        TrainedVQ.of(trained(request, space, recipe, seed, name), f"{name} {seed}")
         for seed in range(request.n_models)
     ]
 
 
-def _encoded(models: Sequence[KnownVQ], shown: KnownVQ, order: str) -> tuple[Cell, ...]:
+def _encoded(models: Sequence[TrainedVQ], shown: TrainedVQ, order: str) -> tuple[Cell, ...]:
     found = [_encode(known.model, shown, order) for known in models]
     return (order, *(Spread.of(column) for column in zip(*found, strict=True)))
 
 
-def _encode(model: ArchVQModel, shown: KnownVQ, order: str) -> tuple[float, ...]:
+def _encode(model: ArchVQModel, shown: TrainedVQ, order: str) -> tuple[float, ...]:
     original = shown.held_out
     n_operations = len(shown.space.node_operations)
     orders = np.broadcast_to(np.arange(original.labels.shape[1]), original.labels.shape)
@@ -216,7 +213,7 @@ def _codes(model: ArchVQModel, graphs: Graphs) -> npt.NDArray[np.int64]:
     return codes
 
 
-def _generated(request: Request, models: Sequence[KnownVQ]) -> tuple[Cell, ...]:
+def _generated(request: ArchVQRequest, models: Sequence[TrainedVQ]) -> tuple[Cell, ...]:
     leniently, freely = [], []
     for seed in range(request.seeds):
         known = models[seed % len(models)]
@@ -232,7 +229,7 @@ def _generated(request: Request, models: Sequence[KnownVQ]) -> tuple[Cell, ...]:
     )
 
 
-def _in_any_order(known: KnownVQ, graphs: Graphs) -> Generation:
+def _in_any_order(known: TrainedVQ, graphs: Graphs) -> Generation:
     """Strict but for the order of the nodes."""
     if isinstance(known.space, NASBench101):
         rows, _ = strict_rows(known.space, graphs)

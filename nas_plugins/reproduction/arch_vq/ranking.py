@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,12 +12,12 @@ import numpy.typing as npt
 from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.nasbench201 import NASBench201Table
 from nas_plugins.reproduction.arch_vq.arch2vec import arch2vec
-from nas_plugins.reproduction.arch_vq.budget import Request
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest
 from nas_plugins.reproduction.arch_vq.models import arch_vq
-from nas_plugins.reproduction.arch_vq.sampling import PAPER, UNIQUE, KnownVQ
+from nas_plugins.reproduction.arch_vq.sampling import PAPER, UNIQUE, TrainedVQ
 from nas_plugins.reproduction.arch_vq.tables import settings
 from nas_plugins.reproduction.charts import Line, line_chart
-from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.spaces.base import Rows
 from nas_plugins.strategies.arch_vq.lstm import (
     Predictor,
@@ -40,9 +39,8 @@ Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.floating]
 
 
-def figure3(request: Request) -> Document:
+def figure3(request: ArchVQRequest) -> Reproduction:
     """Kendall's tau of the latent predictor over shares of labelled architectures."""
-    begin = time.perf_counter()
     benchmark = _benchmark("cifar10")
     accuracy = benchmark.column("val_accuracy")
     inputs = _inputs(request, benchmark.rows)
@@ -75,19 +73,17 @@ def figure3(request: Request) -> Document:
         y_range=(0, 1),
         log_x=True,
     )
-    return Document(
+    return Reproduction(
         "arch-vq-figure3",
         "Figure 3: the latent predictor",
-        (Table("Kendall's tau", columns, tuple(rows), notes, digits=3),),
+        (ResultTable("Kendall's tau", columns, tuple(rows), notes, digits=3),),
         {"arch-vq-figure3": chart},
         settings={**settings(request, _SPACE), "models": 1},
-        seconds=time.perf_counter() - begin,
     )
 
 
-def table5(request: Request) -> Document:
+def table5(request: ArchVQRequest) -> Reproduction:
     """Generates, sorts by the predictor and keeps the best tenth, on two data sets."""
-    begin = time.perf_counter()
     sources = _sources(request)
     tables = []
     for dataset in DATASETS:
@@ -118,19 +114,18 @@ def table5(request: Request) -> Document:
             "cannot be looked up.",
             f"Accuracies: {benchmark.source}.",
         )
-        tables.append(Table(f"Generate and sort, {dataset}", columns, tuple(rows), notes))
+        tables.append(ResultTable(f"Generate and sort, {dataset}", columns, tuple(rows), notes))
     kept = round(request.samples * _KEPT)
-    return Document(
+    return Reproduction(
         "arch-vq-table5",
         f"Table 5: generate {request.samples:,}, sort by the predictor, keep {kept:,}",
         tuple(tables),
         settings={**settings(request, _SPACE), "models": 1},
-        seconds=time.perf_counter() - begin,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Source:
+class _Generator:
     """Where architectures come from, and the vectors that the predictor sees.
 
     Attributes:
@@ -142,21 +137,21 @@ class _Source:
     vectors: Callable[[Rows], Vectors]
 
 
-def _sources(request: Request) -> dict[str, _Source]:
+def _sources(request: ArchVQRequest) -> dict[str, _Generator]:
     paper, default = (
-        KnownVQ.of(arch_vq(request, _SPACE, preset, 0), f"{_SPACE} {preset} 0")
+        TrainedVQ.of(arch_vq(request, _SPACE, preset, 0), f"{_SPACE} {preset} 0")
         for preset in ("paper", "default")
     )
     baseline = arch2vec(request, _SPACE, 0)
 
-    def vq(known: KnownVQ, decoding: str, temperature: float = 1.0) -> _Source:
+    def vq(known: TrainedVQ, decoding: str, temperature: float = 1.0) -> _Generator:
         draw = known.draw(decoding, temperature)
-        return _Source(
+        return _Generator(
             lambda n, seed: _distinct(known, draw(n, seed)),
             lambda rows: known.model.vectors(known.model.encode(rows)),
         )
 
-    uniform = _Source(
+    uniform = _Generator(
         lambda n, seed: default.space.random(n, np.random.default_rng(seed)),
         vq(default, UNIQUE).vectors,
     )
@@ -164,27 +159,27 @@ def _sources(request: Request) -> dict[str, _Source]:
         "`paper` preset, as the paper, T 1": vq(paper, PAPER),
         "`paper` preset, as the paper, T 2.4": vq(paper, PAPER, 2.4),
         "`default` preset, strict, unique": vq(default, UNIQUE),
-        "arch2vec, trained by us": _Source(
+        "arch2vec, trained by us": _Generator(
             lambda n, seed: _distinct(default, baseline.draw(n, seed)), baseline.embed
         ),
-        "uniform over the space, `default` vectors": _Source(
+        "uniform over the space, `default` vectors": _Generator(
             lambda n, seed: _first(default, uniform.rows(n, seed)), uniform.vectors
         ),
     }
 
 
-def _distinct(known: KnownVQ, graphs: Graphs) -> Rows:
+def _distinct(known: TrainedVQ, graphs: Graphs) -> Rows:
     return _first(known, strict_rows(known.space, graphs)[0])
 
 
-def _first(known: KnownVQ, rows: Rows) -> Rows:
+def _first(known: TrainedVQ, rows: Rows) -> Rows:
     """The architectures without repetitions, in order."""
     kept: Rows = rows[np.sort(np.unique(known.space.keys(rows), return_index=True)[1])]
     return kept
 
 
 def _sorted(
-    request: Request, benchmark: TabularBenchmark, source: _Source, seed: int
+    request: ArchVQRequest, benchmark: TabularBenchmark, source: _Generator, seed: int
 ) -> tuple[float, ...]:
     """One run of Table 5: the cells of its row."""
     predictor = _trained(
@@ -211,14 +206,18 @@ def _sorted(
 
 
 def _trained(
-    request: Request, vectors: Callable[[Rows], Vectors], rows: Rows, values: Floats, seed: int
+    request: ArchVQRequest,
+    vectors: Callable[[Rows], Vectors],
+    rows: Rows,
+    values: Floats,
+    seed: int,
 ) -> Predictor:
     index = _labelled(len(rows), _LABELLED, seed)
     config = _config(request)
     return Predictor(vectors(rows[index]), values[index], seed=seed, config=config)
 
 
-def _inputs(request: Request, rows: Rows) -> Mapping[str, Vectors]:
+def _inputs(request: ArchVQRequest, rows: Rows) -> Mapping[str, Vectors]:
     """What the predictor may see of every architecture, by name."""
 
     def codes(model: ArchVQModel) -> Vectors:
@@ -236,7 +235,7 @@ def _inputs(request: Request, rows: Rows) -> Mapping[str, Vectors]:
     }
 
 
-def _taus(request: Request, vectors: Vectors, values: Floats, fraction: float) -> Spread:
+def _taus(request: ArchVQRequest, vectors: Vectors, values: Floats, fraction: float) -> Spread:
     found = []
     for seed in range(request.seeds):
         index = _labelled(len(values), fraction, seed)
@@ -251,7 +250,7 @@ def _labelled(n: int, percent: float, seed: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng([seed, 7]).permutation(n)[: max(2, round(n * percent / 100))]
 
 
-def _config(request: Request) -> PredictorConfig:
+def _config(request: ArchVQRequest) -> PredictorConfig:
     steps = {"quick": 60, "small": 200, "full": 1000}[request.budget]
     return PredictorConfig(steps=steps)
 

@@ -42,7 +42,7 @@ DECODINGS = (PAPER, SEEN, INDEPENDENT, UNIQUE, NEW)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Known:
+class TrainedModel:
     """A model together with its training set.
 
     Attributes:
@@ -67,13 +67,13 @@ class Known:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class KnownVQ(Known):
+class TrainedVQ(TrainedModel):
     """An Arch-VQ model together with its training set."""
 
     model: ArchVQModel
 
     @classmethod
-    def of(cls, model: ArchVQModel, name: str) -> KnownVQ:
+    def of(cls, model: ArchVQModel, name: str) -> TrainedVQ:
         """Draws the recorded training set again."""
         recipe = model.card.recipe
         rows = split(model.space, recipe.architectures, recipe.held_out, model.card.seed)
@@ -122,13 +122,13 @@ class KnownVQ(Known):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class KnownVAE(Known):
+class TrainedVAE(TrainedModel):
     """An arch2vec baseline together with its training set."""
 
     model: Arch2Vec
 
     @classmethod
-    def of(cls, model: Arch2Vec, name: str) -> KnownVAE:
+    def of(cls, model: Arch2Vec, name: str) -> TrainedVAE:
         """The baseline knows its training set."""
         return cls(space=model.space, rows=model.rows, name=name, model=model)
 
@@ -161,18 +161,18 @@ def draw_seen(model: ArchVQModel, n: int, seed: int, temperature: float) -> Grap
 
 
 @dataclass(frozen=True)
-class Counted:
+class GenerationCounts:
     """One draw, counted both ways."""
 
     lenient: Generation
     strict: Generation
 
 
-def counted(known: Known, draw: Draw, n: int, seed: int) -> Counted:
+def counted(known: TrainedModel, draw: Draw, n: int, seed: int) -> GenerationCounts:
     """Draws and counts; graphs that were asked for and did not come are invalid."""
     graphs = draw(n, seed)
     space, keys = known.space, known.train_keys
-    return Counted(
+    return GenerationCounts(
         lenient(space, graphs, keys, requested=n), strict(space, graphs, keys, requested=n)
     )
 
@@ -181,7 +181,7 @@ SHOWN = ("validity", "uniqueness", "novelty", "absolute_uniqueness")
 COLUMNS = ("valid", "unique", "novel", "valid·unique")
 
 
-def cells(draws: Sequence[Counted]) -> tuple[Cell, ...]:
+def cells(draws: Sequence[GenerationCounts]) -> tuple[Cell, ...]:
     """Eight cells: valid, unique, novel, valid·unique, leniently and then strictly."""
     return tuple(
         Spread.of(getattr(getattr(c, way), share) for c in draws)
@@ -199,10 +199,10 @@ __all__ = [
     "SEEN",
     "SHOWN",
     "UNIQUE",
-    "Counted",
-    "Known",
-    "KnownVAE",
-    "KnownVQ",
+    "GenerationCounts",
+    "TrainedModel",
+    "TrainedVAE",
+    "TrainedVQ",
     "cells",
     "counted",
     "draw_seen",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from nas_plugins.reproduction.arch_vq.ablations import (
     vector_prior,
 )
 from nas_plugins.reproduction.arch_vq.arch2vec import arch2vec
-from nas_plugins.reproduction.arch_vq.budget import Request
+from nas_plugins.reproduction.arch_vq.budget import ArchVQRequest
 from nas_plugins.reproduction.arch_vq.models import arch_vq
 from nas_plugins.reproduction.arch_vq.sampling import (
     COLUMNS,
@@ -26,15 +25,15 @@ from nas_plugins.reproduction.arch_vq.sampling import (
     PAPER,
     SHOWN,
     UNIQUE,
-    Counted,
     Draw,
-    Known,
-    KnownVAE,
-    KnownVQ,
+    GenerationCounts,
+    TrainedModel,
+    TrainedVAE,
+    TrainedVQ,
     cells,
     counted,
 )
-from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.strategies.arch_vq.metrics import iid_ceiling
 
@@ -76,26 +75,25 @@ _GENERATION_NOTES = (
 )
 
 
-def table2(request: Request) -> Document:
+def table2(request: ArchVQRequest) -> Reproduction:
     """Generation on NAS-Bench-101."""
     return generation(request, "nasbench101")
 
 
-def table3(request: Request) -> Document:
+def table3(request: ArchVQRequest) -> Reproduction:
     """Generation on NAS-Bench-201."""
     return generation(request, "nasbench201")
 
 
-def table4(request: Request) -> Document:
+def table4(request: ArchVQRequest) -> Reproduction:
     """Generation on DARTS."""
     return generation(request, "darts-cell")
 
 
-def generation(request: Request, space: str) -> Document:
+def generation(request: ArchVQRequest, space: str) -> Reproduction:
     """Reconstruction, validity, uniqueness and novelty, the paper's rows beside ours."""
-    begin = time.perf_counter()
-    models = known_models(request, space)
-    baselines = known_baselines(request, space)
+    models = trained_models(request, space)
+    baselines = trained_baselines(request, space)
     temperatures = (1.0, *paper.TEMPERATURES[space])
     rows: list[Row] = [published(row) for row in paper.GENERATION[space]]
     for preset, known in models.items():
@@ -116,25 +114,25 @@ def generation(request: Request, space: str) -> Document:
     reconstructed.append(_reconstruction_row(_BASELINE, baselines))
     name, title = _TITLES[space]
     tables = (
-        Table("Reconstruction", _RECONSTRUCTION, tuple(reconstructed), _reconstruction_notes()),
-        Table("Generation", _GENERATION, tuple(rows), _GENERATION_NOTES),
+        ResultTable(
+            "Reconstruction", _RECONSTRUCTION, tuple(reconstructed), _reconstruction_notes()
+        ),
+        ResultTable("Generation", _GENERATION, tuple(rows), _GENERATION_NOTES),
     )
-    return Document(
+    return Reproduction(
         name,
         title,
         tables,
         remarks=(gain(space, rows), *trained_as(models, baselines)),
         settings=settings(request, space),
-        seconds=time.perf_counter() - begin,
     )
 
 
-def table7(request: Request) -> Document:
+def table7(request: ArchVQRequest) -> Reproduction:
     """Ablations: without discretisation, and without autoregression."""
-    begin = time.perf_counter()
     space = request.space or "nasbench201"
-    known = known_vq(request, space, "paper")
-    baselines = known_baselines(request, space)
+    known = trained_vq(request, space, "paper")
+    baselines = trained_baselines(request, space)
     rows: list[Row] = [published(row) for row in paper.ABLATIONS if space == "nasbench201"]
     rows.append(_vq_row(request, "VQ-VAE + transformer", known, PAPER, 1.0))
     codes = [k.model.encode(k.rows.train) for k in known]
@@ -154,20 +152,21 @@ def table7(request: Request) -> Document:
         measured(request, "VAE + Gaussian (arch2vec)", baselines, plain, decoding="threshold")
     )
     rows.append(ceiling(known[0].space, request.samples))
-    return Document(
+    return Reproduction(
         "arch-vq-table7",
         f"Table 7: ablations on {space}",
-        (Table("Generation", _GENERATION, tuple(rows), _GENERATION_NOTES),),
+        (ResultTable("Generation", _GENERATION, tuple(rows), _GENERATION_NOTES),),
         remarks=trained_as({"paper": known}, baselines),
         settings=settings(request, space),
-        seconds=time.perf_counter() - begin,
     )
 
 
 # -- models --------------------------------------------------------------------------------
 
 
-def known_vq(request: Request, space: str, preset: str, *, alike: bool = False) -> list[KnownVQ]:
+def trained_vq(
+    request: ArchVQRequest, space: str, preset: str, *, alike: bool = False
+) -> list[TrainedVQ]:
     """Arch-VQ models of a preset, one per model seed, with their training sets.
 
     Args:
@@ -177,20 +176,22 @@ def known_vq(request: Request, space: str, preset: str, *, alike: bool = False) 
         alike: As in `arch_vq`.
     """
     return [
-        KnownVQ.of(arch_vq(request, space, preset, seed, alike=alike), f"{space} {preset} {seed}")
+        TrainedVQ.of(
+            arch_vq(request, space, preset, seed, alike=alike), f"{space} {preset} {seed}"
+        )
         for seed in range(request.n_models)
     ]
 
 
-def known_models(request: Request, space: str) -> dict[str, list[KnownVQ]]:
+def trained_models(request: ArchVQRequest, space: str) -> dict[str, list[TrainedVQ]]:
     """Arch-VQ models of both presets."""
-    return {preset: known_vq(request, space, preset) for preset in ("paper", "default")}
+    return {preset: trained_vq(request, space, preset) for preset in ("paper", "default")}
 
 
-def known_baselines(request: Request, space: str) -> list[KnownVAE]:
+def trained_baselines(request: ArchVQRequest, space: str) -> list[TrainedVAE]:
     """arch2vec baselines, one per model seed, with their training sets."""
     return [
-        KnownVAE.of(arch2vec(request, space, seed), f"{space} arch2vec {seed}")
+        TrainedVAE.of(arch2vec(request, space, seed), f"{space} arch2vec {seed}")
         for seed in range(request.n_models)
     ]
 
@@ -199,16 +200,16 @@ def known_baselines(request: Request, space: str) -> list[KnownVAE]:
 
 
 def measured(
-    request: Request,
+    request: ArchVQRequest,
     name: str,
-    known: Sequence[Known],
+    known: Sequence[TrainedModel],
     draws: Sequence[Draw],
     *,
     temperature: float = 1.0,
     decoding: str = PAPER,
 ) -> Row:
     """A row of the generation table: each seed samples from one of the models in turn."""
-    found: list[Counted] = []
+    found: list[GenerationCounts] = []
     for seed in range(request.seeds):
         index = seed % len(known)
         request.note(f"sampling {known[index].name}, {decoding}, T {temperature:g}, seed {seed}")
@@ -252,7 +253,7 @@ def gain(space: str, rows: Sequence[Row]) -> str:
     return f"{text}. Ours, `paper` preset over our arch2vec, counted leniently: {ours}."
 
 
-def settings(request: Request, space: str) -> dict[str, object]:
+def settings(request: ArchVQRequest, space: str) -> dict[str, object]:
     """What to print above the tables."""
     return {
         "space": space,
@@ -263,7 +264,9 @@ def settings(request: Request, space: str) -> dict[str, object]:
     }
 
 
-def trained_as(models: dict[str, list[KnownVQ]], baselines: Sequence[KnownVAE]) -> tuple[str, ...]:
+def trained_as(
+    models: dict[str, list[TrainedVQ]], baselines: Sequence[TrainedVAE]
+) -> tuple[str, ...]:
     """How the models of a document were trained, one sentence each."""
     lines = []
     for preset, known in models.items():
@@ -285,7 +288,11 @@ def trained_as(models: dict[str, list[KnownVQ]], baselines: Sequence[KnownVAE]) 
 
 
 def _vq_row(
-    request: Request, name: str, known: Sequence[KnownVQ], decoding: str, temperature: float
+    request: ArchVQRequest,
+    name: str,
+    known: Sequence[TrainedVQ],
+    decoding: str,
+    temperature: float,
 ) -> Row:
     draws = [k.draw(decoding, temperature) for k in known]
     if decoding == NEW:
@@ -297,21 +304,21 @@ def _vq_row(
     return measured(request, name, known, draws, temperature=temperature, decoding=decoding)
 
 
-def _marginal_draw(known: KnownVQ, codes: npt.NDArray[np.int64]) -> Draw:
+def _marginal_draw(known: TrainedVQ, codes: npt.NDArray[np.int64]) -> Draw:
     return lambda n, seed: draw_marginals(known.model, codes, n, seed)
 
 
-def _vector_draw(baseline: KnownVAE, prior: VectorPrior) -> Draw:
+def _vector_draw(baseline: TrainedVAE, prior: VectorPrior) -> Draw:
     return lambda n, seed: baseline.model.decode(prior.draw(n, seed))
 
 
-def _reconstruction_row(name: str, known: Sequence[KnownVQ] | Sequence[KnownVAE]) -> Row:
+def _reconstruction_row(name: str, known: Sequence[TrainedVQ] | Sequence[TrainedVAE]) -> Row:
     found = [vars(k.reconstruct()) for k in known]
     spreads = [Spread.of(one[key] for one in found) for key in found[0]]
     return (name, None, *spreads, len(known))
 
 
-def _runs(request: Request, models: int) -> str:
+def _runs(request: ArchVQRequest, models: int) -> str:
     return f"{request.seeds} / {min(models, request.seeds)}"
 
 
@@ -328,9 +335,6 @@ __all__ = [
     "ceiling",
     "gain",
     "generation",
-    "known_baselines",
-    "known_models",
-    "known_vq",
     "measured",
     "published",
     "settings",
@@ -339,4 +343,7 @@ __all__ = [
     "table4",
     "table7",
     "trained_as",
+    "trained_baselines",
+    "trained_models",
+    "trained_vq",
 ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
-from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.reproduction.llm_nas import paper
 from nas_plugins.reproduction.llm_nas.arms import (
     ABLATIONS,
@@ -14,12 +13,12 @@ from nas_plugins.reproduction.llm_nas.arms import (
     ON_SURROGATE,
     chosen,
 )
-from nas_plugins.reproduction.llm_nas.problem import (
+from nas_plugins.reproduction.llm_nas.cases import (
     LABELS,
     TEST,
     VALIDATION,
 )
-from nas_plugins.reproduction.llm_nas.request import DATASETS, Request
+from nas_plugins.reproduction.llm_nas.request import DATASETS, LLMNASRequest
 from nas_plugins.reproduction.llm_nas.runs import Results, results
 from nas_plugins.reproduction.llm_nas.scores import (
     ACCURACY,
@@ -29,14 +28,14 @@ from nas_plugins.reproduction.llm_nas.scores import (
     IGD_PLUS,
     PREDICTED,
 )
-from nas_plugins.reproduction.llm_nas.sheets import (
+from nas_plugins.reproduction.llm_nas.summaries import (
     NOTES,
+    RunScores,
     Score,
-    Scored,
     added,
     by_case,
     control,
-    duels,
+    paired_comparisons,
     source,
 )
 
@@ -50,21 +49,20 @@ _COLUMNS: tuple[Score, ...] = (
 )
 
 
-def table5(request: Request) -> Document:
+def table5(request: LLMNASRequest) -> Reproduction:
     """The ablations, mean over the devices on CIFAR-10, and the surrogate."""
-    begin = time.perf_counter()
     request = replace(request, datasets=DATASETS[:1])
     true = results(request, chosen(ABLATIONS, request.llm))
-    scored = Scored.of(true)
+    scored = RunScores.of(true)
     guessed = results(request, chosen(ON_SURROGATE, request.llm))
     full = FULL.with_llm(request.llm)
-    return Document(
+    return Reproduction(
         "llm-nas-table5",
         "LLM-NAS, Table 5: ablations",
         (
             _ablations(scored, request),
             by_case(scored, (HV, VALIDATION), "Hypervolume ratio (FN 1.1), axes of the search"),
-            duels(scored, [full, ARCHIVE]),
+            paired_comparisons(scored, [full, ARCHIVE]),
             _surrogate(guessed),
         ),
         remarks=(
@@ -72,11 +70,10 @@ def table5(request: Request) -> Document:
             added(scored, full, control(scored, full)),
         ),
         settings=request.settings(),
-        seconds=time.perf_counter() - begin,
     )
 
 
-def _ablations(scored: Scored, request: Request) -> Table:
+def _ablations(scored: RunScores, request: LLMNASRequest) -> ResultTable:
     rows: list[tuple[Cell, ...]] = [
         (f"{row.name} ({paper.SOURCE})", None, _reported(row), *[None] * (len(_COLUMNS) - 1))
         for row in paper.ABLATIONS
@@ -94,11 +91,11 @@ def _ablations(scored: Scored, request: Request) -> Table:
         source(request),
     )
     heads = ("arm", "seeds", *(f"{score} {axis}" for score, axis in _COLUMNS))
-    return Table("Ablations, CIFAR-10", heads, tuple(rows), notes, digits=3)
+    return ResultTable("Ablations, CIFAR-10", heads, tuple(rows), notes, digits=3)
 
 
-def _surrogate(guessed: Results) -> Table:
-    scored = Scored.of(guessed)
+def _surrogate(guessed: Results) -> ResultTable:
+    scored = RunScores.of(guessed)
     axes = (PREDICTED, VALIDATION, TEST)
     rows: list[tuple[Cell, ...]] = []
     for arm in scored.values:
@@ -120,7 +117,9 @@ def _surrogate(guessed: Results) -> Table:
         "front on validation accuracy and is what such a search believes.",
         "*Spearman*: of predicted and true validation accuracy over all cells without a label.",
     )
-    return Table("Searching on predicted accuracy, CIFAR-10", heads, tuple(rows), notes, digits=3)
+    return ResultTable(
+        "Searching on predicted accuracy, CIFAR-10", heads, tuple(rows), notes, digits=3
+    )
 
 
 def _reported(row: paper.Ablation) -> Cell:

@@ -2,48 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-import multiprocessing
-import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas_plugins import _public, registry
-from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial
 from nas_plugins.llm import ChatModel, chat_model
-from nas_plugins.reproduction.harness import Measure, Step, alone
+from nas_plugins.reproduction.harness import (
+    Measure,
+    Step,
+    alone,
+    code_of,
+    in_processes,
+    read_run,
+    run_key,
+    write_run,
+)
 from nas_plugins.reproduction.llm_nas.arms import SURROGATE, Arm
-from nas_plugins.reproduction.llm_nas.problem import (
+from nas_plugins.reproduction.llm_nas.cases import (
     LABELS,
     OBJECTIVES,
     VALIDATION,
+    Case,
     Floats,
+    case_table,
     predicted,
-    problem,
 )
-from nas_plugins.reproduction.llm_nas.request import Case, Request
-from nas_plugins.reproduction.stock import stock_search
-from nas_plugins.results import package_versions
+from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
+from nas_plugins.reproduction.stock import stock_search, stock_versions
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.strategies.llm_coevolution.log import coevolution_log
 
 _FORMAT = 1
-_STOCK_PACKAGES = ("optuna", "numpy")
 
 
 @dataclass(frozen=True)
-class Job:
+class SearchJob:
     """A search to do."""
 
     arm: Arm
@@ -66,10 +66,9 @@ class Job:
             self.seed,
             self.evaluations,
             LABELS if self.arm.evaluator == SURROGATE else 0,
-            _code(self.arm.strategy, stock=self.arm.stock),
+            _code(self.arm),
         ]
-        text = json.dumps(parts, sort_keys=True, default=dict)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return run_key(*parts)
 
     def file(self, folder: Path) -> Path:
         """Where the run is kept."""
@@ -78,7 +77,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Run:
+class SearchRun:
     """A search that was done.
 
     Attributes:
@@ -105,18 +104,16 @@ class Run:
     origins: FrozenDict[int] = field(default_factory=FrozenDict)
     fallbacks: FrozenDict[int] = field(default_factory=FrozenDict)
 
-    def write(self, file: Path, job: Job) -> None:
+    def write(self, file: Path, job: SearchJob) -> None:
         """Writes the run, with what was asked in plain words."""
         told = {"arm": job.arm.name, "case": str(job.case), "seed": job.seed}
-        data = {**told, **{name: _plain(value) for name, value in vars(self).items()}}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps(data))
+        write_run(file, {**told, **vars(self)})
 
     @classmethod
-    def read(cls, file: Path) -> Run | None:
+    def read(cls, file: Path) -> SearchRun | None:
         """Reads what `write` wrote; ``None`` where it is not there or cannot be read."""
+        data = read_run(file) or {}
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
             return cls(
                 cells=tuple(data["cells"]),
                 searched=tuple(tuple(map(_number, row)) for row in data["searched"]),
@@ -129,15 +126,15 @@ class Run:
                 origins=FrozenDict(data["origins"]),
                 fallbacks=FrozenDict(data["fallbacks"]),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return None
 
 
-Results = Mapping[tuple[Arm, Case], Sequence[Run]]
+Results = Mapping[tuple[Arm, Case], Sequence[SearchRun]]
 """Runs by arm and case, in order of seeds."""
 
 
-def results(request: Request, arms: Sequence[Arm]) -> Results:
+def results(request: LLMNASRequest, arms: Sequence[Arm]) -> Results:
     """Does all searches of the arms that are not in the folder, and reads the others.
 
     Raises:
@@ -145,29 +142,30 @@ def results(request: Request, arms: Sequence[Arm]) -> Results:
         ChatSetupError: The language model cannot be used so.
     """
     jobs = [
-        Job(arm, case, seed, request.evaluations)
+        SearchJob(arm, case, seed, request.evaluations)
         for case in request.cases
         for arm in arms
         for seed in request.seeds_of(arm)
     ]
-    runs = {job: Run.read(job.file(request.out)) for job in jobs}
+    runs = {job: SearchRun.read(job.file(request.out)) for job in jobs}
     missing = [job for job, run in runs.items() if run is None]
     _check(missing)
-    for done, (job, run) in enumerate(_all(missing, request), start=1):
+    work = partial(do, out=request.out)
+    for done, (job, run) in enumerate(in_processes(work, missing, request.workers), start=1):
         runs[job] = run
         request.note(f"{done}/{len(missing)} {job}: {run.seconds:.1f} s")
-    found: dict[tuple[Arm, Case], list[Run]] = {}
+    found: dict[tuple[Arm, Case], list[SearchRun]] = {}
     for job, run_ in runs.items():
         if run_ is not None:
             found.setdefault((job.arm, job.case), []).append(run_)
     return found
 
 
-def do(job: Job, out: Path) -> Run:
+def do(job: SearchJob, out: Path) -> SearchRun:
     """Does a search and keeps it."""
     cells: list[int] = []
     columns, spearman = _evaluator(job, out)
-    benchmark = problem(job.case).benchmark
+    benchmark = case_table(job.case).benchmark
 
     def measure(architecture: Architecture | None) -> Sequence[float] | None:
         cell = -1 if architecture is None else int(benchmark.indices([architecture])[0])
@@ -177,7 +175,7 @@ def do(job: Job, out: Path) -> Run:
 
     steps = list(_steps(job, out, measure))
     failed = (float("nan"),) * len(OBJECTIVES)
-    run = Run(
+    run = SearchRun(
         tuple(cells),
         tuple(step.values or failed for step in steps),
         seconds=sum(step.seconds for step in steps),
@@ -188,33 +186,10 @@ def do(job: Job, out: Path) -> Run:
     return run
 
 
-def _all(jobs: Sequence[Job], request: Request) -> Iterator[tuple[Job, Run]]:
-    if request.workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield job, do(job, request.out)
-        return
-    # One thread per process: numeric libraries would otherwise fight over the cores.
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(request.workers, mp_context=context, initializer=_patient)
-    try:
-        futures = {pool.submit(do, job, request.out): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _patient() -> None:
-    """Leaves Ctrl-C to the parent, which lets the runs end that have begun."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _check(jobs: Sequence[Job]) -> None:
+def _check(jobs: Sequence[SearchJob]) -> None:
     """Says at once what is wrong with a table, an option or the language model."""
     for case in dict.fromkeys(job.case for job in jobs):
-        space = problem(case).benchmark.space
+        space = case_table(case).benchmark.space
     for arm in dict.fromkeys(job.arm for job in jobs if not job.arm.stock):
         _public.strategy(arm.strategy, space=space, **_options(arm))
 
@@ -232,8 +207,8 @@ def _model(name: str) -> ChatModel:
     return chat_model(name)
 
 
-def _steps(job: Job, out: Path, measure: Measure) -> Iterator[Step]:
-    arm, space = job.arm, problem(job.case).benchmark.space
+def _steps(job: SearchJob, out: Path, measure: Measure) -> Iterator[Step]:
+    arm, space = job.arm, case_table(job.case).benchmark.space
     n, seed = job.evaluations, job.seed
     if arm.stock:
         return stock_search(
@@ -244,28 +219,28 @@ def _steps(job: Job, out: Path, measure: Measure) -> Iterator[Step]:
         # Replies are kept, so that what a broken run has paid for is not paid again.
         store = out / "replies" / f"{job.file(out).stem}.jsonl"
         store.parent.mkdir(parents=True, exist_ok=True)
-        own |= {"task": problem(job.case).task, "mode": "cache", "store": store}
+        own |= {"task": case_table(job.case).task, "mode": "cache", "store": store}
     strategy = _public.strategy(arm.strategy, **own)
     return alone(strategy, space, OBJECTIVES, n_trials=n, measure=measure, seed=seed)
 
 
-def _evaluator(job: Job, out: Path) -> tuple[Floats, float]:
+def _evaluator(job: SearchJob, out: Path) -> tuple[Floats, float]:
     """Values of the objectives of all cells, `(n, 2)`, and how well they are predicted."""
-    case, known = job.case, problem(job.case)
+    case, known = job.case, case_table(job.case)
     if job.arm.evaluator != SURROGATE:
         return np.stack([known.accuracy[VALIDATION], known.latency], axis=1), float("nan")
     found = predicted(case, job.seed, out / "surrogates")
     return np.stack([found.values, known.latency], axis=1), found.spearman
 
 
-def _log(job: Job, steps: Sequence[Step]) -> dict[str, Any]:
+def _log(job: SearchJob, steps: Sequence[Step]) -> dict[str, Any]:
     """What the notes of a co-evolution tell."""
     trials = [
         Trial(i, step.architecture, step.state, step.values, notes=step.notes)
         for i, step in enumerate(steps)
         if step.architecture is not None
     ]
-    log = coevolution_log(History(problem(job.case).benchmark.space, OBJECTIVES, tuple(trials)))
+    log = coevolution_log(History(case_table(job.case).benchmark.space, OBJECTIVES, tuple(trials)))
     if log is None:
         return {}
     return {
@@ -281,34 +256,15 @@ def _log(job: Job, steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=64)
-def _code(strategy: str, *, stock: bool) -> str:
-    """Versions, and a digest of the strategy's source, so that no figure outlives its code."""
-    versions = package_versions()
-    if stock:
-        return " ".join(f"{name} {versions.get(name)}" for name in _STOCK_PACKAGES)
-    own = Path(inspect.getfile(registry.load("strategy", strategy)))
-    files = [own]
-    if own.stem == "strategy":  # a strategy of several modules
-        kinds = (".py", ".txt")
-        files = [f for f in own.parent.rglob("*") if f.suffix in kinds]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return f"nas-plugins {versions.get('nas-plugins')} {digest.hexdigest()}"
-
-
-def _plain(value: Any) -> Any:
-    """JSON without NaN."""
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _code(arm: Arm) -> str:
+    """Stands for the code that an arm's outcome depends on."""
+    if arm.stock:
+        return stock_versions()
+    return code_of(registry.load("strategy", arm.strategy))
 
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-__all__ = ["Job", "Results", "Run", "do", "results"]
+__all__ = ["Results", "SearchJob", "SearchRun", "do", "results"]

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
-from nas_plugins.reproduction.llm_nas.problem import (
+from nas_plugins.reproduction.llm_nas.cases import (
     AXES,
     TEST,
     VALIDATION,
+    CaseTable,
     Floats,
-    Problem,
 )
-from nas_plugins.reproduction.llm_nas.runs import Run
+from nas_plugins.reproduction.llm_nas.runs import SearchRun
 
 HV, HV_SPACE, IGD, IGD_PLUS, HIT = "hv FN 1.1", "hv SN 1.0", "IGD", "IGD+", "front found"
 ACCURACY = "accuracy"
@@ -34,7 +34,7 @@ on the true fronts that have the latencies the paper tells: FPGA 1.65 ms, Edge G
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFront:
     """The front that a search found.
 
     Attributes:
@@ -46,7 +46,7 @@ class Found:
     accuracy: Floats
 
 
-def found_front(run: Run) -> Found:
+def found_front(run: SearchRun) -> FoundFront:
     """The Pareto-optimal cells of a search, by the values that it saw."""
     values = np.array(run.searched, dtype=np.float64).reshape(-1, 2)
     done = np.flatnonzero(np.isfinite(values).all(axis=1))
@@ -54,10 +54,10 @@ def found_front(run: Run) -> Found:
     cells, first = np.unique(np.array(run.cells)[done], return_index=True)
     seen = values[done][first]
     keep = pareto.front_mask(seen * (-1.0, 1.0)) if len(seen) else np.zeros(0, dtype=bool)
-    return Found(cells[keep], seen[keep, 0])
+    return FoundFront(cells[keep], seen[keep, 0])
 
 
-def scores(run: Run, problem: Problem) -> dict[tuple[str, str], float]:
+def scores(run: SearchRun, table: CaseTable) -> dict[tuple[str, str], float]:
     """All of `SCORES`, and the mean accuracy, of the found front, by score and axis.
 
     The front is chosen by what the search saw. Units are those of the axis's true front, its
@@ -66,33 +66,33 @@ def scores(run: Run, problem: Problem) -> dict[tuple[str, str], float]:
     against the true front on validation accuracy.
     """
     found = found_front(run)
-    points = {axis: problem.losses[axis][found.cells] for axis in AXES}
+    points = {axis: table.losses[axis][found.cells] for axis in AXES}
     if not math.isnan(run.spearman):
-        latency = problem.latency[found.cells]
+        latency = table.latency[found.cells]
         points[PREDICTED] = np.stack([-found.accuracy, latency], axis=1)
     result = {}
     for axis, losses in points.items():
         known = VALIDATION if axis == PREDICTED else axis
-        for name, value in _scores(losses, problem, known).items():
+        for name, value in _scores(losses, table, known).items():
             result[name, axis] = value
         result[ACCURACY, axis] = -float(losses[:, 0].mean()) if len(losses) else math.nan
     return result
 
 
-def lowest_latency(run: Run, problem: Problem, level: float) -> float:
+def lowest_latency(run: SearchRun, table: CaseTable, level: float) -> float:
     """Lowest latency on the found front at a true test accuracy of `level` or more.
 
     NaN where the front has no such cell.
     """
     cells = found_front(run).cells
-    good = cells[problem.accuracy[TEST][cells] >= level]
-    return float(problem.latency[good].min()) if len(good) else math.nan
+    good = cells[table.accuracy[TEST][cells] >= level]
+    return float(table.latency[good].min()) if len(good) else math.nan
 
 
-def least_latency(problem: Problem, level: float) -> float:
+def least_latency(table: CaseTable, level: float) -> float:
     """Lowest latency of all cells with a test accuracy of `level` or more."""
-    good = problem.measured & (problem.accuracy[TEST] >= level)
-    return float(problem.latency[good].min()) if good.any() else math.nan
+    good = table.measured & (table.accuracy[TEST] >= level)
+    return float(table.latency[good].min()) if good.any() else math.nan
 
 
 def sign_test(won: int, lost: int) -> float:
@@ -103,7 +103,7 @@ def sign_test(won: int, lost: int) -> float:
 
 
 @dataclass(frozen=True)
-class Duel:
+class PairedComparison:
     """An arm against another.
 
     Attributes:
@@ -119,7 +119,9 @@ class Duel:
     lost: int
 
     @classmethod
-    def between(cls, ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Duel:
+    def between(
+        cls, ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]
+    ) -> PairedComparison:
         """Of scores by case and seed, more being better; common seeds count."""
         cases = won = lost = 0
         for mine, other in zip(ours, theirs, strict=True):
@@ -135,15 +137,15 @@ class Duel:
         return sign_test(self.won, self.lost)
 
 
-def _scores(losses: Floats, problem: Problem, axis: str) -> dict[str, float]:
+def _scores(losses: Floats, table: CaseTable, axis: str) -> dict[str, float]:
     if not len(losses):
         return {HV: 0.0, HV_SPACE: 0.0, IGD: math.nan, IGD_PLUS: math.nan, HIT: 0.0}
-    front = problem.fronts[axis]
+    front = table.fronts[axis]
     points = {tuple(point) for point in losses.tolist()}
     return {
         HV: pareto.hv_ratio(losses, front, reference=1.1),
         HV_SPACE: pareto.hv_ratio(
-            losses, front, normalisation=problem.whole_space[axis], reference=1.0
+            losses, front, normalisation=table.whole_space[axis], reference=1.0
         ),
         IGD: pareto.igd(losses, front),
         IGD_PLUS: pareto.igd_plus(losses, front),
@@ -161,8 +163,8 @@ __all__ = [
     "LEVELS",
     "PREDICTED",
     "SCORES",
-    "Duel",
-    "Found",
+    "FoundFront",
+    "PairedComparison",
     "found_front",
     "least_latency",
     "lowest_latency",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 
-from nas_plugins.reproduction.documents import Cell, Document, Spread, Table
+from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.reproduction.llm_nas import paper
 from nas_plugins.reproduction.llm_nas.arms import (
     ARCHIVE,
@@ -17,10 +16,10 @@ from nas_plugins.reproduction.llm_nas.arms import (
     Arm,
     chosen,
 )
-from nas_plugins.reproduction.llm_nas.coverage import coverage
-from nas_plugins.reproduction.llm_nas.problem import TEST, VALIDATION, problem
-from nas_plugins.reproduction.llm_nas.request import Case, Request
-from nas_plugins.reproduction.llm_nas.runs import Results, Run, results
+from nas_plugins.reproduction.llm_nas.cases import TEST, VALIDATION, Case, case_table
+from nas_plugins.reproduction.llm_nas.front_figures import front_figures
+from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
+from nas_plugins.reproduction.llm_nas.runs import Results, SearchRun, results
 from nas_plugins.reproduction.llm_nas.scores import (
     HV,
     IGD,
@@ -28,13 +27,13 @@ from nas_plugins.reproduction.llm_nas.scores import (
     least_latency,
     lowest_latency,
 )
-from nas_plugins.reproduction.llm_nas.sheets import (
+from nas_plugins.reproduction.llm_nas.summaries import (
     NOTES,
-    Scored,
+    RunScores,
     added,
     by_case,
     control,
-    duels,
+    paired_comparisons,
     source,
     summary,
 )
@@ -44,15 +43,14 @@ _QUOTED = re.compile(r'"[^"]*"')
 """What a reason quotes of a reply; left out, reasons of a kind are counted together."""
 
 
-def table2(request: Request) -> Document:
+def table2(request: LLMNASRequest) -> Reproduction:
     """The lowest latency at an accuracy."""
-    begin = time.perf_counter()
     found = _results(request)
     arms = list(dict.fromkeys(arm for arm, _ in found))
     rows: list[tuple[Cell, ...]] = []
     for case in request.cases:
         for level in LEVELS[case.dataset]:
-            best = least_latency(problem(case), level)
+            best = least_latency(case_table(case), level)
             cells = [_latency(found[arm, case], case, level) for arm in arms]
             rows.append((case.dataset, case.device, f"{level:g}", best, *cells))
     heads = ("data set", "device", "test accuracy", "possible", *(arm.name for arm in arms))
@@ -64,21 +62,19 @@ def table2(request: Request) -> Document:
         "*Possible*: the lowest latency of all cells of the space with this test accuracy.",
         source(request),
     )
-    return Document(
+    return Reproduction(
         "llm-nas-table2",
         "LLM-NAS, Table 2: lowest latency at an accuracy",
-        (Table("Latency in ms", heads, tuple(rows), notes), _reported(request)),
+        (ResultTable("Latency in ms", heads, tuple(rows), notes), _reported(request)),
         remarks=(_said(request, found),),
         settings=request.settings(),
-        seconds=time.perf_counter() - begin,
     )
 
 
-def table3(request: Request) -> Document:
+def table3(request: LLMNASRequest) -> Reproduction:
     """Hypervolume and IGD of every arm in every case, and the fronts as figures."""
-    begin = time.perf_counter()
     found = _results(request)
-    scored = Scored.of(found)
+    scored = RunScores.of(found)
     full = FULL.with_llm(request.llm)
     null = control(scored, full)
     told = (*NOTES, "The paper's cells of this table are not known.", source(request))
@@ -88,24 +84,22 @@ def table3(request: Request) -> Document:
         by_case(scored, (HV, TEST), "Hypervolume ratio (FN 1.1), test accuracy"),
         by_case(scored, (IGD, TEST), "IGD (FN), test accuracy"),
         summary(scored, "All scores"),
-        duels(scored, [ARCHIVE, RANDOM, null]),
+        paired_comparisons(scored, [ARCHIVE, RANDOM, null]),
     )
-    return Document(
+    return Reproduction(
         "llm-nas-table3",
         "LLM-NAS, Table 3: hypervolume and IGD",
         tables,
-        coverage(found),
+        front_figures(found),
         (_said(request, found), added(scored, full, null)),
         request.settings(),
-        time.perf_counter() - begin,
     )
 
 
-def table4(request: Request) -> Document:
+def table4(request: LLMNASRequest) -> Reproduction:
     """What the searches cost, and what became of the model's replies."""
-    begin = time.perf_counter()
     found = _results(request)
-    runs: dict[Arm, list[Run]] = {}
+    runs: dict[Arm, list[SearchRun]] = {}
     for (arm, _), some in found.items():
         runs.setdefault(arm, []).extend(some)
     reported = (f"LLM-NAS ({paper.MODEL}; {paper.SOURCE})", None, None, paper.CALLS)
@@ -132,25 +126,24 @@ def table4(request: Request) -> Document:
     replies = tuple((arm.name, *_replies(some, shares)) for arm, some in talking.items())
     reasons = _reasons(talking)
     tables = [
-        Table("Cost of a search", heads, tuple(rows), notes),
-        Table("What became of the replies", share_heads, replies, share_notes),
+        ResultTable("Cost of a search", heads, tuple(rows), notes),
+        ResultTable("What became of the replies", share_heads, replies, share_notes),
         *([reasons] if reasons.rows else []),
     ]
-    return Document(
+    return Reproduction(
         "llm-nas-table4",
         "LLM-NAS, Table 4: cost",
         tuple(tables),
         remarks=(_said(request, found),),
         settings=request.settings(),
-        seconds=time.perf_counter() - begin,
     )
 
 
-def _results(request: Request) -> Results:
+def _results(request: LLMNASRequest) -> Results:
     return results(request, chosen((*BASELINES, *OURS), request.llm))
 
 
-def _said(request: Request, found: Results) -> str:
+def _said(request: LLMNASRequest, found: Results) -> str:
     runs = [run for some in found.values() for run in some]
     return (
         "All arms search on the same evaluator, true validation accuracy and latency from the "
@@ -160,21 +153,21 @@ def _said(request: Request, found: Results) -> str:
     )
 
 
-def _latency(runs: Sequence[Run], case: Case, level: float) -> Cell:
-    spread = Spread.of(lowest_latency(run, problem(case), level) for run in runs)
+def _latency(runs: Sequence[SearchRun], case: Case, level: float) -> Cell:
+    spread = Spread.of(lowest_latency(run, case_table(case), level) for run in runs)
     if 0 < spread.n < len(runs):
         return f"{spread.text(2)} ({spread.n} of {len(runs)})"
     return spread
 
 
-def _reported(request: Request) -> Table:
+def _reported(request: LLMNASRequest) -> ResultTable:
     """The paper's latencies, and the cells of the table that have them."""
     rows: list[tuple[Cell, ...]] = []
     for device, latency in paper.LOWEST_LATENCY_MS.items():
         for case in request.cases:
             if case.device != device:
                 continue
-            known = problem(case)
+            known = case_table(case)
             cells = (abs(known.latency - latency) < 0.005) & known.measured
             fronts = {axis: {tuple(p) for p in known.fronts[axis]} for axis in known.fronts}
             shown: list[Cell] = [device, latency, case.dataset, int(cells.sum())]
@@ -190,10 +183,10 @@ def _reported(request: Request) -> Table:
         "set, and at which accuracy, is not. *Cells*: how many of the space have this latency to "
         "two decimals, with the best accuracy of one, and whether one is on the true front.",
     )
-    return Table("What the paper reports", heads, tuple(rows), notes)
+    return ResultTable("What the paper reports", heads, tuple(rows), notes)
 
 
-def _cost(runs: Sequence[Run]) -> list[Cell]:
+def _cost(runs: Sequence[SearchRun]) -> list[Cell]:
     asks = any(run.calls for run in runs)
     minutes = Spread.of(run.seconds / 60 for run in runs)
     counts: list[Cell] = [None] * 4
@@ -207,7 +200,7 @@ def _cost(runs: Sequence[Run]) -> list[Cell]:
     return [len(runs), Spread.of(len(run.cells) for run in runs), *counts, minutes]
 
 
-def _replies(runs: Sequence[Run], shares: Sequence[str]) -> list[Cell]:
+def _replies(runs: Sequence[SearchRun], shares: Sequence[str]) -> list[Cell]:
     counts = {name: sum(run.counts.get(name, 0) for run in runs) for name in COUNTS}
     written = counts["legal"] + sum(counts[name] for name in shares)
     cells: list[Cell] = [_percent(counts[name], written) for name in shares]
@@ -224,7 +217,7 @@ def _percent(part: int, whole: int) -> float | None:
     return 100.0 * part / whole if whole else None
 
 
-def _reasons(runs: Mapping[Arm, Sequence[Run]]) -> Table:
+def _reasons(runs: Mapping[Arm, Sequence[SearchRun]]) -> ResultTable:
     rows: list[tuple[Cell, ...]] = []
     for arm, some in runs.items():
         reasons: dict[str, int] = {}
@@ -234,7 +227,9 @@ def _reasons(runs: Mapping[Arm, Sequence[Run]]) -> Table:
                 reasons[kind] = reasons.get(kind, 0) + n
         most = sorted(reasons.items(), key=lambda item: -item[1])[:5]
         rows += [(arm.name, n, reason) for reason, n in most]
-    return Table("Why the classical operator stepped in", ("arm", "trials", "why"), tuple(rows))
+    return ResultTable(
+        "Why the classical operator stepped in", ("arm", "trials", "why"), tuple(rows)
+    )
 
 
 __all__ = ["table2", "table3", "table4"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nas_plugins.reproduction.documents import Cell, Spread, Table
+from nas_plugins.reproduction.documents import Cell, ResultTable, Spread
 from nas_plugins.reproduction.llm_nas.arms import (
     ARCHIVE,
     NULL,
@@ -14,19 +14,20 @@ from nas_plugins.reproduction.llm_nas.arms import (
     Arm,
     spoken,
 )
-from nas_plugins.reproduction.llm_nas.problem import (
+from nas_plugins.reproduction.llm_nas.cases import (
     AXES,
     TEST,
     VALIDATION,
-    problem,
+    Case,
+    case_table,
 )
-from nas_plugins.reproduction.llm_nas.request import Case, Request
+from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
 from nas_plugins.reproduction.llm_nas.runs import Results
 from nas_plugins.reproduction.llm_nas.scores import (
     HV,
     IGD,
     SCORES,
-    Duel,
+    PairedComparison,
     scores,
 )
 
@@ -46,7 +47,7 @@ NOTES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class RunScores:
     """Scores of runs.
 
     Attributes:
@@ -56,11 +57,11 @@ class Scored:
     values: Mapping[Arm, Mapping[Case, Sequence[Mapping[Score, float]]]]
 
     @classmethod
-    def of(cls, results: Results) -> Scored:
+    def of(cls, results: Results) -> RunScores:
         """Scores all runs."""
         values: dict[Arm, dict[Case, list[Mapping[Score, float]]]] = {}
         for (arm, case), runs in results.items():
-            values.setdefault(arm, {})[case] = [scores(run, problem(case)) for run in runs]
+            values.setdefault(arm, {})[case] = [scores(run, case_table(case)) for run in runs]
         return cls(values)
 
     def by_seed(self, arm: Arm, case: Case, score: Score) -> list[float]:
@@ -80,7 +81,7 @@ class Scored:
         columns = [self.by_seed(arm, case, score) for case in self.values[arm]]
         return Spread.of(mean(row) for row in zip(*columns, strict=True))
 
-    def duel(self, arm: Arm, other: Arm, score: Score) -> Duel:
+    def compared(self, arm: Arm, other: Arm, score: Score) -> PairedComparison:
         """An arm against another, by one score."""
         sign = -1.0 if score[0] in LESS_IS_BETTER else 1.0
         both = [
@@ -90,10 +91,10 @@ class Scored:
             ]
             for one in (arm, other)
         ]
-        return Duel.between(*both)
+        return PairedComparison.between(*both)
 
 
-def control(scored: Scored, full: Arm) -> Arm:
+def control(scored: RunScores, full: Arm) -> Arm:
     """The arm that is as `full` but for the null LLM in the model's place, or `full` itself."""
     same = replace(full, llm=NULL, name="")
     return next((arm for arm in scored.values if replace(arm, name="") == same), full)
@@ -105,7 +106,7 @@ def mean(values: Iterable[float]) -> float:
     return sum(found) / len(found) if found else math.nan
 
 
-def by_case(scored: Scored, score: Score, title: str, notes: Sequence[str] = ()) -> Table:
+def by_case(scored: RunScores, score: Score, title: str, notes: Sequence[str] = ()) -> ResultTable:
     """A row per case, a column per arm, and how many cases each wins."""
     arms = list(scored.values)
     cases = list(scored.values[arms[0]])
@@ -116,10 +117,10 @@ def by_case(scored: Scored, score: Score, title: str, notes: Sequence[str] = ())
     for other in (ARCHIVE, RANDOM):
         rows.append((f"cases better than {other.name}", *_won(scored, other, score)))
     rows.append(("seeds", *(scored.seeds(arm) for arm in arms)))
-    return Table(title, ("case", *(arm.name for arm in arms)), tuple(rows), tuple(notes), 3)
+    return ResultTable(title, ("case", *(arm.name for arm in arms)), tuple(rows), tuple(notes), 3)
 
 
-def summary(scored: Scored, title: str) -> Table:
+def summary(scored: RunScores, title: str) -> ResultTable:
     """A row per arm, with all scores, means over the cases."""
     columns = [(score, axis) for axis in AXES for score in SCORES]
     rows: list[tuple[Cell, ...]] = [
@@ -132,10 +133,10 @@ def summary(scored: Scored, title: str) -> Table:
         "Means over the cases; the deviation is that of this mean over the seeds.",
         "*Front found*: share of the true front's points that were found.",
     )
-    return Table(title, heads, tuple(rows), notes, digits=3)
+    return ResultTable(title, heads, tuple(rows), notes, digits=3)
 
 
-def duels(scored: Scored, others: Sequence[Arm]) -> Table:
+def paired_comparisons(scored: RunScores, others: Sequence[Arm]) -> ResultTable:
     """Every arm against some others: cases, pairs of seeds, sign test."""
     rows: list[tuple[Cell, ...]] = []
     for other in others:
@@ -144,11 +145,11 @@ def duels(scored: Scored, others: Sequence[Arm]) -> Table:
                 continue
             cells: list[Cell] = []
             for score in ((HV, VALIDATION), (HV, TEST), (IGD, VALIDATION)):
-                duel = scored.duel(arm, other, score)
+                paired = scored.compared(arm, other, score)
                 cells += [
-                    f"{duel.cases} of {duel.of}",
-                    f"{duel.won} : {duel.lost}",
-                    probability(duel.p),
+                    f"{paired.cases} of {paired.of}",
+                    f"{paired.won} : {paired.lost}",
+                    probability(paired.p),
                 ]
             rows.append((arm.name, other.name, *cells))
     names = ("hv FN 1.1 val", "hv FN 1.1 test", "IGD val")
@@ -159,10 +160,10 @@ def duels(scored: Scored, others: Sequence[Arm]) -> Table:
         "these pairs, not corrected for the number of rows. Where the arms have different numbers "
         "of seeds, the first ones count that both have.",
     )
-    return Table("Arm against arm", ("arm", "against", *heads), tuple(rows), notes)
+    return ResultTable("Arm against arm", ("arm", "against", *heads), tuple(rows), notes)
 
 
-def added(scored: Scored, full: Arm, null: Arm) -> str:
+def added(scored: RunScores, full: Arm, null: Arm) -> str:
     """What the language model adds, in a sentence."""
     score = (HV, VALIDATION)
     if full.llm == NULL:
@@ -172,7 +173,7 @@ def added(scored: Scored, full: Arm, null: Arm) -> str:
             "that arm is a random search that serves all niches alike. It is the control that a "
             "language model has to beat; *operators alone* is the other one."
         )
-    duel = scored.duel(full, null, score)
+    paired = scored.compared(full, null, score)
     pairs = [
         list(zip(*(scored.by_seed(arm, case, score) for arm in (full, null)), strict=False))
         for case in scored.values[full]
@@ -181,8 +182,8 @@ def added(scored: Scored, full: Arm, null: Arm) -> str:
     return (
         f"What {spoken(full.llm)} adds to uniform answers on the same path: mean {HV} on the axes "
         f"of the search {means[0]:.3f} against {means[1]:.3f} with the null LLM, better in "
-        f"{duel.cases} of {duel.of} cases and {duel.won} : {duel.lost} pairs of runs "
-        f"(sign test: p {probability(duel.p)})."
+        f"{paired.cases} of {paired.of} cases and {paired.won} : {paired.lost} pairs of runs "
+        f"(sign test: p {probability(paired.p)})."
     )
 
 
@@ -191,31 +192,31 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def source(request: Request) -> str:
+def source(request: LLMNASRequest) -> str:
     """Where the numbers come from, for a note."""
     case = request.cases[0]
-    return f"Numbers of {case}, and likewise the others: {problem(case).benchmark.source}."
+    return f"Numbers of {case}, and likewise the others: {case_table(case).benchmark.source}."
 
 
-def _won(scored: Scored, other: Arm, score: Score) -> list[Cell]:
+def _won(scored: RunScores, other: Arm, score: Score) -> list[Cell]:
     if other not in scored.values:
         return [None] * len(scored.values)
     found: list[Cell] = []
     for arm in scored.values:
-        duel = scored.duel(arm, other, score)
-        found.append(None if arm == other else f"{duel.cases} of {duel.of}")
+        paired = scored.compared(arm, other, score)
+        found.append(None if arm == other else f"{paired.cases} of {paired.of}")
     return found
 
 
 __all__ = [
     "NOTES",
+    "RunScores",
     "Score",
-    "Scored",
     "added",
     "by_case",
     "control",
-    "duels",
     "mean",
+    "paired_comparisons",
     "probability",
     "source",
     "summary",

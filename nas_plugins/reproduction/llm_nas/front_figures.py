@@ -8,8 +8,7 @@ import numpy as np
 
 from nas_plugins.reproduction.charts import Panel, scatter_panels
 from nas_plugins.reproduction.llm_nas.arms import Arm
-from nas_plugins.reproduction.llm_nas.problem import VALIDATION, problem
-from nas_plugins.reproduction.llm_nas.request import Case
+from nas_plugins.reproduction.llm_nas.cases import VALIDATION, Case, case_table
 from nas_plugins.reproduction.llm_nas.runs import Results
 from nas_plugins.reproduction.llm_nas.scores import found_front
 
@@ -18,7 +17,7 @@ _LOWEST = 0.02
 that of a disconnected cell, at chance level, and would flatten all else."""
 
 
-def coverage(results: Results) -> Mapping[str, str]:
+def front_figures(results: Results) -> Mapping[str, str]:
     """A figure per case, by name: a panel per arm with the found fronts of all its seeds."""
     by_case: dict[Case, list[Arm]] = {}
     for arm, case in results:
@@ -30,7 +29,7 @@ def coverage(results: Results) -> Mapping[str, str]:
 
 
 def _figure(case: Case, arms: list[Arm], results: Results) -> str:
-    known = problem(case)
+    known = case_table(case)
     panels = []
     for arm in arms:
         cells = np.concatenate([found_front(run).cells for run in results[arm, case]])
@@ -52,4 +51,4 @@ def _figure(case: Case, arms: list[Arm], results: Results) -> str:
     )
 
 
-__all__ = ["coverage"]
+__all__ = ["front_figures"]

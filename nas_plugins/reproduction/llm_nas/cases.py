@@ -16,7 +16,6 @@ from nas_plugins.benchmarks.nasbench201 import TITLES
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.numerics.ranks import spearman
 from nas_plugins.pareto import Normalisation
-from nas_plugins.reproduction.llm_nas.request import Case
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,8 +32,19 @@ _SURROGATE = {"labels": LABELS, "model": "xgboost", "features": ("proxies",)}
 _PROXIES = {"cifar10": "cifar10", "cifar100": "cifar10", "imagenet16": "imagenet16"}
 
 
+@dataclass(frozen=True)
+class Case:
+    """A data set and a device."""
+
+    dataset: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.device}"
+
+
 @dataclass(frozen=True, eq=False)
-class Problem:
+class CaseTable:
     """One case.
 
     Attributes:
@@ -89,13 +99,13 @@ class Problem:
 
 
 @lru_cache(maxsize=18)
-def problem(case: Case) -> Problem:
+def case_table(case: Case) -> CaseTable:
     """Opens the table of a case."""
-    return Problem(case, HWNASBenchTable(case.dataset, case.device))
+    return CaseTable(case, HWNASBenchTable(case.dataset, case.device))
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predictions:
     """What a surrogate says of all cells.
 
     Attributes:
@@ -107,7 +117,7 @@ class Predicted:
     spearman: float
 
 
-def predicted(case: Case, seed: int, folder: Path) -> Predicted:
+def predicted(case: Case, seed: int, folder: Path) -> Predictions:
     """Trains the surrogate of a data set and seed, or reads what it said from the folder.
 
     Raises:
@@ -123,12 +133,12 @@ def predicted(case: Case, seed: int, folder: Path) -> Predicted:
         partial.replace(file)
     with np.load(file) as arrays:
         values, is_label = arrays["values"], arrays["is_label"]
-    truth = problem(case).accuracy[VALIDATION]
-    return Predicted(values, spearman(values[~is_label], truth[~is_label]))
+    truth = case_table(case).accuracy[VALIDATION]
+    return Predictions(values, spearman(values[~is_label], truth[~is_label]))
 
 
 def _train(case: Case, seed: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    benchmark = problem(case).benchmark
+    benchmark = case_table(case).benchmark
     surrogate = _public.evaluator(
         "surrogate",
         truth=benchmark,
@@ -147,9 +157,10 @@ __all__ = [
     "OBJECTIVES",
     "TEST",
     "VALIDATION",
+    "Case",
+    "CaseTable",
     "Floats",
-    "Predicted",
-    "Problem",
+    "Predictions",
+    "case_table",
     "predicted",
-    "problem",
 ]
