@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
     from nas_plugins.reproduction.comparison import Comparison, compare
     from nas_plugins.reproduction.experiments import reproduce
+    from nas_plugins.results import SearchResult
     from nas_plugins.runner.sampling import SampleResult, sample
     from nas_plugins.runner.scoring import ScoreResult, score
+    from nas_plugins.runner.search import search
     from nas_plugins.runner.training import TrainResult, train
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
     from nas_plugins.spaces.categorical import CategoricalSpace
@@ -55,6 +57,8 @@ __getattr__, __dir__ = lazy(
         "TrainResult": "runner.training",
         "train": "runner.training",
         "Comparison": "reproduction.comparison",
+        "SearchResult": "results",
+        "search": "runner.search",
         "Architecture": "spaces.base",
         "Complexity": "spaces.base",
         "Decision": "spaces.base",
@@ -77,6 +81,7 @@ __all__ = [
     "Proposal",
     "SampleResult",
     "ScoreResult",
+    "SearchResult",
     "SearchSpace",
     "Strategy",
     "TrainResult",
@@ -89,6 +94,7 @@ __all__ = [
     "reproduce",
     "sample",
     "score",
+    "search",
     "space",
     "strategy",
     "train",

@@ -14,8 +14,8 @@ from nas_plugins.cli._errors import OutputError, UsageError
 if TYPE_CHECKING:
     import optuna
 
-    from nas_plugins.cli._plan import Plan
     from nas_plugins.results import SearchResult
+    from nas_plugins.runner.request import SearchRequest
 
 
 def report(
@@ -52,15 +52,16 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
-    from nas_plugins.cli._output import prepare_file, write_html
     from nas_plugins.results import SearchResult
+    from nas_plugins.runner.outputs import prepare_file, writing
 
     prepare_file(out)
     if latent is not None:
         _write_latent(latent, draws, seed, out)
         return
     found = SearchResult.load(result) if result else from_storage(str(storage), study)
-    write_html(found, out)
+    with writing(out):
+        found.report(out)
     remark(f"wrote {out}")
 
 
@@ -100,8 +101,8 @@ def from_storage(storage: str, name: str | None) -> SearchResult:
     """
     import optuna
 
-    from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
     from nas_plugins.errors import unknown_name
+    from nas_plugins.runner.storage import StorageURL, open_storage, storage_errors
 
     url = StorageURL.parse(storage)
     opened = open_storage(url, create=False, write=False)
@@ -118,10 +119,10 @@ def from_storage(storage: str, name: str | None) -> SearchResult:
 
 def _read(study: optuna.Study, url: str) -> SearchResult:
     from nas_plugins._frozen import FrozenDict
-    from nas_plugins.cli._plan import prepare
-    from nas_plugins.cli._result import assemble, with_problem
     from nas_plugins.errors import NasPluginsError
     from nas_plugins.optuna import study_settings
+    from nas_plugins.runner.problem import prepare
+    from nas_plugins.runner.results import assemble, with_problem
 
     recorded = study_settings(study)
     settings: dict[str, Any] = {
@@ -131,36 +132,36 @@ def _read(study: optuna.Study, url: str) -> SearchResult:
         "study": study.study_name,
     }
     result = replace(assemble(study), settings=FrozenDict(settings))
-    plan = _plan(settings, result)
-    if plan is None:
+    request = _request(settings, result)
+    if request is None:
         return result
     try:
-        problem = prepare(plan)
+        problem = prepare(request)
         return with_problem(result, problem, problem.true_front())
     except NasPluginsError as error:
         remark(f"note: the report goes without the true front: {error}")
         return result
 
 
-def _plan(settings: dict[str, Any], result: SearchResult) -> Plan | None:
+def _request(settings: dict[str, Any], result: SearchResult) -> SearchRequest | None:
     """What the study searches, where `nas-plugins search` has made it."""
-    from nas_plugins.cli._plan import Plan
+    from nas_plugins.runner.request import SearchRequest, named
 
     # What only proposes need not be built again: it may want a key, or hours of training.
     if not settings.get("benchmark") and not settings.get("evaluators"):
         return None
     history = result.history
-    named = bool(settings.get("benchmark"))
-    return Plan(
+    over = bool(settings.get("benchmark"))
+    return SearchRequest(
         benchmark=settings.get("benchmark"),
-        evaluators=tuple(settings.get("evaluators", ())),
-        space=None if named else history.space.name,
+        evaluators=named(settings.get("evaluators", ())),
+        space=None if over else history.space.name,
         strategy="random",
         objectives=tuple(map(str, history.objectives)),
         constraints=tuple(settings.get("constraints", ())),
         benchmark_options=settings.get("benchmark_options", {}),
         evaluator_options=settings.get("evaluator_options", {}),
-        space_options={} if named else history.space.options,
+        space_options={} if over else history.space.options,
     )
 
 

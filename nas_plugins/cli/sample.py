@@ -89,30 +89,29 @@ def sample(
     The models of nasbench201, nasbench101 and darts come with the package. The architectures go
     to the standard output stream, or to --out; the figures to the standard error stream.
     """
-    from nas_plugins.cli._arguments import as_options, writing
     from nas_plugins.cli._options import read_options
-    from nas_plugins.cli._output import prepare_file
-    from nas_plugins.cli._plan import build_space
     from nas_plugins.runner import sampling
+    from nas_plugins.runner.outputs import prepare_file, writing
+    from nas_plugins.runner.problem import build_space
 
     if space is None and model is None:
         raise UsageError("say what to draw from: give --space NAME or --model DIR")
+    if n < 1:
+        raise UsageError(f"-n must be >= 1, got {n}")
     if out is not None:
         prepare_file(out)
     options = read_options(space_option or (), "--space-option")
-    asked = ("space", "model", "seed", "temperature", "decoding", "unique", "exclude")
-    with as_options(*asked, n="-n"):
-        result = sampling.sample(
-            None if space is None else build_space(space, options),
-            n,
-            model=model,
-            seed=seed,
-            temperature=temperature,
-            decoding=decoding,
-            unique=unique,
-            exclude=() if exclude is None else exclude,
-            exclude_train=exclude_train,
-        )
+    result = sampling.sample(
+        None if space is None else build_space(space, options),
+        n,
+        model=model,
+        seed=seed,
+        temperature=temperature,
+        decoding=decoding,
+        unique=unique,
+        exclude=() if exclude is None else exclude,
+        exclude_train=exclude_train,
+    )
     if out is not None:
         with writing(out):
             result.save(out)

@@ -98,22 +98,21 @@ def score(
 
     What is no architecture, and a network that fails, becomes a row with its reason.
     """
-    from nas_plugins.cli._arguments import as_options, writing
-    from nas_plugins.cli._options import as_usage, read_options
-    from nas_plugins.cli._output import prepare_file
-    from nas_plugins.cli._plan import build_space
+    from nas_plugins.cli._options import read_options
     from nas_plugins.runner import scoring
+    from nas_plugins.runner.options import as_usage
+    from nas_plugins.runner.outputs import prepare_file, writing
+    from nas_plugins.runner.problem import build_space
 
+    if n is not None and n < 1:
+        raise UsageError(f"-n must be >= 1, got {n}")
     if out is not None and out.suffix not in scoring.FORMATS:
         raise UsageError(f"--out must end in {' or '.join(scoring.FORMATS)}, got {out}")
     texts = _texts(architectures or [], n)
     built = build_space(space, read_options(space_option or (), "--space-option"))
     if out is not None:
         prepare_file(out)
-    with (
-        as_usage("zero-cost", (TypeError, ValueError)),
-        as_options("seed", "workers", n="-n"),
-    ):
+    with as_usage("zero-cost", (TypeError, ValueError)):
         result = scoring.score(
             built,
             texts,

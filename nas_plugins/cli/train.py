@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train a model of a search space.", no_args_is_help=True)
 
-_ARGUMENTS = (
-    *("resume", "force", "seed", "device", "out"),
-    *("epochs_vqvae", "epochs_prior", "architectures"),
-)
 _WHAT, _HOW, _KEEP = "What to learn", "How", "What to keep"
 
 
@@ -91,18 +87,15 @@ def arch_vq(
     Two stages: the VQ-VAE, then the prior over its codes. The state is saved after every epoch;
     Ctrl-C keeps it and says how to go on.
     """
-    from nas_plugins.cli._arguments import as_options
     from nas_plugins.cli._options import read_options
-    from nas_plugins.cli._output import prepare_folder
-    from nas_plugins.cli._plan import build_space
+    from nas_plugins.runner.problem import build_space
     from nas_plugins.runner.training import states, train
 
     words = [word for word in context.obj or [] if word != "--force"]
     built = build_space(space, read_options(space_option or (), "--space-option"))
-    prepare_folder(out)
     epochs: list[Progress] = []
     try:
-        with _sigterm_raises(), as_options(*_ARGUMENTS):
+        with _sigterm_raises():
             result = train(
                 "arch-vq",
                 space=built,

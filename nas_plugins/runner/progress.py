@@ -53,7 +53,8 @@ class ProgressDisplay(ABC):
     is to show. All calls come from one thread.
 
     Args:
-        shown: ``True`` shows bars or lines, ``False`` nothing at all, ``None`` bars but no lines.
+        shown: ``True`` shows bars or lines, ``False`` nothing, ``None`` bars
+            where they can be drawn, lines in a notebook that has none, and nothing elsewhere.
         clock: Seconds since any moment.
     """
 
@@ -67,8 +68,8 @@ class ProgressDisplay(ABC):
         self, *, shown: bool | None = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._live = shown is not False and _takes_bars()
-        self._lines = shown is True and not self._live
+        self._live = shown is not False and takes_bars()
+        self._lines = not self._live and bool(shown or (shown is None and in_notebook()))
         self._bars: rich.progress.Progress | None = None
         self._tasks: dict[str, rich.progress.TaskID] = {}
         self._begun = clock()
@@ -308,15 +309,18 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def _takes_bars() -> bool:
+def takes_bars() -> bool:
     """Whether bars can be drawn anew: on a terminal, and in a notebook that has widgets."""
-    if sys.stderr.isatty():
-        return True
-    if "IPython" not in sys.modules or find_spec("ipywidgets") is None:
+    return sys.stderr.isatty() or (in_notebook() and find_spec("ipywidgets") is not None)
+
+
+def in_notebook() -> bool:
+    """Whether this runs in Jupyter."""
+    if "IPython" not in sys.modules:
         return False
     from rich.console import Console
 
-    return Console(stderr=True).is_jupyter
+    return Console().is_jupyter
 
 
 __all__ = [
@@ -326,5 +330,7 @@ __all__ = [
     "ProgressDisplay",
     "TrainingDisplay",
     "clock_time",
+    "in_notebook",
     "metrics_text",
+    "takes_bars",
 ]

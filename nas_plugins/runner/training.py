@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_plugins._public import space as space_of
 from nas_plugins.errors import UsageError, unknown_name
+from nas_plugins.runner.outputs import prepare_folder
 from nas_plugins.runner.progress import TrainingDisplay
 from nas_plugins.runner.sampling import learned_space
 from nas_plugins.spaces.base import SearchSpace
@@ -130,7 +131,7 @@ def train(
         ValueError: An argument is out of range, or the folder holds a model or a state and
             neither `resume` nor `force` is given.
         DataError: What the folder holds is torn, or of another run.
-        OSError: The folder cannot be written.
+        OutputError: The folder cannot be written.
     """
     if model not in MODELS:
         raise unknown_name("model", model, MODELS)
@@ -158,6 +159,7 @@ def train(
             )
         finished = None
         if folder is not None:
+            prepare_folder(folder)
             finished = _opened(
                 folder, learned, settings, seed, resume=resume, force=force, display=display
             )
