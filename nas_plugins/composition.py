@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import unknown_name
-from nas_plugins.protocols import Evaluator, Metric, Report, as_evaluator
+from nas_plugins.errors import NasPluginsError, unknown_name
+from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report, as_evaluator
 from nas_plugins.spaces.base import Architecture
 
 SEPARATOR = "."
@@ -31,36 +31,6 @@ class Origin:
     def qualified(self) -> str:
         """``<source>.<metric>``, e.g. ``"surrogate.val_accuracy"``."""
         return f"{self.source}{SEPARATOR}{self.metric.name}"
-
-
-class CombinedValues(dict[str, float]):
-    """The metrics of one architecture from several evaluators.
-
-    Reading a metric that its evaluator has not returned raises what reading it there raises,
-    so that the reason is not lost.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._origins: dict[str, tuple[Mapping[str, float], str]] = {}
-
-    def take(self, values: Mapping[str, float], names: Mapping[str, str]) -> None:
-        """Adds what one evaluator returned.
-
-        Args:
-            values: By plain name.
-            names: From the name here to the plain name.
-        """
-        for name, plain in names.items():
-            self._origins[name] = values, plain
-            if plain in values:
-                self[name] = float(values[plain])
-
-    def __missing__(self, name: str) -> float:
-        if name not in self._origins:
-            raise KeyError(name)
-        values, plain = self._origins[name]
-        return values[plain]
 
 
 @dataclass(frozen=True)
@@ -122,14 +92,12 @@ class Combined(Evaluator):
         """Asks each evaluator that is needed, once.
 
         Returns:
-            One `CombinedValues` per architecture, in order.
+            One `MetricValues` per architecture, in order: reading a metric that its evaluator
+            has not returned raises what reading it there raises.
         """
-        rows = [CombinedValues() for _ in architectures]
-        for source, names in self._asked.items():
-            found = self.sources[source].evaluate(architectures)
-            for row, values in zip(rows, found, strict=True):
-                row.take(values, _plain(names))
-        return list(rows)
+        found = {name: self.sources[name].evaluate(architectures) for name in self._asked}
+        rows = range(len(architectures))
+        return [self._joined({name: values[i] for name, values in found.items()}) for i in rows]
 
     @property
     def reports(self) -> bool:
@@ -138,7 +106,7 @@ class Combined(Evaluator):
 
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         """As `evaluate` of one architecture; evaluators that report do, under the names here."""
-        row = CombinedValues()
+        found = {}
         for source, names in self._asked.items():
             plain = _plain(names)
 
@@ -147,8 +115,20 @@ class Combined(Evaluator):
             ) -> None:
                 report(step, {n: metrics[p] for n, p in plain.items() if p in metrics})
 
-            row.take(self.sources[source].evaluate_reporting(architecture, renamed), plain)
-        return row
+            found[source] = self.sources[source].evaluate_reporting(architecture, renamed)
+        return self._joined(found)
+
+    def _joined(self, found: Mapping[str, Mapping[str, float]]) -> MetricValues:
+        """What the evaluators returned for one architecture, under the names here."""
+        values: dict[str, float] = {}
+        gaps: dict[str, str | Exception] = {}
+        for source, names in self._asked.items():
+            for name, plain in _plain(names).items():
+                try:
+                    values[name] = float(found[source][plain])
+                except (LookupError, NasPluginsError) as error:  # the reason must not get lost
+                    gaps[name] = error
+        return MetricValues(values, gaps=gaps)
 
     @cached_property
     def _asked(self) -> dict[str, dict[str, Origin]]:
@@ -240,7 +220,6 @@ def _origins(sources: Mapping[str, Evaluator]) -> list[Origin]:
 __all__ = [
     "SEPARATOR",
     "Combined",
-    "CombinedValues",
     "Origin",
     "combine",
     "metric_names",

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._default import default
+from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Objective, Proposal
 from nas_plugins.sections import Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
@@ -37,6 +39,43 @@ class Metric:
     description: str = ""
 
 
+class MetricValues(dict[str, float]):
+    """The metrics of one architecture; a plain dictionary but for what is missing.
+
+    Asking for a metric that was not measured for this architecture raises
+    `MetricUnavailableError`; asking for one that the evaluator does not know raises
+    `UnknownNameError`, or `KeyError` where nobody is named as the owner. ``in`` and ``get`` work
+    as in any dictionary.
+
+    Args:
+        values: The measured metrics.
+        gaps: Why a metric is missing, by its name: in words, or the error to raise.
+        known: Names of all metrics of the evaluator, for messages.
+        owner: What was asked, for messages, e.g. ``"benchmark 'nasbench201/cifar10'"``.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, float],
+        *,
+        gaps: Mapping[str, str | Exception] | None = None,
+        known: Sequence[str] = (),
+        owner: str = "",
+    ) -> None:
+        super().__init__(values)
+        self._gaps = dict(gaps or {})
+        self._known = tuple(known)
+        self._owner = owner
+
+    def __missing__(self, name: str) -> float:
+        gap = self._gaps.get(name)
+        if gap is None and not self._owner:
+            raise KeyError(name)
+        if gap is None:
+            raise unknown_name(f"metric of {self._owner}", name, self._known or self)
+        raise gap if isinstance(gap, Exception) else MetricUnavailableError(gap)
+
+
 Report: TypeAlias = Callable[[int, Mapping[str, float]], None]
 """Takes a step, from 1, and the metrics after it; may raise to end the evaluation."""
 
@@ -45,8 +84,8 @@ class Strategy(ABC):
     """Proposes architectures: a pure function of the history, with no run state.
 
     What must survive between calls is a note on a trial. The same history and the same state
-    of `rng` give the same proposals in any process. A property may be overridden by a field or
-    an attribute of the class.
+    of `rng` give the same proposals in any process. What is no
+    method may be a property, an attribute or a field of a dataclass.
 
     Attributes:
         asks_language_model: Whether the constructor takes ``llm``, ``llm_options``,
@@ -59,7 +98,7 @@ class Strategy(ABC):
     asks_language_model: ClassVar[bool] = False
     takes_task: ClassVar[bool] = False
 
-    @property
+    @default
     def avoid_duplicates(self) -> bool:
         """Whether it wants no architecture twice."""
         return True
@@ -119,27 +158,27 @@ class Evaluator(ABC):
         """
         return {}
 
-    @property
-    @abstractmethod
+    @default
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that `evaluate` returns."""
+        """The metrics that `evaluate` returns; every evaluator has its own."""
+        raise NotImplementedError(f"{type(self).__name__} must have `metrics`")
 
-    @property
+    @default
     def source(self) -> str:
         """Where the numbers come from, for reports."""
         return repr(self)
 
-    @property
+    @default
     def space(self) -> SearchSpace | None:
         """The one space whose architectures it can evaluate; ``None`` where it takes any."""
         return None
 
-    @property
-    def rows(self) -> Rows | None:
+    @default
+    def measured_rows(self) -> Rows | None:
         """Choice indices of the only architectures it has values for, `(n, D)`, if few do."""
         return None
 
-    @property
+    @default
     def reports(self) -> bool:
         """Whether `evaluate_reporting` tells how an evaluation goes."""
         return False
@@ -167,15 +206,15 @@ class Evaluator(ABC):
 class Benchmark(Evaluator):
     """An evaluator that looks values up, knows its space and possibly the true front."""
 
-    @property
-    @abstractmethod
+    @default
     def name(self) -> str:
-        """E.g. ``"nasbench201/cifar10"``."""
+        """E.g. ``"nasbench201/cifar10"``; every benchmark has its own."""
+        raise NotImplementedError(f"{type(self).__name__} must have `name`")
 
-    @property
-    @abstractmethod
+    @default
     def space(self) -> SearchSpace:
-        """The space whose architectures it can evaluate."""
+        """The space whose architectures it can evaluate; every benchmark has its own."""
+        raise NotImplementedError(f"{type(self).__name__} must have `space`")
 
     def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
         """Values of the true Pareto front, `(k, m)`; ``None`` where it is not known."""
@@ -287,8 +326,8 @@ class _AdaptedEvaluator(Evaluator):
         return space
 
     @property
-    def rows(self) -> Rows | None:
-        rows: Rows | None = getattr(self.given, "rows", None)
+    def measured_rows(self) -> Rows | None:
+        rows: Rows | None = getattr(self.given, "measured_rows", None)
         return rows
 
     @property
@@ -334,6 +373,7 @@ __all__ = [
     "Benchmark",
     "Evaluator",
     "Metric",
+    "MetricValues",
     "Report",
     "Strategy",
     "as_benchmark",

@@ -22,7 +22,8 @@ from nas_plugins.evaluators.latency.additive import LatencyModel, folds
 from nas_plugins.evaluators.latency.design import balanced, measured_sample
 from nas_plugins.evaluators.latency.measured import BACKENDS, LatencyEvaluator
 from nas_plugins.evaluators.latency.quality import Quality
-from nas_plugins.evaluators.latency.table import DEVICES, LatencyTableEvaluator
+from nas_plugins.evaluators.latency.table import LatencyTableEvaluator
+from nas_plugins.evaluators.latency.table import devices as devices_of
 from nas_plugins.numerics.ranks import spearman
 from nas_plugins.reproduction.documents import ResultTable
 
@@ -130,7 +131,7 @@ def tables(
 ) -> None:
     """Held-out errors on published device tables."""
     rows: list[tuple[str, ...]] = []
-    for device in devices.split(",") if devices else DEVICES[space]:
+    for device in devices.split(",") if devices else devices_of(nap.space(space)):
         table = LatencyTableEvaluator(device, space=space, dataset=dataset)
         for n in map(int, sizes.split(",")):
             rows += rows_of(table, n, seeds, tested)

@@ -10,45 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
-from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, unknown_name
+from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Metric
+from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 Floats = npt.NDArray[np.float64]
-
-
-class MetricValues(dict[str, float]):
-    """The metrics of one architecture; a plain dictionary but for what is missing.
-
-    Asking for a metric that was not measured for this architecture raises
-    `MetricUnavailableError`; asking for one that the benchmark does not know raises
-    `UnknownNameError`. ``in`` and ``get`` work as in any dictionary.
-
-    Args:
-        values: The measured metrics.
-        gaps: Why a metric of the benchmark is missing, by metric name.
-        known: Names of all metrics of the benchmark, for messages.
-        owner: What was asked, for messages, e.g. ``"benchmark 'nasbench201/cifar10'"``.
-    """
-
-    def __init__(
-        self,
-        values: Mapping[str, float],
-        *,
-        gaps: Mapping[str, str] | None = None,
-        known: Sequence[str] = (),
-        owner: str = "",
-    ) -> None:
-        super().__init__(values)
-        self._gaps = dict(gaps or {})
-        self._known = tuple(known)
-        self._owner = owner
-
-    def __missing__(self, name: str) -> float:
-        if name in self._gaps:
-            raise MetricUnavailableError(self._gaps[name])
-        raise unknown_name(f"metric of {self._owner}", name, self._known or self)
 
 
 @dataclass(frozen=True)
@@ -133,6 +100,11 @@ class TabularBenchmark(Benchmark):
     @property
     def rows(self) -> Rows:
         """Choice indices of all architectures in the table's order, `(n, D)`."""
+        return self._table.rows
+
+    @property
+    def measured_rows(self) -> Rows:
+        """Those of all architectures in the table."""
         return self._table.rows
 
     def __len__(self) -> int:
@@ -299,4 +271,4 @@ def _sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(keys).view(f"S{keys.dtype.itemsize}")
 
 
-__all__ = ["Floats", "MetricValues", "Table", "TabularBenchmark", "check_space", "table_name"]
+__all__ = ["Floats", "Table", "TabularBenchmark", "check_space", "table_name"]

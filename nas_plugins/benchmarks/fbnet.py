@@ -15,7 +15,6 @@ import numpy as np
 from nas_plugins.benchmarks import cache, files
 from nas_plugins.benchmarks.base import (
     Floats,
-    MetricValues,
     Table,
     TabularBenchmark,
     check_space,
@@ -24,7 +23,7 @@ from nas_plugins.benchmarks.base import (
 from nas_plugins.benchmarks.loaders import hw_nas_bench, npz
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Metric
+from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows
 from nas_plugins.spaces.fbnet import BLOCKS, N_LAYERS, FBNet
 
@@ -132,7 +131,7 @@ class FBNetLatencyTable(Benchmark):
         return self._source
 
     @property
-    def rows(self) -> Rows | None:
+    def measured_rows(self) -> Rows | None:
         """Choice indices `(n, 22)` of the architectures measured; ``None``: it knows any."""
         return None if self._table is None else self._table.rows
 

@@ -124,7 +124,7 @@ class DataFile:
         }
 
 
-class Status(str, Enum):
+class FileStatus(str, Enum):
     """What `verify` found."""
 
     INTACT = "intact"
@@ -144,13 +144,13 @@ class Verification:
     """
 
     file: DataFile
-    status: Status
+    status: FileStatus
     detail: str
 
     @property
     def ok(self) -> bool:
         """Whether the file can be used."""
-        return self.status in (Status.INTACT, Status.UNPINNED)
+        return self.status in (FileStatus.INTACT, FileStatus.UNPINNED)
 
     def to_json(self) -> dict[str, object]:
         """The outcome as plain data."""
@@ -325,19 +325,21 @@ def verify(name: str) -> Verification:
     file = get(name)
     found = file.found
     if found is None:
-        return Verification(file, Status.ABSENT, f"absent: {file.advice}")
+        return Verification(file, FileStatus.ABSENT, f"absent: {file.advice}")
     if found.is_dir():
-        return Verification(file, Status.UNPINNED, f"{found} is the unpacked folder")
+        return Verification(file, FileStatus.UNPINNED, f"{found} is the unpacked folder")
     if file.checksum is None:
-        return Verification(file, Status.UNPINNED, f"{found} is there; no checksum is published")
+        return Verification(
+            file, FileStatus.UNPINNED, f"{found} is there; no checksum is published"
+        )
     try:
         intact = file.checksum.matches(found)
     except OSError as error:
-        return Verification(file, Status.DAMAGED, f"{found} cannot be read: {error.strerror}")
+        return Verification(file, FileStatus.DAMAGED, f"{found} cannot be read: {error.strerror}")
     if intact:
-        return Verification(file, Status.INTACT, f"{found} has {file.checksum}")
+        return Verification(file, FileStatus.INTACT, f"{found} has {file.checksum}")
     return Verification(
-        file, Status.DAMAGED, f"{found} has not the published {file.checksum}: {file.advice}"
+        file, FileStatus.DAMAGED, f"{found} has not the published {file.checksum}: {file.advice}"
     )
 
 
@@ -383,8 +385,8 @@ __all__ = [
     "DATA_VARIABLE",
     "Checksum",
     "DataFile",
+    "FileStatus",
     "Progress",
-    "Status",
     "Verification",
     "cache_dir",
     "data_dir",

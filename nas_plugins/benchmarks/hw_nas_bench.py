@@ -10,7 +10,7 @@ import numpy as np
 from nas_plugins.benchmarks import cache, files, nasbench201
 from nas_plugins.benchmarks.base import Floats, Table, TabularBenchmark, table_name
 from nas_plugins.benchmarks.loaders import compact, hw_nas_bench
-from nas_plugins.benchmarks.loaders.nb201 import Recorded, positions, rows_of
+from nas_plugins.benchmarks.loaders.nb201 import TableData, positions, rows_of
 from nas_plugins.protocols import Metric
 from nas_plugins.spaces.nasbench201 import NASBench201
 
@@ -99,7 +99,7 @@ class HWNASBenchTable(TabularBenchmark):
         return f"nasbench201/{parts[0]}" if known and not there else None
 
 
-def load(dataset: str) -> Recorded:
+def load(dataset: str) -> TableData:
     """Reads the hardware metrics of one data set from the file that is at hand.
 
     Raises:
@@ -115,14 +115,14 @@ def load(dataset: str) -> Recorded:
 
     arrays = cache.converted(origin, build, kind="hw-nas-bench-nb201", version=1)
     prefix = f"{dataset}_"
-    return Recorded(
+    return TableData(
         rows_of(arrays["arch_str"].tolist(), origin=str(origin)),
         {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)},
         f"official {origin.name}",
     )
 
 
-def _measured(hardware: Recorded, device: str) -> tuple[dict[str, Floats], list[Metric]]:
+def _measured(hardware: TableData, device: str) -> tuple[dict[str, Floats], list[Metric]]:
     what = f"of one inference with batch size 1 on {DEVICES[device]}"
     kinds = {
         "latency": Metric("latency_ms", "ms", "min", f"latency {what}"),

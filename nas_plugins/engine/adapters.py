@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from nas_plugins.errors import unknown_name
 
@@ -75,6 +75,21 @@ def named(strategy_class: type[Any], adapter: type) -> Callable[[N], N]:
     return decorate
 
 
+def adapter_for(strategy_class: type[Any], name: str, base: N, adapter: type, module: str) -> N:
+    """Makes the class of one strategy, as `named` completes it; it says what the strategy says.
+
+    Args:
+        strategy_class: The strategy.
+        name: What the class is called in its module.
+        base: A subclass of `Named` and `adapter`.
+        adapter: The adapter of any strategy.
+        module: The module that holds the class under its name, so that it pickles.
+    """
+    summary = inspect.cleandoc(strategy_class.__doc__ or "").partition("\n")[0]
+    made: Any = type(name, (base,), {"__module__": module, "__doc__": summary})
+    return cast(N, named(strategy_class, adapter)(made))
+
+
 def _parameter(field: dataclasses.Field[Any]) -> inspect.Parameter:
     default = field.default
     if field.default_factory is not dataclasses.MISSING:
@@ -93,4 +108,4 @@ def _section(documented: type, title: str) -> list[str]:
     return re.split(r"\n(?=    \S)", found) if found else []
 
 
-__all__ = ["Named", "named"]
+__all__ = ["Named", "adapter_for", "named"]

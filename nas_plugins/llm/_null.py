@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
-from nas_plugins.llm.base import ChatReply, ChatRequest, sha256_of
+from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, sha256_of
 from nas_plugins.llm.errors import ChatError, ChatSetupError
 
 
-class NullChat:
+class NullChat(ChatModel):
     """The control that knows nothing: answers what the request's `uniform` draws.
 
     Its draws follow from the request alone, so that the same request has the same reply.
@@ -25,11 +23,6 @@ class NullChat:
     def __init__(self, argument: str = "") -> None:
         if argument:
             raise ChatSetupError(f"`null` must have no argument, got {argument!r}")
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """None."""
-        return {}
 
     def complete(self, request: ChatRequest) -> ChatReply:
         """Draws a reply.

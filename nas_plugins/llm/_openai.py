@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_plugins.errors import MissingDependencyError
 from nas_plugins.llm._completion import parse_completion
-from nas_plugins.llm.base import ChatReply, ChatRequest
+from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError, TransientChatError
 from nas_plugins.llm.retry import is_transient, retry_after
 
@@ -62,7 +62,7 @@ class _Dialect:
         return None
 
 
-class OpenAIChat:
+class OpenAIChat(ChatModel):
     """A model behind an OpenAI-compatible endpoint.
 
     Address and key come from the environment, as OpenAI's client reads them: ``OPENAI_API_KEY``

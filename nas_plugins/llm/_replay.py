@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins.errors import DataError
-from nas_plugins.llm.base import ChatReply, ChatRequest
+from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.cache import ReplyStore
 from nas_plugins.llm.errors import ChatSetupError, ReplayMissError
 
 
-class ReplayChat:
+class ReplayChat(ChatModel):
     """Answers what was recorded for the very same request, and nothing else.
 
     It can do what the recorded model could, so that the same prompts are written. Needs neither
@@ -25,6 +25,8 @@ class ReplayChat:
         DataError: A line is broken, or the replies are of several models.
     """
 
+    capabilities: frozenset[str]
+
     def __init__(self, path: str | Path = "") -> None:
         if not str(path) or not Path(path).is_file():
             raise ChatSetupError(
@@ -37,11 +39,6 @@ class ReplayChat:
     def name(self) -> str:
         """``replay:`` and the name of the recorded model."""
         return f"replay:{self.recorded_model}"
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """None."""
-        return {}
 
     def complete(self, request: ChatRequest) -> ChatReply:
         """Looks the request up.

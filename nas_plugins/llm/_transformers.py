@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_plugins.errors import MissingDependencyError
-from nas_plugins.llm.base import ChatReply, ChatRequest
+from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError
 
 _LOG = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _INSTALL = "pip install 'nas-plugins[transformers]'"
 _SMALL = 1e9
 
 
-class TransformersChat:
+class TransformersChat(ChatModel):
     """A causal language model in this process; one reply at a time.
 
     Replies follow a schema or a grammar while decoding, where the package ``llguidance`` is

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nas_plugins import registry
+from nas_plugins._default import default
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.llm.errors import ChatSetupError
 
@@ -214,16 +215,15 @@ def refuse_wrong_types(
 class ChatModel(Protocol):
     """Something that answers chat requests; may be asked from several threads at once.
 
-    A model may also have an attribute ``parameters``, plain JSON data: its own settings that
-    change what it answers, which the keys of a cache include.
+    A subclass gets what it does not have; any object with all members is one too.
     """
 
-    @property
+    @default
     def name(self) -> str:
-        """Family and argument, e.g. ``"openai:gpt-4.1"``."""
-        ...
+        """Family and argument, e.g. ``"openai:gpt-4.1"``; every model has its own."""
+        raise NotImplementedError(f"{type(self).__name__} must have `name`")
 
-    @property
+    @default
     def capabilities(self) -> frozenset[str]:
         """What the model can do, of these words.
 
@@ -231,7 +231,12 @@ class ChatModel(Protocol):
         GBNF grammar. ``"small"``: too small for prose; wants short genes and elites only.
         ``"null"``: answers with `ChatRequest.uniform`. ``"free"``: costs no money.
         """
-        ...
+        return frozenset()
+
+    @default
+    def parameters(self) -> Mapping[str, Any]:
+        """Its own settings that change what it answers, plain JSON; keys of a cache hold them."""
+        return {}
 
     def complete(self, request: ChatRequest) -> ChatReply:
         """Answers once; never tries again by itself.
@@ -265,11 +270,6 @@ def chat_model(spec: str, **options: Any) -> ChatModel:
     return built
 
 
-def parameters_of(model: ChatModel) -> dict[str, Any]:
-    """A model's own settings that change what it answers; empty where it names none."""
-    return dict(getattr(model, "parameters", {}))
-
-
 def canonical_json(data: object) -> str:
     """JSON text that is the same for equal data.
 
@@ -298,7 +298,6 @@ __all__ = [
     "Message",
     "canonical_json",
     "chat_model",
-    "parameters_of",
     "refuse_wrong_types",
     "sha256_of",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins.errors import DataError
-from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, parameters_of, sha256_of
+from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, sha256_of
 from nas_plugins.llm.errors import ChatError, RefusedChatError
 from nas_plugins.llm.jsonl import JsonLines
 
@@ -121,7 +121,7 @@ def cache_key(model: ChatModel, request: ChatRequest) -> str:
     Of the model its name and its own settings; of the request the messages, sampling
     parameters, schema, grammar, template and the number of the sample.
     """
-    return sha256_of([model.name, parameters_of(model), request.digest])
+    return sha256_of([model.name, dict(model.parameters), request.digest])
 
 
 def _line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from nas_plugins._torch import nn, torch
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 S = TypeVar("S", bound=SearchSpace)
@@ -34,4 +35,16 @@ def check_positive(**sizes: int) -> None:
             raise ValueError(f"`{name}` must be >= 1, got {size}")
 
 
-__all__ = ["check_positive", "checked_space"]
+class Zero(nn.Module):
+    """Zeros at the resolution of the stride, through which zero gradients still flow."""
+
+    def __init__(self, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Maps `(B, C, H, W)` to `(B, C, ceil(H / stride), ceil(W / stride))`."""
+        return inputs[:, :, :: self.stride, :: self.stride] * 0.0
+
+
+__all__ = ["Zero", "check_positive", "checked_space"]

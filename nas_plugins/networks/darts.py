@@ -7,7 +7,7 @@ appendix A.
 from __future__ import annotations
 
 from nas_plugins._torch import nn, torch
-from nas_plugins.networks._blocks import check_positive
+from nas_plugins.networks._blocks import Zero, check_positive
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.darts import DARTSNetworkShape, Genotype, GenotypeSpace, Pairs
 
@@ -84,7 +84,7 @@ class DARTSNetwork(nn.Module):
             reduction = layer in shape.reductions
             channels *= 2 if reduction else 1
             pairs = genotype.reduce if reduction else genotype.normal
-            cells.append(Cell(pairs, (previous, last), channels, reduction, halved))
+            cells.append(DARTSNetworkCell(pairs, (previous, last), channels, reduction, halved))
             previous, last, halved = last, len(pairs) // 2 * channels, reduction
             if layer == shape.auxiliary_layer:
                 auxiliary_width = last
@@ -121,7 +121,7 @@ class DARTSNetwork(nn.Module):
         return logits, features
 
 
-class Cell(nn.Module):
+class DARTSNetworkCell(nn.Module):
     """Four nodes, each the sum of two operations; the output is their concatenation.
 
     Args:
@@ -185,18 +185,6 @@ class FactorizedReduce(nn.Module):
         halves = torch.cat([self.even(active), self.odd(shifted)], dim=1)
         reduced: torch.Tensor = self.norm(halves)
         return reduced
-
-
-class Zero(nn.Module):
-    """Zeros at the resolution of the stride, through which zero gradients still flow."""
-
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Maps `(B, C, H, W)` to `(B, C, ceil(H / stride), ceil(W / stride))`."""
-        return inputs[:, :, :: self.stride, :: self.stride] * 0.0
 
 
 def _dropped(term: torch.Tensor, probability: float) -> torch.Tensor:
@@ -280,4 +268,4 @@ def _auxiliary_head(channels: int, shape: DARTSNetworkShape) -> nn.Module:
     )
 
 
-__all__ = ["Cell", "DARTSNetwork", "FactorizedReduce", "Zero", "build"]
+__all__ = ["DARTSNetwork", "DARTSNetworkCell", "FactorizedReduce", "build"]

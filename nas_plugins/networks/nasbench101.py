@@ -63,7 +63,7 @@ def build(
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
             outputs *= 2
         for _ in range(modules_per_stack):
-            layers.append(Cell(matrix, operations, inputs, outputs))
+            layers.append(NASBench101Cell(matrix, operations, inputs, outputs))
             inputs = outputs
     return NASBench101Network(layers, outputs, classes)
 
@@ -100,7 +100,7 @@ class ConvBNReLU(nn.Sequential):
         super().__init__(convolution, nn.BatchNorm2d(outputs, momentum=0.003), nn.ReLU())
 
 
-class Cell(nn.Module):
+class NASBench101Cell(nn.Module):
     """One pruned cell.
 
     Inner vertices add up what they receive: the cell's input through a 1x1 projection, other
@@ -153,4 +153,4 @@ def _operation(name: str, width: int) -> nn.Module:
     return ConvBNReLU(width, width, 3 if name == "conv3x3-bn-relu" else 1)
 
 
-__all__ = ["Cell", "ConvBNReLU", "NASBench101Network", "build"]
+__all__ = ["ConvBNReLU", "NASBench101Cell", "NASBench101Network", "build"]

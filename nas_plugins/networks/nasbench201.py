@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nas_plugins._torch import nn, torch
-from nas_plugins.networks._blocks import check_positive, checked_space
+from nas_plugins.networks._blocks import Zero, check_positive, checked_space
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
 
@@ -73,7 +73,7 @@ class NASBench201Network(nn.Module):
             width = channels * 2**stage
             if stage:
                 body.append(ReductionBlock(width // 2, width))
-            body += [Cell(operations, width) for _ in range(cells)]
+            body += [NASBench201Cell(operations, width) for _ in range(cells)]
         self.body = nn.Sequential(*body)
         self.head = nn.Sequential(
             nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
@@ -86,7 +86,7 @@ class NASBench201Network(nn.Module):
         return logits
 
 
-class Cell(nn.Module):
+class NASBench201Cell(nn.Module):
     """Four nodes; each one is the sum of its labelled edges from all earlier nodes."""
 
     def __init__(self, operations: Sequence[str], width: int) -> None:
@@ -121,14 +121,6 @@ class ReductionBlock(nn.Module):
         return total
 
 
-class Zero(nn.Module):
-    """Zeros of the input's shape, through which zero gradients still flow."""
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Keeps the shape."""
-        return inputs * 0.0
-
-
 def _relu_conv_bn(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.ReLU(),
@@ -145,4 +137,4 @@ _BUILDERS: dict[str, Callable[[int], nn.Module]] = {
     "avg_pool_3x3": lambda width: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
 }
 
-__all__ = ["Cell", "NASBench201Network", "ReductionBlock", "Zero", "build"]
+__all__ = ["NASBench201Cell", "NASBench201Network", "ReductionBlock", "build"]

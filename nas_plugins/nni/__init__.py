@@ -20,7 +20,6 @@ from nas_plugins.nni import _hook
 
 if TYPE_CHECKING:
     from nas_plugins.nni._evaluator import evaluator
-    from nas_plugins.nni._meta import algo_meta, register_tuner
     from nas_plugins.nni._named import (
         ArchiveEvolution,
         ArchVQ,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         runs,
         strategy,
     )
+    from nas_plugins.nni._registration import algo_meta, register_tuner
     from nas_plugins.nni._require import require_nni
     from nas_plugins.nni._shims import apply_shims
     from nas_plugins.nni._space import model_space
@@ -64,8 +64,8 @@ _EXPORTS = {
     "ArchVQTuner": ("_tuner", "nni"),
     "ArchVQTunerOptions": ("_tuner", "nni"),
     "StrategyTuner": ("_tuner", "nni"),
-    "algo_meta": ("_meta", ""),
-    "register_tuner": ("_meta", "nni"),
+    "algo_meta": ("_registration", ""),
+    "register_tuner": ("_registration", "nni"),
     "apply_shims": ("_shims", "nas"),
     "require_nni": ("_require", ""),
 }

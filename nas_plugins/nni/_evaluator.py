@@ -9,7 +9,7 @@ from typing import Any
 import nni
 from nni.nas.evaluator import Evaluator as NNIEvaluator
 
-from nas_plugins import _public, registry
+from nas_plugins import _public
 from nas_plugins.errors import EvaluationError, NasPluginsError, unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.nni._samples import adapted
@@ -22,7 +22,6 @@ REASON = "nas_plugins:reason"
 """In the last intermediate result of a model that failed: one sentence that tells why."""
 
 _FAVOURITE = "val_accuracy"
-_ZERO_COST = "zero-cost"
 
 
 def evaluator(
@@ -209,16 +208,8 @@ def _opened(target: str | Evaluator, options: Mapping[str, Any]) -> Evaluator:
                 "`target` must be a name, or an evaluator with `metrics` and `evaluate`, got "
                 f"{type(target).__name__}; NNI's own evaluators are used as they are"
             ) from None
-    if target.split("/")[0] in registry.names("benchmark"):
-        return _public.benchmark(target, **options)
-    known = registry.names("evaluator")
-    if target not in known:
-        names = [*known, *registry.names("benchmark")]
-        raise unknown_name("benchmark or evaluator", target, names)
-    if target == _ZERO_COST:
-        # A model space may change without a new name, and what is kept would not notice.
-        options = {"cache": False, **options}
-    return _public.evaluator(target, **options)
+    # A model space may change without a new name, and what is kept would not notice.
+    return _public.measuring(target, "model space", **options)
 
 
 def _objectives(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from nas_plugins import _public
 from nas_plugins.constraints import Constraint
-from nas_plugins.engine.adapters import Named, named
+from nas_plugins.engine.adapters import Named, adapter_for, named
 from nas_plugins.history import Objective
 from nas_plugins.nni._strategy import NNIStrategy
 from nas_plugins.strategies import archive_evolution, local_search, regularized_evolution
@@ -42,37 +42,18 @@ def runs(strategy_class: type[Any]) -> Callable[[S], S]:
     return named(strategy_class, NNIStrategy)
 
 
-@runs(random_search.RandomSearch)
-class RandomSearch(NamedStrategy):
-    """Draws architectures at random, without repetition."""
+def _strategy(strategy_class: type[Any]) -> type[NamedStrategy]:
+    name = strategy_class.__name__
+    return adapter_for(strategy_class, name, NamedStrategy, NNIStrategy, __name__)
 
 
-@runs(local_search.LocalSearch)
-class LocalSearch(NamedStrategy):
-    """Climbs from random starts by single changes."""
-
-
-@runs(regularized_evolution.RegularizedEvolution)
-class RegularizedEvolution(NamedStrategy):
-    """Mutates the winner of a tournament among the youngest trials.
-
-    NNI's class of this name stays what it is in ``nni.nas.strategy``.
-    """
-
-
-@runs(archive_evolution.ArchiveEvolution)
-class ArchiveEvolution(NamedStrategy):
-    """Mutates a random member of the Pareto front."""
-
-
-@runs(arch_vq.ArchVQ)
-class ArchVQ(NamedStrategy):
-    """Searches the latent space of a learned model with a predictor."""
-
-
-@runs(llm_coevolution.LLMCoEvolution)
-class LLMCoEvolution(NamedStrategy):
-    """Lets a language model breed architectures in niches and learn rules."""
+RandomSearch = _strategy(random_search.RandomSearch)
+LocalSearch = _strategy(local_search.LocalSearch)
+# NNI's class of this name stays what it is in `nni.nas.strategy`.
+RegularizedEvolution = _strategy(regularized_evolution.RegularizedEvolution)
+ArchiveEvolution = _strategy(archive_evolution.ArchiveEvolution)
+ArchVQ = _strategy(arch_vq.ArchVQ)
+LLMCoEvolution = _strategy(llm_coevolution.LLMCoEvolution)
 
 
 def strategy(

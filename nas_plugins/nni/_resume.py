@@ -9,8 +9,8 @@ from typing import Any
 
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import Trial, TrialState
-from nas_plugins.nni._service import Job
-from nas_plugins.nni._state import Ledger
+from nas_plugins.nni._service import ServiceJob
+from nas_plugins.nni._state import ExperimentTrials
 from nas_plugins.spaces.base import Architecture, Key
 
 
@@ -24,13 +24,13 @@ class TakenOver:
             about to be.
     """
 
-    live: Mapping[int, Job]
+    live: Mapping[int, ServiceJob]
     n_superseded: int
 
 
 def take_over(
-    ledger: Ledger,
-    jobs: Iterable[Job],
+    ledger: ExperimentTrials,
+    jobs: Iterable[ServiceJob],
     architecture_of: Callable[[Mapping[str, Any]], Architecture],
 ) -> TakenOver:
     """Brings the trials up to what a training service has in its database.
@@ -50,7 +50,7 @@ def take_over(
     for trial in ledger.history.trials:
         waiting[trial.architecture.key].append(trial)
     latest: dict[Key, Trial] = {}
-    jobs_of: defaultdict[int, list[Job]] = defaultdict(list)
+    jobs_of: defaultdict[int, list[ServiceJob]] = defaultdict(list)
     for job in jobs:
         try:
             architecture = architecture_of(job.sample)
@@ -77,7 +77,7 @@ def take_over(
     return TakenOver(live, n_jobs - sum(number not in begun_anew for number in jobs_of))
 
 
-def _is_open(trial: Trial, jobs: list[Job]) -> bool:
+def _is_open(trial: Trial, jobs: list[ServiceJob]) -> bool:
     """Whether the jobs so far ended without the result of the trial, so it was begun anew."""
     return trial.state is not TrialState.FAILED and not any(
         job.live or job.result is not None for job in jobs

@@ -29,7 +29,7 @@ _PAUSE_S = 0.5
 
 
 @dataclass(frozen=True)
-class Job:
+class ServiceJob:
     """A job in the training service's database.
 
     A trial has one, and one more each time that it is begun anew by a resume.
@@ -55,7 +55,7 @@ class Job:
         return None if self.failed or self.live else self.metric
 
 
-def jobs(engine: ExecutionEngine) -> Iterator[Job]:
+def jobs(engine: ExecutionEngine) -> Iterator[ServiceJob]:
     """The jobs in the training service's database; none for other engines.
 
     NNI saves a strategy's checkpoint less often than the service its jobs.
@@ -70,7 +70,7 @@ def jobs(engine: ExecutionEngine) -> Iterator[Job]:
         if not isinstance(model, ExecutableModelSpace) or model.sample is None:
             continue
         final = trial.finalMetricData
-        yield Job(
+        yield ServiceJob(
             parameter=trial.hyperParameters[0].parameter_id,
             sample={str(name): choice for name, choice in model.sample.items()},
             metric=final[-1].data if final else None,
@@ -175,7 +175,7 @@ def _service(engine: ExecutionEngine) -> TrainingServiceExecutionEngine | None:
 
 
 __all__ = [
-    "Job",
+    "ServiceJob",
     "adopt",
     "disown",
     "has_room",

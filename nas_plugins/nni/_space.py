@@ -13,7 +13,7 @@ from nni.nas.nn.pytorch import ModelSpace
 
 from nas_plugins import _public
 from nas_plugins.errors import InvalidArchitectureError
-from nas_plugins.nni._translate.given import CONSTRAINT, GivenPart
+from nas_plugins.nni._translate.architecture_space import CONSTRAINT, ArchitectureSpacePart
 from nas_plugins.spaces.base import SearchSpace, space_from_json
 from nas_plugins.spaces.nasbench201 import NASBench201
 
@@ -62,7 +62,7 @@ class ArchitectureSpace(ModelSpace):  # type: ignore[misc]
     def __init__(self, spec: Mapping[str, Any]) -> None:
         super().__init__()
         self._spec = spec
-        part = GivenPart(space_from_json(spec))
+        part = ArchitectureSpacePart(space_from_json(spec))
         choices = {
             name: Categorical(list(values), label=label(name.split("/")))
             for name, values in part.values.items()
@@ -75,7 +75,7 @@ class ArchitectureSpace(ModelSpace):  # type: ignore[misc]
     @classmethod
     def create_fixed_module(cls, sample: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
         """The network of the architecture that `sample` stands for."""
-        part = GivenPart(space_from_json(spec))
+        part = ArchitectureSpacePart(space_from_json(spec))
         names = {str(name): value for name, value in sample.items()}
         return part.space.network(part.space.architectures([part.read(names)])[0])
 
@@ -88,7 +88,7 @@ class ArchitectureSpace(ModelSpace):  # type: ignore[misc]
 class IsArchitecture(Constraint):  # type: ignore[misc]
     """Holds where the choices are an architecture together."""
 
-    def __init__(self, part: GivenPart, choices: tuple[Any, ...]) -> None:
+    def __init__(self, part: ArchitectureSpacePart, choices: tuple[Any, ...]) -> None:
         self.label = label(CONSTRAINT.split("/"))
         self._part, self._choices = part, choices
 

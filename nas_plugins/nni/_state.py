@@ -72,7 +72,7 @@ class Report:
         return None if value is None or math.isnan(value) else value
 
 
-class Ledger:
+class ExperimentTrials:
     """All trials of a search, in order of number; safe to use from several threads.
 
     Args:
@@ -343,4 +343,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-__all__ = ["DEFAULT", "REASON_NOTE", "FrontEntry", "Ledger", "Report", "numbers", "plain"]
+__all__ = [
+    "DEFAULT",
+    "REASON_NOTE",
+    "ExperimentTrials",
+    "FrontEntry",
+    "Report",
+    "numbers",
+    "plain",
+]

@@ -22,7 +22,7 @@ from nas_plugins.history import History, Objective, Trial, TrialState, objective
 from nas_plugins.nni import _compat, _service, _shims
 from nas_plugins.nni._resume import take_over
 from nas_plugins.nni._running import Evaluation, Running
-from nas_plugins.nni._state import DEFAULT, FrontEntry, Ledger
+from nas_plugins.nni._state import DEFAULT, ExperimentTrials, FrontEntry
 from nas_plugins.protocols import Strategy, as_strategy
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
 
     def _forget(self) -> None:
         self._lock = threading.RLock()
-        self._ledger: Ledger | None = None
+        self._ledger: ExperimentTrials | None = None
         self._translator: Translator | None = None
         self._pending_state: Mapping[str, Any] | None = None
         self._running = Running(self._end)
@@ -173,7 +173,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         self._translator = translator(model_space)
         space = self._translator.space
         self._strategy.prepare(space)
-        self._ledger = Ledger(
+        self._ledger = ExperimentTrials(
             self._strategy,
             space,
             self._objectives_for(model_space),
@@ -332,7 +332,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
     # -- parts -----------------------------------------------------------------------------
 
     @property
-    def _started(self) -> Ledger:
+    def _started(self) -> ExperimentTrials:
         if self._ledger is None:
             raise EngineError("the strategy has no trials before its experiment is started")
         return self._ledger

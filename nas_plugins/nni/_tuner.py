@@ -17,7 +17,7 @@ from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.engine.adapters import Named, named
 from nas_plugins.errors import EngineError, InvalidArchitectureError
 from nas_plugins.history import History, Objective, objectives_of
-from nas_plugins.nni._state import DEFAULT, FrontEntry, Ledger
+from nas_plugins.nni._state import DEFAULT, ExperimentTrials, FrontEntry
 from nas_plugins.protocols import Strategy
 from nas_plugins.spaces.base import Architecture, Choice
 from nas_plugins.spaces.categorical import CategoricalSpace
@@ -75,7 +75,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
         self._seed = seed
         self._lock = threading.Lock()
         self._parameters: dict[str, _Parameter] = {}
-        self._ledger: Ledger | None = None
+        self._ledger: ExperimentTrials | None = None
         self._numbers: dict[int, int] = {}
         self._failed: set[int] = set()
 
@@ -115,7 +115,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
                 return
             self._strategy.prepare(space)
             self._parameters = parameters
-            self._ledger = Ledger(
+            self._ledger = ExperimentTrials(
                 self._strategy, space, self._objectives, self._constraints, entropy=self._seed
             )
 
@@ -169,7 +169,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
     # -- parts -----------------------------------------------------------------------------
 
     @property
-    def _started(self) -> Ledger:
+    def _started(self) -> ExperimentTrials:
         if self._ledger is None:
             raise EngineError("the tuner has no search space yet")
         return self._ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from nas_plugins.engine.adapters import Named, named
+from nas_plugins.engine.adapters import Named, adapter_for, named
 from nas_plugins.optuna._sampler import StrategySampler
 from nas_plugins.strategies.arch_vq.strategy import ArchVQ
 from nas_plugins.strategies.archive_evolution import ArchiveEvolution
@@ -41,35 +41,16 @@ def samples(strategy_class: type[Any]) -> Callable[[S], S]:
     return named(strategy_class, StrategySampler)
 
 
-@samples(RandomSearch)
-class RandomArchitectureSampler(NamedSampler):
-    """Sampler that draws architectures at random, without repetition."""
+def _sampler(strategy_class: type[Any], name: str) -> type[NamedSampler]:
+    return adapter_for(strategy_class, name, NamedSampler, StrategySampler, __name__)
 
 
-@samples(LocalSearch)
-class LocalSearchSampler(NamedSampler):
-    """Sampler that climbs from random starts by single changes."""
-
-
-@samples(RegularizedEvolution)
-class RegularizedEvolutionSampler(NamedSampler):
-    """Sampler that mutates the winner of a tournament among the youngest trials."""
-
-
-@samples(ArchiveEvolution)
-class ArchiveEvolutionSampler(NamedSampler):
-    """Sampler that mutates a random member of the Pareto front."""
-
-
-@samples(ArchVQ)
-class ArchVQSampler(NamedSampler):
-    """Sampler that searches the latent space of a learned model with a predictor."""
-
-
-@samples(LLMCoEvolution)
-class LLMCoEvolutionSampler(NamedSampler):
-    """Sampler that lets a language model breed architectures in niches and learn rules."""
-
+RandomArchitectureSampler = _sampler(RandomSearch, "RandomArchitectureSampler")
+LocalSearchSampler = _sampler(LocalSearch, "LocalSearchSampler")
+RegularizedEvolutionSampler = _sampler(RegularizedEvolution, "RegularizedEvolutionSampler")
+ArchiveEvolutionSampler = _sampler(ArchiveEvolution, "ArchiveEvolutionSampler")
+ArchVQSampler = _sampler(ArchVQ, "ArchVQSampler")
+LLMCoEvolutionSampler = _sampler(LLMCoEvolution, "LLMCoEvolutionSampler")
 
 __all__ = [
     "ArchVQSampler",

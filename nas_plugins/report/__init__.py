@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nas_plugins._lazy import lazy
+from nas_plugins.drawing import draw
 
 if TYPE_CHECKING:
-    from nas_plugins.report._drawing import draw
     from nas_plugins.report._latent import render_latent_report, write_latent_report
     from nas_plugins.report._latent_data import Latent, measure
     from nas_plugins.report._page import render_report, write_report
@@ -16,7 +16,6 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "Latent": "_latent_data",
-        "draw": "_drawing",
         "measure": "_latent_data",
         "render_latent_report": "_latent",
         "render_report": "_page",

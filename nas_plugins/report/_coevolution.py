@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _document
 from nas_plugins.report._coevolution_figures import MAX_NICHE_PAIRS, niche_figures, swatch
 from nas_plugins.report._coevolution_model import model
@@ -13,7 +14,6 @@ from nas_plugins.report._coevolution_notes import label_of
 from nas_plugins.report._document import Section
 from nas_plugins.report._figures import Figure
 from nas_plugins.report._format import count
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._links import Links
 from nas_plugins.report._tables import left_out, plain_table
 from nas_plugins.results import SearchResult

@@ -9,13 +9,13 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._markup import Markup, element, plot_text
 from nas_plugins.history import Trial
 from nas_plugins.pareto import Floats
 from nas_plugins.report._coevolution_notes import label_of
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Figure, Spec, axis_titles, css
 from nas_plugins.report._format import Column, columns, count
-from nas_plugins.report._html import Markup, element, plot_text
 from nas_plugins.report._scatter import (
     coordinates,
     front_views,

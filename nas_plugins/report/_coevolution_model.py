@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.llm import CallRecord
 from nas_plugins.report._coevolution_notes import label_of
 from nas_plugins.report._format import count, duration
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._tables import left_out, plain_table, tile
 from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, Totals
 from nas_plugins.strategies.llm_coevolution.notes import MAX_REASON

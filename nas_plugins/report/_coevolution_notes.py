@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nas_plugins._markup import Markup, join
 from nas_plugins.history import Trial
 from nas_plugins.report._format import count
-from nas_plugins.report._html import Markup, join
 from nas_plugins.report._links import Links
 from nas_plugins.strategies.llm_coevolution.notes import (
     MAX_RATIONALE,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._files import write_text
+from nas_plugins._markup import Markup, element, join, script_json
 from nas_plugins.report._figures import Figure, template
-from nas_plugins.report._html import Markup, element, join, script_json
 
 
 @dataclass(frozen=True)

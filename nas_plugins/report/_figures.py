@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nas_plugins._markup import plot_text
 from nas_plugins.history import Trial
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._format import Column, columns
-from nas_plugins.report._html import plot_text
 from nas_plugins.results import SearchResult
 
 Spec = dict[str, Any]

@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from nas_plugins._markup import Markup, element, join
 from nas_plugins.report._curves import REFERENCE
 from nas_plugins.report._format import columns, count, duration
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._tables import pairs_table, tile
 from nas_plugins.results import SearchResult
+from nas_plugins.strategies.arch_vq.shipped import shipped_names
 
 
 def default_title(result: SearchResult) -> str:
@@ -124,8 +125,8 @@ def _latent_model(result: SearchResult) -> str | None:
     given = (result.settings.get("strategy_options") or {}).get("model")
     if given is not None:
         return None if given == "none" else str(given)
-    shipped = {"darts-cell": "darts", **{n: n for n in ("darts", "nasbench101", "nasbench201")}}
-    return shipped.get(result.history.space.name)
+    name = result.history.space.model_name
+    return name if name in shipped_names() else None
 
 
 def _caveat(result: SearchResult) -> Markup | None:

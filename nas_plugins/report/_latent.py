@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nas_plugins._markup import Markup, element, join
+from nas_plugins.drawing import draw, short
 from nas_plugins.report import _document
 from nas_plugins.report._document import Document, Section
-from nas_plugins.report._drawing import draw
 from nas_plugins.report._figures import Figure
 from nas_plugins.report._format import count, duration
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._latent_data import MAX_ENCODED, Latent, Sweep
 from nas_plugins.report._latent_figures import (
     distribution_figures,
@@ -22,7 +22,6 @@ from nas_plugins.report._latent_figures import (
     temperature_figures,
     use_figures,
 )
-from nas_plugins.report._svg import short
 from nas_plugins.report._tables import breakable, pairs_table, plain_table, tile
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nas_plugins._markup import plot_text
+from nas_plugins.drawing import family_of, short
 from nas_plugins.report._figures import Figure, Spec, axis_titles, css
 from nas_plugins.report._format import count
-from nas_plugins.report._html import plot_text
 from nas_plugins.report._latent_data import Latent, Sweep
-from nas_plugins.report._svg import family_of, short
 from nas_plugins.strategies.arch_vq.metrics import Generation
 
 TOP = 16

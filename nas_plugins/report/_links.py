@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nas_plugins.report._html import Markup, element, join
+from nas_plugins._markup import Markup, element, join
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas_plugins._markup import element, join
 from nas_plugins.report import _coevolution, _document, _header, _tables
 from nas_plugins.report._document import Document, Section
 from nas_plugins.report._figures import Figure, shared_texts
 from nas_plugins.report._format import columns, count
-from nas_plugins.report._html import element, join
 from nas_plugins.report._links import Links
 from nas_plugins.report._parallel import parallel_figure
 from nas_plugins.report._progress import hypervolume_figure, progress_figure

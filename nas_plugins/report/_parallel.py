@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
+from nas_plugins._markup import plot_text
+from nas_plugins.drawing import short
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Figure, Spec, css
 from nas_plugins.report._format import Column, columns, count
-from nas_plugins.report._html import plot_text
-from nas_plugins.report._svg import short
 from nas_plugins.results import SearchResult
 from nas_plugins.spaces.base import Decision
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas_plugins import pareto
+from nas_plugins._markup import Markup, element, join
+from nas_plugins.drawing import draw
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.report._coevolution_notes import NOTE, story
-from nas_plugins.report._drawing import draw
 from nas_plugins.report._format import Column, count
-from nas_plugins.report._html import Markup, element, join
 from nas_plugins.report._links import Links
 from nas_plugins.results import SearchResult
 

@@ -239,17 +239,19 @@ def _model(
 ) -> tuple[ArchVQModel, str]:
     """The model and where it comes from: given, a folder, the package, or the cache."""
     from nas_plugins.strategies.arch_vq.loading import trained
-    from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
+    from nas_plugins.strategies.arch_vq.model import ArchVQModel
+    from nas_plugins.strategies.arch_vq.shipped import shipped_names
 
-    wanted = None if space is None else learned_space(space)
+    built = space_of(space) if isinstance(space, str) else space
+    wanted = None if built is None else built.cell_space()
     if isinstance(model, (str, Path)):
         loaded, origin = ArchVQModel.load(model), str(model)
     elif model is not None:
         loaded, origin = model, "a model of one's own"
     elif wanted is None:
         raise UsageError("say what to sample from: give `space` or `model`")
-    elif (name := shipped_name(wanted)) in shipped_names():
-        return ArchVQModel.shipped(name), f"shipped: {name}"
+    elif wanted.model_name in shipped_names():
+        return ArchVQModel.shipped(wanted.model_name), f"shipped: {wanted.model_name}"
     else:
         try:
             return trained(wanted), "learned on its first use, kept in the cache"
@@ -265,17 +267,6 @@ def _model(
             "leave `space` out"
         )
     return loaded, origin
-
-
-def learned_space(space: str | SearchSpace) -> SearchSpace:
-    """The space that a model is learned for: of DARTS the one cell, as in the paper."""
-    built = space_of(space) if isinstance(space, str) else space
-    return space_of("darts-cell") if built.name == "darts" else built
-
-
-def shipped_name(space: SearchSpace) -> str:
-    """Under which name a model of the space would come with the package."""
-    return {"darts-cell": "darts"}.get(space.name, space.name)
 
 
 def _train_keys(model: ArchVQModel, *, needed: bool) -> Keys | None:

@@ -11,7 +11,6 @@ from nas_plugins._public import space as space_of
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.runner.outputs import prepare_folder
 from nas_plugins.runner.progress import TrainingDisplay
-from nas_plugins.runner.sampling import learned_space
 from nas_plugins.spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def train(
     from nas_plugins.strategies.arch_vq.train import train as fit
 
     built = space_of(space) if isinstance(space, str) else space
-    learned = learned_space(built)
+    learned = built.cell_space()
     settings = _recipe(learned.name, preset, epochs_vqvae, epochs_prior, architectures)
     _check_device(device)
     folder = None if out is None else Path(out)

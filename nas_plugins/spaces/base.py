@@ -8,6 +8,7 @@ architecture, shape `(B, D)` for D decisions.
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from abc import ABC, abstractmethod
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import registry
+from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces._draws import different
 from nas_plugins.spaces.graph import Graph
@@ -55,11 +57,25 @@ class SearchSpace(ABC):
             `nas_plugins.strategies.llm_coevolution.axis` knows. ``None`` takes the parameters,
             or the level where the space does not count them.
         decision_noun: What its decisions are called in words, in the plural.
+        network_sizes: Options of `network` by size: ``"full"``, the network that zero-cost
+            proxies of the space are published for; ``"small"``, cheaper to score but as deep;
+            ``"tiny"``, for a moment; ``"training"``, which trains in seconds. A size that is
+            missing is the builder's default.
+        network_width: What `network` calls the number of channels.
+        network_depth: What it calls the number of repetitions of a cell.
+        latency_table: Pattern of the names of the benchmarks with its latencies, with
+            ``{device}`` and perhaps ``{dataset}`` in it; empty where there are none.
+        latency_datasets: Data sets of these, the default first.
     """
 
     padding: str = ""
     default_axis: str | None = None
     decision_noun: str = "decisions"
+    network_sizes: Mapping[str, Mapping[str, Any]] = FrozenDict()
+    network_width: str = "channels"
+    network_depth: str = "cells"
+    latency_table: str = ""
+    latency_datasets: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -427,6 +443,44 @@ class SearchSpace(ABC):
             MissingDependencyError: PyTorch is not installed.
         """
         return registry.load("network", self.name)(architecture, **options)
+
+    def network_options(self) -> tuple[str, ...] | None:
+        """Names of the options that `network` takes, by its signature; ``None`` if it takes any.
+
+        Raises:
+            UnknownNameError: No builder is registered for the space.
+        """
+        own = type(self).network is not SearchSpace.network
+        builder = self.network if own else registry.load("network", self.name)
+        parameters = list(inspect.signature(builder).parameters.values())
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return None
+        return tuple(parameter.name for parameter in parameters[1:])
+
+    # -- for strategies, evaluators and drawings -------------------------------------------
+
+    def cell_space(self) -> SearchSpace:
+        """The space of one cell where an architecture is several cells of a kind, or itself.
+
+        What a model of architectures learns by default.
+        """
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Name of the models of its architectures that come with a strategy."""
+        return self.name
+
+    def edge_cells(
+        self, architecture: Architecture
+    ) -> Mapping[str, Sequence[tuple[int, int, str]]]:
+        """Cells whose operations stand on edges: (source, target, operation) by the cell's name.
+
+        A drawing shows these cells in place of `graph`. Empty, the default, where operations
+        are nodes. In a cell with two nodes that no edge enters, the outputs of two cells before
+        it, the output is the concatenation of all other nodes.
+        """
+        return {}
 
 
 __all__ = [

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces._darts_cell import (
     CELL_LENGTH,
@@ -45,6 +46,15 @@ class GenotypeSpace(SearchSpace):
 
     default_axis = "params"
     decision_noun = "edges"
+    network_sizes = FrozenDict(
+        {
+            "full": {"channels": 32, "layers": 8},
+            "small": {"channels": 16, "layers": 8},
+            "tiny": {"channels": 4, "layers": 3},
+            "training": {"channels": 4, "layers": 3},
+        }
+    )
+    network_depth = "layers"
 
     def __init__(
         self,
@@ -108,6 +118,21 @@ class GenotypeSpace(SearchSpace):
             InvalidArchitectureError: `cells` has another form or an index out of range.
         """
         return self._from_cells(*compact_cells(cells, self.operations))
+
+    def edge_cells(
+        self, architecture: Architecture
+    ) -> dict[str, tuple[tuple[int, int, str], ...]]:
+        """The normal and the reduction cell; two edges enter each node."""
+        cells = self.genotype(architecture)
+        return {
+            name: tuple((source, 2 + i // 2, op) for i, (op, source) in enumerate(pairs))
+            for name, pairs in (("normal", cells.normal), ("reduce", cells.reduce))
+        }
+
+    @property
+    def model_name(self) -> str:
+        """One model, of the cells, serves for spaces of one cell and of two."""
+        return "darts"
 
     # -- keys ------------------------------------------------------------------------------
 
@@ -208,6 +233,10 @@ class DARTS(GenotypeSpace):
         ]
         options = {"with_none": True} if with_none else {}
         super().__init__("darts", decisions, with_none=with_none, options=options)
+
+    def cell_space(self) -> DARTSCell:
+        """The space of one cell used as both, with ``none`` as in arch2vec."""
+        return DARTSCell()
 
     def cells(
         self, rows: npt.NDArray[np.integer[Any]]

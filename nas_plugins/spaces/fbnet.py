@@ -148,6 +148,8 @@ class FBNet(SearchSpace):
 
     default_axis = "flops"
     decision_noun = "layers"
+    latency_table = "fbnet/{device}"
+    latency_datasets = ("cifar100",)
 
     def __init__(self) -> None:
         super().__init__("fbnet", [Decision(f"layer_{i}", BLOCKS) for i in range(N_LAYERS)])

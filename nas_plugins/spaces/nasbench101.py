@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces import _nasbench101_cells as cells
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
@@ -52,6 +53,15 @@ class NASBench101(SearchSpace):
 
     default_axis = "n_conv3x3_bn_relu"
     decision_noun = "inner vertices"
+    network_sizes = FrozenDict(
+        {
+            "full": {"stem_channels": 128, "modules_per_stack": 3},
+            "small": {"stem_channels": 32, "modules_per_stack": 3},
+            "tiny": {"stem_channels": 8, "modules_per_stack": 1},
+            "training": {"stem_channels": 16, "modules_per_stack": 1},
+        }
+    )
+    network_width, network_depth = "stem_channels", "modules_per_stack"
 
     def __init__(self, *, padding: str = "output_last") -> None:
         if padding not in PADDINGS:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
 from nas_plugins.spaces.graph import Graph
@@ -65,6 +66,16 @@ class NASBench201(SearchSpace):
 
     default_axis = "n_nor_conv_3x3"
     decision_noun = "edges"
+    network_sizes = FrozenDict(
+        {
+            "full": {"channels": 16, "cells": 5},
+            "small": {"channels": 16, "cells": 5},
+            "tiny": {"channels": 4, "cells": 1},
+            "training": {"channels": 8, "cells": 1},
+        }
+    )
+    latency_table = "hw-nas-bench/{dataset}/{device}"
+    latency_datasets = ("cifar10", "cifar100", "imagenet16")
 
     def __init__(self) -> None:
         decisions = [Decision(f"{target}<-{source}", OPERATIONS) for source, target in EDGES]
@@ -115,6 +126,13 @@ class NASBench201(SearchSpace):
         ``#``, ``skip_connect`` is the identity, and the terms of a sum are sorted.
         """
         return np.array([_class_string(row) for row in np.asarray(rows).tolist()], dtype=np.str_)
+
+    def edge_cells(
+        self, architecture: Architecture
+    ) -> dict[str, tuple[tuple[int, int, str], ...]]:
+        """The cell of four nodes."""
+        taken = (OPERATIONS[i] for i in architecture.indices)
+        return {"": tuple((*edge, op) for edge, op in zip(EDGES, taken, strict=True))}
 
     @property
     def node_operations(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -81,7 +81,7 @@ class Complexity:
     flops: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Architecture:
     """A space and one choice per decision; valid by construction.
 
@@ -90,7 +90,7 @@ class Architecture:
         indices: Index of the choice taken for each decision, in the space's order.
     """
 
-    space: SearchSpace = field(repr=False)
+    space: SearchSpace
     indices: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -108,6 +108,15 @@ class Architecture:
 
     def __str__(self) -> str:
         return self.space.format(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.space.name}: {self})"
+
+    def _repr_svg_(self) -> str:
+        """The drawing that Jupyter shows."""
+        from nas_plugins.drawing import draw
+
+        return draw(self)
 
     def __hash__(self) -> int:
         return self._hash

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
 from nas_plugins.spaces.graph import Graph
@@ -122,6 +123,9 @@ class ViT(SearchSpace):
     """
 
     default_axis = "flops"
+    network_sizes = FrozenDict(  # of images of 32 x 32 pixels, whatever the size
+        {name: {"resolution": 32, "patch": 4} for name in ("full", "small", "tiny", "training")}
+    )
 
     def __init__(self, *, size: str = "tiny") -> None:
         if size not in SUPERNETS:

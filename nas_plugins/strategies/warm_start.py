@@ -7,7 +7,7 @@ that starts from the top of a random pool by a proxy, instead of at random.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,6 @@ Floats = npt.NDArray[np.float64]
 _POOL = re.compile(r"\bpool (\d+)\b")
 _POOLS = 2**32
 _MAX_RANKINGS = 4
-_ZERO_COST = "zero-cost"
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class WarmStart(Strategy):
         n: Trials that come from the ranking; failed and pruned ones do not count.
         pool: Candidates, drawn at random without repetition.
         metrics: What to rank by, each in its better direction. With several the mean of the
-            ranks decides. By default all metrics of the evaluator, and for ``"zero-cost"``
-            the proxies in `PROXIES`. Candidates without a score rank last.
+            ranks decides. By default all metrics of the evaluator, built with the options that
+            it declares for ranking. Candidates without a score rank last.
         options: Options of an evaluator that is given by name.
 
     Raises:
@@ -66,7 +65,7 @@ class WarmStart(Strategy):
     """
 
     strategy: Strategy | str
-    evaluator: Evaluator | str = _ZERO_COST
+    evaluator: Evaluator | str = "zero-cost"
     n: int = 5
     pool: int = 500
     metrics: tuple[str, ...] = ()
@@ -132,7 +131,7 @@ class WarmStart(Strategy):
     @cached_property
     def _scorer(self) -> Evaluator:
         if isinstance(self.evaluator, str):
-            return scorer(self.evaluator, self.options, self.metrics)
+            return _public.measuring(self.evaluator, "ranking", self.metrics, **self.options)
         return as_evaluator(self.evaluator)
 
     @cached_property
@@ -181,9 +180,6 @@ class WarmStart(Strategy):
         return ranks
 
 
-PROXIES = ("az_progressivity", "synflow")
-"""Default proxies of a warm start by ``"zero-cost"``, chosen on CIFAR-10 of NAS-Bench-201."""
-
 _COUNTING = (TrialState.COMPLETE, TrialState.RUNNING)
 
 
@@ -192,29 +188,6 @@ def kind_of(name: str) -> str:
     family = name.partition("/")[0]
     named = "/" not in name and family not in registry.names("benchmark")
     return "evaluator" if named or family in registry.names("evaluator") else "benchmark"
-
-
-def scorer(
-    name: str, options: Mapping[str, Any] | None = None, metrics: Sequence[str] = ()
-) -> Evaluator:
-    """Builds what a warm start ranks by.
-
-    Args:
-        name: Of an evaluator or benchmark.
-        options: Its options.
-        metrics: What will be ranked by; ``"zero-cost"`` computes these proxies only, and those
-            in `PROXIES` if there are none.
-
-    Raises:
-        UnknownNameError: The name is not registered; the message suggests the nearest.
-        PluginError: The plug-in cannot be imported.
-    """
-    chosen = dict(options or {})
-    if kind_of(name) == "benchmark":
-        return _public.benchmark(name, **chosen)
-    if name == _ZERO_COST:
-        chosen.setdefault("proxies", tuple(metrics) or PROXIES)
-    return _public.evaluator(name, **chosen)
 
 
 def _pool_number(history: History) -> int | None:
@@ -252,4 +225,4 @@ def _reason(row: Mapping[str, float], metric: str) -> str:
         return f"the evaluator returned no {metric!r}"
 
 
-__all__ = ["NOTE", "PROXIES", "WarmStart", "kind_of", "scorer"]
+__all__ = ["NOTE", "WarmStart", "kind_of"]

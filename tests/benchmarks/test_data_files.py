@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas_plugins.benchmarks import files
-from nas_plugins.benchmarks.files import Checksum, DataFile, Status
+from nas_plugins.benchmarks.files import Checksum, DataFile, FileStatus
 from nas_plugins.errors import DataError, UnknownNameError
 
 PUBLIC = ["nats-bench", "hw-nas-bench", "nasbench101", "nasbench301"]
@@ -67,7 +67,7 @@ def test_an_absent_file_is_one_sentence_with_what_and_where(home: Path) -> None:
     with pytest.raises(DataError, match=f"put it at {home / 'nasbench_only108.tfrecord'}$"):
         files.path("nasbench101")
     outcome = files.verify("nasbench101")
-    assert (outcome.status, outcome.ok) == (Status.ABSENT, False)
+    assert (outcome.status, outcome.ok) == (FileStatus.ABSENT, False)
     assert "data fetch nasbench101" in outcome.detail
 
 
@@ -85,29 +85,29 @@ def test_the_unpacked_folder_serves_too(home: Path) -> None:
     folder.mkdir()
     assert files.path("nats-bench") == folder
     assert files.trusted("nats-bench") == folder
-    assert files.verify("nats-bench").status is Status.UNPINNED
+    assert files.verify("nats-bench").status is FileStatus.UNPINNED
     assert files.fetch("nats-bench") == folder
 
 
 @pytest.mark.parametrize(
     ("checksum", "status"),
     [
-        (Checksum("sha256", hashlib.sha256(TEXT).hexdigest()), Status.INTACT),
-        (Checksum("git-blob", "ce013625030ba8dba906f756967f9e9ca394464a"), Status.INTACT),
-        (Checksum("git-blob", hashlib.sha1(TEXT).hexdigest()), Status.DAMAGED),
-        (Checksum("sha256", "0" * 64), Status.DAMAGED),
-        (None, Status.UNPINNED),
+        (Checksum("sha256", hashlib.sha256(TEXT).hexdigest()), FileStatus.INTACT),
+        (Checksum("git-blob", "ce013625030ba8dba906f756967f9e9ca394464a"), FileStatus.INTACT),
+        (Checksum("git-blob", hashlib.sha1(TEXT).hexdigest()), FileStatus.DAMAGED),
+        (Checksum("sha256", "0" * 64), FileStatus.DAMAGED),
+        (None, FileStatus.UNPINNED),
     ],
 )
 def test_verify(
-    home: Path, monkeypatch: pytest.MonkeyPatch, checksum: Checksum | None, status: Status
+    home: Path, monkeypatch: pytest.MonkeyPatch, checksum: Checksum | None, status: FileStatus
 ) -> None:
     registered(monkeypatch, checksum=checksum)
     (home / "small.bin").write_bytes(TEXT)
     outcome = files.verify("small")
     assert outcome.status is status
-    assert outcome.ok == (status is not Status.DAMAGED)
-    if status is Status.DAMAGED:
+    assert outcome.ok == (status is not FileStatus.DAMAGED)
+    if status is FileStatus.DAMAGED:
         with pytest.raises(DataError, match="has not the published"):
             files.trusted("small")
     else:

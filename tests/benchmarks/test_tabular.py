@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_plugins.benchmarks.base import MetricValues, Table, TabularBenchmark
+from nas_plugins.benchmarks.base import Table, TabularBenchmark
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, UnknownNameError
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Metric
+from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.categorical import CategoricalSpace
 
 SPACE = CategoricalSpace.macro(3, ["a", "b", "c"])

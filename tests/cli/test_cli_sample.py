@@ -14,7 +14,7 @@ import nas_plugins as nap
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategies.arch_vq.config import PriorConfig, Recipe, Schedule, VQVAEConfig
 from nas_plugins.strategies.arch_vq.data import split
-from nas_plugins.strategies.arch_vq.model import shipped_names
+from nas_plugins.strategies.arch_vq.shipped import shipped_names
 from nas_plugins.strategies.arch_vq.train import train
 
 SPACE = CategoricalSpace.macro(4, ["a", "b", "c"])

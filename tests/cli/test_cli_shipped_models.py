@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from nas_plugins.strategies.arch_vq.config import recipe
-from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
+from nas_plugins.strategies.arch_vq.model import ArchVQModel
+from nas_plugins.strategies.arch_vq.shipped import shipped_names
 from nas_plugins.strategies.arch_vq.train import train
 
 MINIATURE = ("--architectures", 400, "--epochs-vqvae", 1, "--epochs-prior", 1)

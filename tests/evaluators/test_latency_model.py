@@ -49,7 +49,7 @@ def additive_truth(space: nap.SearchSpace, seed: int = 0) -> Callable[..., Float
 
 
 @dataclass
-class Source:
+class Source(nap.Evaluator):
     """An evaluator with an additive truth; refuses some architectures."""
 
     space: nap.SearchSpace = field(default_factory=lambda: CELLS)

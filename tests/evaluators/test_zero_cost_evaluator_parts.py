@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,17 +20,17 @@ from nas_plugins.errors import UnknownNameError
 
 torch = pytest.importorskip("torch")
 
+from nas_plugins.evaluators.training.networks import network_options as training_options  # noqa: E402
 from nas_plugins.evaluators.zero_cost.batch import Batch  # noqa: E402
-from nas_plugins.evaluators.zero_cost.cache import Entry, ScoreCache  # noqa: E402
+from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache  # noqa: E402
 from nas_plugins.evaluators.zero_cost.inputs import (  # noqa: E402
-    balanced,
+    balanced_labels,
     batch_digest,
     make_batch,
 )
 from nas_plugins.evaluators.zero_cost.networks import (  # noqa: E402
+    built_under_seed,
     network_options,
-    representative,
-    seeded,
     weight_seed,
 )
 from nas_plugins.evaluators.zero_cost.settings import PRESETS, Settings  # noqa: E402
@@ -97,7 +98,7 @@ def test_the_digest_tells_what_may_change_a_value() -> None:
 
 @given(n=st.integers(2, 200), classes=st.integers(2, 120))
 def test_each_label_comes_twice_where_possible(n, classes) -> None:
-    counts = torch.bincount(balanced(n, classes))
+    counts = torch.bincount(balanced_labels(n, classes))
     assert int(counts.sum()) == n
     assert int(counts.max() - counts.min()) <= 1
     assert len(counts) <= classes
@@ -205,12 +206,28 @@ def test_width_and_depth_can_be_set() -> None:
 class Odd(type(SPACE)):
     """A space whose builder knows some of the settings and others."""
 
+    network_sizes: ClassVar[dict] = {}
+
     def __init__(self) -> None:
         super().__init__()
         self.name = "odd"
 
     def network(self, architecture, *, channels=3, depth=2):
         return torch.nn.Flatten()
+
+
+class Sized(Odd):
+    """Declares its sizes, and what its builder calls the depth."""
+
+    network_sizes: ClassVar[dict] = {"small": {"channels": 4}, "training": {"depth": 1}}
+    network_depth = "depth"
+
+
+def test_the_space_says_how_small_its_network_is() -> None:
+    assert network_options(Sized(), Settings(), 3) == {"channels": 4}
+    assert network_options(Sized(), Settings(cells=5), 3) == {"channels": 4, "depth": 5}
+    trained = training_options(Sized(), {}, classes=10, in_channels=3)
+    assert trained == {"depth": 1}
 
 
 def test_an_unknown_builder_is_passed_what_it_names() -> None:
@@ -224,10 +241,10 @@ def test_equal_architectures_have_one_representative_and_seed(name) -> None:
     rng = np.random.default_rng(1)
     for _ in range(10):
         architecture = space.sample(rng)
-        chosen = representative(architecture)
+        chosen = space.canonical(architecture)
         assert chosen.key == architecture.key
-        assert representative(chosen) == chosen
-    assert weight_seed(0, chosen) == weight_seed(0, representative(chosen))
+        assert space.canonical(chosen) == chosen
+    assert weight_seed(0, chosen) == weight_seed(0, space.canonical(chosen))
     assert weight_seed(0, chosen) != weight_seed(1, chosen)
 
 
@@ -244,16 +261,16 @@ def test_building_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = seeded(lambda: torch.nn.Linear(2, 2), 1)
+    first = built_under_seed(lambda: torch.nn.Linear(2, 2), 1)
     assert torch.equal(torch.rand(3), expected)
-    second = seeded(lambda: torch.nn.Linear(2, 2), 1)
+    second = built_under_seed(lambda: torch.nn.Linear(2, 2), 1)
     assert torch.equal(first.weight, second.weight)
 
 
 # -- the cache ---------------------------------------------------------------------------------
 
 VERSIONS = {"a": 1, "b": 2}
-SOME = {"a": Entry(0.1 + 0.2), "b": Entry(math.nan, "dead network")}
+SOME = {"a": CachedScore(0.1 + 0.2), "b": CachedScore(math.nan, "dead network")}
 
 
 def same(first, second) -> bool:
@@ -265,7 +282,7 @@ def same(first, second) -> bool:
 def test_what_is_kept_comes_back_exactly(tmp_path_factory, value, reason) -> None:
     path = tmp_path_factory.mktemp("cache") / "scores.sqlite"
     reason = reason.encode("utf-8", "ignore").decode() or "x"
-    entries = {"a": Entry(value), "b": Entry(math.nan, reason)}
+    entries = {"a": CachedScore(value), "b": CachedScore(math.nan, reason)}
     with ScoreCache(path, VERSIONS) as cache:
         cache.put("x", entries)
     with ScoreCache(path, VERSIONS) as cache:
@@ -274,7 +291,7 @@ def test_what_is_kept_comes_back_exactly(tmp_path_factory, value, reason) -> Non
 
 def test_other_versions_and_unknown_proxies_are_not_seen(tmp_path: Path) -> None:
     with ScoreCache(tmp_path / "s", VERSIONS) as cache:
-        cache.put("x", {**SOME, "mine": Entry(1.0)})
+        cache.put("x", {**SOME, "mine": CachedScore(1.0)})
     with ScoreCache(tmp_path / "s", {"a": 2, "b": 2, "mine": 1}) as cache:
         assert same(cache.get(["x"]), {"x": {"b": SOME["b"]}})
 
@@ -282,11 +299,11 @@ def test_other_versions_and_unknown_proxies_are_not_seen(tmp_path: Path) -> None
 def test_many_are_asked_for_at_once(tmp_path: Path) -> None:
     with ScoreCache(tmp_path / "s", VERSIONS) as cache:
         for i in range(1200):
-            cache.put(str(i), {"a": Entry(float(i))})
+            cache.put(str(i), {"a": CachedScore(float(i))})
     with ScoreCache(tmp_path / "s", VERSIONS) as cache:
         found = cache.get([str(i) for i in range(1300)])
     assert [found[str(i)].get("a") for i in range(1300)] == [
-        Entry(float(i)) if i < 1200 else None for i in range(1300)
+        CachedScore(float(i)) if i < 1200 else None for i in range(1300)
     ]
 
 
@@ -327,7 +344,7 @@ def test_a_foreign_table_is_put_aside_too(tmp_path, caplog) -> None:
 def test_a_changed_entry_is_never_believed(tmp_path, change) -> None:
     path = tmp_path / "s.sqlite"
     with ScoreCache(path, {"a": 1, "b": 1}) as cache:
-        cache.put("x", {"a": Entry(1.5)})
+        cache.put("x", {"a": CachedScore(1.5)})
     with sqlite3.connect(path) as database:
         database.execute(f"UPDATE scores SET {change}")
     database.close()
@@ -362,11 +379,11 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path, caplog) -> No
 _WRITER = """
 import sys
 from pathlib import Path
-from nas_plugins.evaluators.zero_cost.cache import Entry, ScoreCache
+from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache
 for start in range(0, 60, 6):
     with ScoreCache(Path(sys.argv[1]), {"a": 1}) as cache:
         for i in range(start, start + 6):
-            cache.put(f"{sys.argv[2]}-{i}", {"a": Entry(float(i))})
+            cache.put(f"{sys.argv[2]}-{i}", {"a": CachedScore(float(i))})
 """
 
 
@@ -381,7 +398,7 @@ def test_several_processes_share_a_file(tmp_path: Path) -> None:
         assert (writer.returncode, errors) == (0, b"")
     with ScoreCache(path, {"a": 1}) as cache:
         found = cache.get([f"{name}-{i}" for name in "pq" for i in range(60)])
-    assert all(found[f"{n}-{i}"] == {"a": Entry(float(i))} for n in "pq" for i in range(60))
+    assert all(found[f"{n}-{i}"] == {"a": CachedScore(float(i))} for n in "pq" for i in range(60))
 
 
 def test_spaces_and_settings_have_files_of_their_own(tmp_path, monkeypatch) -> None:

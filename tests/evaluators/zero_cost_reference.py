@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas_plugins.evaluators.zero_cost.batch import Batch
-from nas_plugins.evaluators.zero_cost.guard import seeded
-from nas_plugins.evaluators.zero_cost.observe import blocks
+from nas_plugins.evaluators.zero_cost.network_state import pass_generator
+from nas_plugins.evaluators.zero_cost.tracing import blocks
 
 
 def _script() -> Any:
     name = "_naslib_style"
-    path = Path(__file__).parents[2] / "benchmarks" / f"{name}.py"
+    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(path)
@@ -36,7 +36,7 @@ def reference(name: str, network: nn.Module, batch: Batch, seed: int) -> float:
     """The value of one proxy."""
     images = (batch.inputs, batch.labels)
     if name == "zen":
-        generator = seeded(seed, "zen", torch.device("cpu"))
+        generator = pass_generator(seed, "zen", torch.device("cpu"))
         few = (batch.inputs[:16], batch.labels[:16])
         return float(plain_way.zen(network, few, generator=generator))
     if name in plain_way.MEASURES:
@@ -135,7 +135,7 @@ def az_progressivity(network: nn.Module, batch: Batch) -> float:
 
 def az_trainability(network: nn.Module, batch: Batch, seed: int) -> float:
     maps = features(network, batch)
-    generator = seeded(seed, "blocks", torch.device("cpu"))
+    generator = pass_generator(seed, "blocks", torch.device("cpu"))
     scores = []
     for i in range(1, len(maps)):
         draw = torch.randint(0, 2, maps[i].shape, generator=generator, dtype=torch.int8)

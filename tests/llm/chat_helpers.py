@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.llm import ChatReply, ChatRequest, Message
+from nas_plugins.llm import ChatModel, ChatReply, ChatRequest, Message
 from nas_plugins.llm.retry import Clock
 
 KEY = "sk-loopback-0123456789abcdef"
@@ -39,7 +39,7 @@ class FakeClock(Clock):
             self.slept.append(seconds)
 
 
-class ScriptedChat:
+class ScriptedChat(ChatModel):
     """A model that plays a script of replies and errors, the last one for ever."""
 
     def __init__(

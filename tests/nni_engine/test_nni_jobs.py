@@ -23,8 +23,8 @@ import nas_plugins as nap
 from nas_plugins.history import Objective, TrialState
 from nas_plugins.nni import ArchiveEvolution, NNIStrategy
 from nas_plugins.nni._resume import take_over
-from nas_plugins.nni._service import Job
-from nas_plugins.nni._state import Ledger
+from nas_plugins.nni._service import ServiceJob
+from nas_plugins.nni._state import ExperimentTrials
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture
 
@@ -47,34 +47,34 @@ def evolution() -> NNIStrategy:
 SPACE = nap.space("nasbench201")
 
 
-def ledger_of(strategy: Any) -> Ledger:
+def ledger_of(strategy: Any) -> ExperimentTrials:
     """Three trials, of which the first has ended."""
-    found = Ledger(strategy, SPACE, [Objective("default", "max")], entropy=0)
+    found = ExperimentTrials(strategy, SPACE, [Objective("default", "max")], entropy=0)
     for _ in range(3):
         found.ask()
     found.tell(0, 1.0)
     return found
 
 
-def job(architecture: Architecture, metric: Any = None, **state: Any) -> Job:
-    return Job(state.pop("parameter", 0), {"text": str(architecture)}, metric, **state)
+def job(architecture: Architecture, metric: Any = None, **state: Any) -> ServiceJob:
+    return ServiceJob(state.pop("parameter", 0), {"text": str(architecture)}, metric, **state)
 
 
 def read(sample: Mapping[str, Any]) -> Architecture:
     return SPACE.parse(sample["text"])
 
 
-def another(ledger: Ledger) -> Architecture:
+def another(ledger: ExperimentTrials) -> Architecture:
     (found,) = unseen(SPACE, 1, np.random.default_rng(0), taken=ledger.history.seen)
     return found
 
 
 @pytest.fixture
-def ledger() -> Ledger:
+def ledger() -> ExperimentTrials:
     return ledger_of(nap.strategy("random"))
 
 
-def test_a_job_ends_the_trial_of_its_architecture(ledger: Ledger) -> None:
+def test_a_job_ends_the_trial_of_its_architecture(ledger: ExperimentTrials) -> None:
     first, second, third = (t.architecture for t in ledger.history.trials)
     taken = take_over(ledger, [job(first, 1.0), job(third, 3.0), job(second, 2.0)], read)
     assert [t.values for t in ledger.history.trials] == [(1.0,), (2.0,), (3.0,)]
@@ -82,7 +82,7 @@ def test_a_job_ends_the_trial_of_its_architecture(ledger: Ledger) -> None:
     assert taken.n_superseded == 0
 
 
-def test_a_job_that_is_live_ends_its_trial_later(ledger: Ledger) -> None:
+def test_a_job_that_is_live_ends_its_trial_later(ledger: ExperimentTrials) -> None:
     first, second, third = (t.architecture for t in ledger.history.trials)
     live = job(second, live=True, parameter=7)
     taken = take_over(ledger, [job(first, 1.0), live, job(third, failed=True)], read)
@@ -91,7 +91,7 @@ def test_a_job_that_is_live_ends_its_trial_later(ledger: Ledger) -> None:
     assert taken.n_superseded == 1  # the third will be begun anew
 
 
-def test_a_trial_that_was_begun_twice_counts_once(ledger: Ledger) -> None:
+def test_a_trial_that_was_begun_twice_counts_once(ledger: ExperimentTrials) -> None:
     first, second, third = (t.architecture for t in ledger.history.trials)
     jobs = [job(first, 1.0), job(second, failed=True), job(second, 2.0), job(third, 3.0)]
     taken = take_over(ledger, [*jobs, job(third, 3.0)], read)
@@ -99,7 +99,7 @@ def test_a_trial_that_was_begun_twice_counts_once(ledger: Ledger) -> None:
     assert taken.n_superseded == 2
 
 
-def test_jobs_that_no_trial_is_known_of_are_new_trials(ledger: Ledger) -> None:
+def test_jobs_that_no_trial_is_known_of_are_new_trials(ledger: ExperimentTrials) -> None:
     known = [t.architecture for t in ledger.history.trials]
     unknown = another(ledger)
     jobs = [job(a, 1.0) for a in known] + [job(unknown, failed=True), job(unknown, 4.0)]
@@ -119,8 +119,8 @@ def test_a_strategy_that_repeats_itself_keeps_its_repetitions() -> None:
     assert taken.n_superseded == 1
 
 
-def test_jobs_of_another_space_are_left_out(ledger: Ledger) -> None:
-    taken = take_over(ledger, [Job(0, {"text": "no cell"}, 1.0)], read)
+def test_jobs_of_another_space_are_left_out(ledger: ExperimentTrials) -> None:
+    taken = take_over(ledger, [ServiceJob(0, {"text": "no cell"}, 1.0)], read)
     assert len(ledger) == 3
     assert taken.n_superseded == 0
 

@@ -19,7 +19,8 @@ from nas_plugins.results import SearchResult
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategies.arch_vq.config import PriorConfig, Recipe, Schedule, VQVAEConfig
 from nas_plugins.strategies.arch_vq.data import split
-from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
+from nas_plugins.strategies.arch_vq.model import ArchVQModel
+from nas_plugins.strategies.arch_vq.shipped import shipped_names
 from nas_plugins.strategies.arch_vq.train import train
 
 RECIPE = Recipe(

@@ -121,6 +121,6 @@ def test_what_does_not_fit_the_model_is_refused(trained: nap.TrainResult, tmp_pa
 
 
 def test_a_space_that_must_be_learned_with_care_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas_plugins.strategies.arch_vq.model.shipped_names", tuple)
+    monkeypatch.setattr("nas_plugins.strategies.arch_vq.shipped.shipped_names", tuple)
     with pytest.raises(UnknownNameError, match="no model of 'nasbench101' comes with the package"):
         nap.sample("nasbench101")

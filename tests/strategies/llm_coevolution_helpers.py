@@ -11,7 +11,7 @@ import numpy as np
 
 import nas_plugins as nap
 from nas_plugins.history import History, Trial, TrialState
-from nas_plugins.llm import ChatReply, ChatRequest
+from nas_plugins.llm import ChatModel, ChatReply, ChatRequest
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import objectives, search
@@ -19,7 +19,7 @@ from nas_plugins.testing.strategies import objectives, search
 Script = Callable[[ChatRequest], str]
 
 
-class ScriptedChat:
+class ScriptedChat(ChatModel):
     """Answers as a function says and counts what it is asked."""
 
     def __init__(

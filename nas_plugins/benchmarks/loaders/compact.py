@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.benchmarks.loaders import npz
-from nas_plugins.benchmarks.loaders.nb201 import SIZE, Recorded, rows_of
+from nas_plugins.benchmarks.loaders.nb201 import SIZE, TableData, rows_of
 from nas_plugins.errors import DataError
 
 ACCURACY_FILE = "nb201_accuracy.npz"
@@ -30,7 +30,7 @@ _EPOCHS = {"cifar10": 100.0, "cifar100": 200.0, "imagenet16": 200.0}
 _HARDWARE_DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16": "ImageNet16-120"}
 
 
-def load_accuracy(file: Path, dataset: str) -> Recorded:
+def load_accuracy(file: Path, dataset: str) -> TableData:
     """Reads the accuracies after 200 and 12 epochs, size and training time of one data set.
 
     Args:
@@ -45,10 +45,10 @@ def load_accuracy(file: Path, dataset: str) -> Recorded:
     rows = rows_of(arrays["arch_str"].tolist(), origin=str(file))
     columns = {m: _column(arrays[member], file, member) for m, member in members.items()}
     columns["train_seconds"] = columns["train_seconds"] * _EPOCHS[dataset]
-    return Recorded(rows, columns, f"compact table {file.name}")
+    return TableData(rows, columns, f"compact table {file.name}")
 
 
-def load_hardware(file: Path, dataset: str) -> Recorded:
+def load_hardware(file: Path, dataset: str) -> TableData:
     """Reads the HW-NAS-Bench metrics of one data set under the names of the official pickle.
 
     Args:
@@ -67,7 +67,7 @@ def load_hardware(file: Path, dataset: str) -> Recorded:
         raise DataError(f"{file} has no values of {wanted} in its `values` {values.shape}")
     block = values[datasets.index(wanted)].astype(np.float64)
     columns = {name: np.ascontiguousarray(block[:, i]) for i, name in enumerate(names)}
-    return Recorded(rows, columns, f"compact table {file.name}")
+    return TableData(rows, columns, f"compact table {file.name}")
 
 
 def _column(

@@ -17,7 +17,7 @@ SIZE = 15_625
 
 
 @dataclass(frozen=True)
-class Recorded:
+class TableData:
     """Numbers of one file about all 15,625 cells, in the benchmark's official index order.
 
     Attributes:
@@ -80,4 +80,4 @@ def _numbers(rows: Rows) -> npt.NDArray[np.int64]:
     return numbers
 
 
-__all__ = ["SIZE", "Recorded", "checked", "positions", "rows_of"]
+__all__ = ["SIZE", "TableData", "checked", "positions", "rows_of"]

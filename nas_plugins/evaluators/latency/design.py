@@ -52,8 +52,8 @@ def measured_sample(
     """Draws a `balanced` sample and has it measured.
 
     Architectures that the source cannot measure are replaced by random ones, where
-    needed with choices that are still missing. A source with ``rows``, as a table of few
-    architectures has, is asked for these alone.
+    needed with choices that are still missing. A source with `measured_rows`, as a table
+    of few architectures has, is asked for these alone.
 
     Returns:
         `n` architectures and their values, or a few more where a choice that the source often
@@ -64,7 +64,7 @@ def measured_sample(
         DataError: The source measured none of `n`, or fewer than `n` of 10 `n`; says why.
     """
     rng = np.random.default_rng(seed)
-    among: Rows | None = getattr(source, "rows", None)
+    among = source.measured_rows
     waiting, tried, reason = balanced(space, n, rng, among=among), 0, ""
     found: dict[Key, Architecture] = {}
     values: list[float] = []

@@ -31,7 +31,7 @@ _PENALTY_COUNTS = 1e-1
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FeatureRecipe:
     """Which columns a model has.
 
     Attributes:
@@ -70,7 +70,7 @@ class Ingredients:
         """Whether the two readings are the same for this batch."""
         return bool(np.array_equal(self.counts, self.live_counts))
 
-    def columns(self, recipe: Recipe) -> tuple[Floats, Floats]:
+    def columns(self, recipe: FeatureRecipe) -> tuple[Floats, Floats]:
         """Returns the columns `(B, P)` of a recipe and the penalty of each, `(P,)`."""
         groups: list[tuple[Floats, float]] = []
         if recipe.flops or recipe.counted == "flops":
@@ -125,4 +125,4 @@ def _flops(space: SearchSpace, architectures: Sequence[Architecture]) -> Floats 
         return None
 
 
-__all__ = ["COUNTED", "Bools", "Floats", "Ingredients", "Recipe", "ingredients"]
+__all__ = ["COUNTED", "Bools", "FeatureRecipe", "Floats", "Ingredients", "ingredients"]

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from nas_plugins._torch import nn, torch, usable_device
-from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import (
     EvaluationError,
     MissingDependencyError,
@@ -20,7 +19,7 @@ from nas_plugins.errors import (
 from nas_plugins.evaluators.latency.device import counted, processor, release
 from nas_plugins.evaluators.latency.onnx_runtime import runner
 from nas_plugins.evaluators.latency.timing import Protocol, Timing, pinned
-from nas_plugins.protocols import Evaluator, Metric
+from nas_plugins.protocols import Evaluator, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture
 
 BACKENDS = ("torch", "onnxruntime")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_plugins import registry
 from nas_plugins._public import evaluator as build_evaluator
+from nas_plugins._public import evaluator_class
 from nas_plugins._public import space as build_space
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.evaluators.latency.additive import LatencyModel
 from nas_plugins.evaluators.latency.design import measured_sample
-from nas_plugins.protocols import Evaluator, Metric
+from nas_plugins.protocols import Evaluator, Metric, as_evaluator
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 
@@ -44,6 +43,8 @@ class LatencyModelEvaluator(Evaluator):
         TypeError: Options are given that nothing takes.
     """
 
+    takes_space = True
+
     def __init__(
         self,
         source: str | Evaluator = "latency",
@@ -64,7 +65,7 @@ class LatencyModelEvaluator(Evaluator):
             return
         measuring = _source(source, wanted, options)
         if wanted is None:
-            wanted = getattr(measuring, "space", None) or build_space("nasbench201")
+            wanted = measuring.space or build_space("nasbench201")
         unit = _unit(measuring, metric)
         sample, values = measured_sample(measuring, wanted, n, seed=seed, metric=metric)
         self._model = LatencyModel.fit(
@@ -72,7 +73,7 @@ class LatencyModelEvaluator(Evaluator):
             values,
             metric=metric,
             unit=unit,
-            source=getattr(measuring, "source", "") or repr(measuring),
+            source=measuring.source,
             counted=counted,
         )
 
@@ -125,12 +126,9 @@ def _source(
     if not isinstance(source, str):
         if options:
             raise TypeError(f"an evaluator as `source` takes no options, got {sorted(options)}")
-        return source
-    if space is not None:
-        # A table belongs to one space; what measures networks takes any.
-        known = inspect.signature(registry.load("evaluator", source)).parameters
-        if "space" in known:
-            options = {"space": space, **options}
+        return as_evaluator(source)
+    if space is not None and evaluator_class(source).takes_space:
+        options = {"space": space, **options}
     return build_evaluator(source, **options)
 
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins import registry
 from nas_plugins._public import benchmark as open_benchmark
-from nas_plugins.benchmarks import fbnet, hw_nas_bench, nasbench201
-from nas_plugins.benchmarks.base import MetricValues
-from nas_plugins.errors import MetricUnavailableError, UnknownNameError, unknown_name
+from nas_plugins._public import benchmark_class, space_class
+from nas_plugins.benchmarks import hw_nas_bench
+from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Evaluator, Metric
+from nas_plugins.protocols import Benchmark, Evaluator, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
-
-DEVICES: Mapping[str, tuple[str, ...]] = {
-    "nasbench201": tuple(hw_nas_bench.DEVICES),
-    "fbnet": (*fbnet.ADDITIVE, *fbnet.MEASURED),
-}
-"""Names of the devices that have a table, per search space."""
 
 _COSTS = ("latency_ms", "energy_mj")
 
@@ -35,8 +31,8 @@ class LatencyTableEvaluator(Evaluator):
     reason.
 
     Args:
-        device: E.g. ``"edgegpu"``; `DEVICES` lists them per space.
-        space: ``"nasbench201"`` or ``"fbnet"``, or such a space.
+        device: E.g. ``"edgegpu"``; `devices` lists those of a space.
+        space: A space with latency tables or its name: ``"nasbench201"``, ``"fbnet"``.
         dataset: Which network of a NAS-Bench-201 cell: ``"cifar10"`` (default),
             ``"cifar100"`` or ``"imagenet16"``. FBNet's tables have the CIFAR-100 setting only.
 
@@ -45,6 +41,8 @@ class LatencyTableEvaluator(Evaluator):
         DataError: The file is absent or not intact; says what to download and where.
     """
 
+    takes_space = True
+
     def __init__(
         self,
         device: str = "edgegpu",
@@ -52,13 +50,21 @@ class LatencyTableEvaluator(Evaluator):
         space: str | SearchSpace = "nasbench201",
         dataset: str | None = None,
     ) -> None:
-        family = space if isinstance(space, str) else space.name
-        if family not in DEVICES:
-            raise unknown_name("space with latency tables", family, DEVICES)
-        if device not in DEVICES[family]:
-            raise unknown_name(f"device of space {family!r}", device, DEVICES[family])
+        name = space if isinstance(space, str) else space.name
+        declared = space_class(space) if isinstance(space, str) else space
+        offered = devices(declared)
+        if not offered:
+            raise unknown_name("space with latency tables", name, _known_spaces())
+        if device not in offered:
+            raise unknown_name(f"device of space {name!r}", device, offered)
+        datasets = declared.latency_datasets
+        if dataset is not None and dataset not in datasets:
+            raise unknown_name(f"`dataset` of the latency tables of {name}", dataset, datasets)
+        chosen = dataset or next(iter(datasets), "")
         self._device = device
-        self._benchmark = open_benchmark(_OPENERS[family](device, dataset))
+        self._benchmark = open_benchmark(
+            declared.latency_table.format(device=device, dataset=chosen)
+        )
         self._metrics = tuple(m for m in self._benchmark.metrics if m.name in _COSTS)
 
     @property
@@ -84,14 +90,13 @@ class LatencyTableEvaluator(Evaluator):
         return self._benchmark.source
 
     @property
-    def rows(self) -> Rows | None:
+    def measured_rows(self) -> Rows | None:
         """Choice indices `(n, D)` of the only architectures that have values.
 
         ``None`` where any architecture of the space may have them.
         """
-        if isinstance(self._benchmark, fbnet.FBNetLatencyTable):
-            return self._benchmark.rows
-        return None
+        rows = self._benchmark.measured_rows
+        return rows if rows is not None and len(rows) < self.space.size else None
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -133,24 +138,22 @@ class LatencyTableEvaluator(Evaluator):
         return f"{type(self).__name__}({self._device!r}, {self._benchmark.name!r})"
 
 
-def _cell_table(device: str, dataset: str | None) -> str:
-    dataset = "cifar10" if dataset is None else dataset
-    if dataset not in nasbench201.DATASETS:
-        raise unknown_name("`dataset`", dataset, nasbench201.DATASETS)
-    return f"hw-nas-bench/{dataset}/{device}"
+def devices(space: SearchSpace | type[SearchSpace]) -> tuple[str, ...]:
+    """Names of the devices that have a table for a space; none where it has no tables."""
+    if not space.latency_table:
+        return ()
+    family = space.latency_table.partition("/")[0]
+    pattern = re.escape(space.latency_table)
+    for field in ("device", "dataset"):
+        pattern = pattern.replace(re.escape(f"{{{field}}}"), f"(?P<{field}>[^/]+)")
+    found = (re.fullmatch(pattern, name) for name in benchmark_class(family).tables())
+    return tuple(dict.fromkeys(match["device"] for match in found if match))
 
 
-def _fbnet_table(device: str, dataset: str | None) -> str:
-    if dataset not in (None, "cifar100"):
-        raise UnknownNameError(
-            f"`dataset` of FBNet's latency tables must be 'cifar100', got {dataset!r}"
-        )
-    return f"fbnet/{device}"
+def _known_spaces() -> list[str]:
+    """Names of the registered spaces that have tables."""
+    infos = registry.listing("space")
+    return [i.name for i in infos if i.error is None and space_class(i.name).latency_table]
 
 
-_OPENERS: Mapping[str, Callable[[str, str | None], str]] = {
-    "nasbench201": _cell_table,
-    "fbnet": _fbnet_table,
-}
-
-__all__ = ["DEVICES", "LatencyTableEvaluator"]
+__all__ = ["LatencyTableEvaluator", "devices"]

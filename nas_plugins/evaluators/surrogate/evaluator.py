@@ -14,8 +14,6 @@ from nas_plugins.errors import DataError
 from nas_plugins.evaluators.surrogate.estimator import Surrogate
 from nas_plugins.evaluators.surrogate.features import Encoder
 from nas_plugins.evaluators.surrogate.options import (
-    CHEAP,
-    ZERO_COST,
     columns_of,
     opened,
     period,
@@ -75,8 +73,8 @@ class SurrogateEvaluator(Evaluator):
         labels: Size of the random sample, at least 2; 0 waits for `observe`. A space with fewer
             architectures is measured whole.
         proxies: Measures the proxies: an evaluator, the name of one or of a benchmark, or
-            ``None`` to describe architectures by `features` alone. ``"zero-cost"`` stands for
-            cheap proxies on noise (`CHEAP`).
+            ``None`` to describe architectures by `features` alone. An evaluator that is named
+            has the options that suit features; ``"zero-cost"`` means cheap proxies on noise.
         columns: Metrics of `proxies` to use; by default all that are no accuracy.
         features: Kinds of features; see `Encoder`.
         model: As in `Surrogate`.
@@ -97,7 +95,7 @@ class SurrogateEvaluator(Evaluator):
         *,
         metric: str = "val_accuracy",
         labels: int = 100,
-        proxies: Evaluator | str | None = ZERO_COST,
+        proxies: Evaluator | str | None = "zero-cost",
         columns: Sequence[str] | None = None,
         features: Sequence[str] = ("proxies", "graph"),
         model: str = "auto",
@@ -110,7 +108,7 @@ class SurrogateEvaluator(Evaluator):
         self._every = period(measure)
         self._truth = opened(truth)
         self._metric = trainable(metric, self._truth)
-        self._proxies = None if proxies is None else opened(proxies)
+        self._proxies = None if proxies is None else opened(proxies, "features")
         self._columns = columns_of(self._proxies, columns, metric)
         self._labels, self._measure, self._seed = labels, measure, seed
         self._features = tuple(features)
@@ -346,4 +344,4 @@ class SurrogateEvaluator(Evaluator):
         )
 
 
-__all__ = ["CHEAP", "Counts", "SurrogateEvaluator"]
+__all__ = ["Counts", "SurrogateEvaluator"]

@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas_plugins import registry
-from nas_plugins._public import benchmark, evaluator
+from nas_plugins._public import measuring
 from nas_plugins.errors import unknown_name
 from nas_plugins.protocols import Evaluator, Metric, as_evaluator
 
-ZERO_COST = "zero-cost"
-CHEAP = ("flops", "jacov", "l2_norm", "meco", "n_layers", "nwot", "params", "swap", "synflow")
-"""Proxies of ``"zero-cost"`` that need a forward pass or an input gradient at most."""
 
-
-def opened(given: Evaluator | str) -> Evaluator:
+def opened(given: Evaluator | str, use: str = "") -> Evaluator:
     """An evaluator, or what a name stands for: a benchmark or a registered evaluator.
 
     Raises:
         UnknownNameError: The name is not known; suggests the nearest.
     """
-    if not isinstance(given, str):
-        return as_evaluator(given)
-    if given == ZERO_COST:
-        return evaluator(given, proxies=CHEAP)
-    if given.split("/")[0] in registry.names("benchmark"):
-        return benchmark(given)
-    if given not in registry.names("evaluator"):
-        known = [*registry.names("evaluator"), *registry.names("benchmark")]
-        raise unknown_name("benchmark or evaluator", given, known)
-    return evaluator(given)
+    return measuring(given, use) if isinstance(given, str) else as_evaluator(given)
 
 
 def trainable(metric: str, truth: Evaluator) -> Metric:
@@ -85,4 +71,4 @@ def period(measure: str) -> int:
     return int(number)
 
 
-__all__ = ["CHEAP", "ZERO_COST", "columns_of", "opened", "period", "trainable"]
+__all__ = ["columns_of", "opened", "period", "trainable"]

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._torch import chosen_device, torch
-from nas_plugins.benchmarks.base import MetricValues
 from nas_plugins.errors import EvaluationError
 from nas_plugins.evaluators.training.checkpoint import Checkpoint
 from nas_plugins.evaluators.training.dataset import Dataset
 from nas_plugins.evaluators.training.digits import digits
-from nas_plugins.evaluators.training.fit import Fit
+from nas_plugins.evaluators.training.fit import NetworkTraining
 from nas_plugins.evaluators.training.networks import network_options
-from nas_plugins.evaluators.training.settings import Settings
-from nas_plugins.protocols import Evaluator, Metric, Report
+from nas_plugins.evaluators.training.settings import TrainingSettings
+from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report
 from nas_plugins.spaces.base import Architecture
 
 _FORMAT = 1
@@ -47,7 +46,7 @@ class TrainingEvaluator(Evaluator):
             `Dataset.from_file`), or a `Dataset`.
         resolution: Height and width to interpolate the images to; as they are if ``None``.
         network: Options of the space's network. What is not given is small enough to train in
-            seconds, see `nas_plugins.evaluators.training.networks.SMALL`.
+            seconds, the size ``"training"`` of its `network_sizes`.
         epochs: Passes over the training images.
         batch_size: Most images per step.
         learning_rate: Of the first step; a cosine leads to 0 after the last epoch.
@@ -93,7 +92,7 @@ class TrainingEvaluator(Evaluator):
         threads: int = 1,
         checkpoints: str | Path | None = None,
     ) -> None:
-        self._settings = Settings(
+        self._settings = TrainingSettings(
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -173,7 +172,7 @@ class TrainingEvaluator(Evaluator):
         options = network_options(
             space, self._network, classes=self._data.classes, in_channels=channels
         )
-        fit = Fit(
+        fit = NetworkTraining(
             lambda: space.network(architecture, **options),
             self._data,
             self._settings,
@@ -231,7 +230,7 @@ class TrainingEvaluator(Evaluator):
         changed = {
             name: value
             for name, value in asdict(self._settings).items()
-            if value != getattr(Settings, name)
+            if value != getattr(TrainingSettings, name)
         }
         options = {"dataset": str(self._data.name), **changed}
         if self._network:

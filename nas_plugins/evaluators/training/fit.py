@@ -14,7 +14,7 @@ from nas_plugins.evaluators.training.checkpoint import Checkpoint, Content
 from nas_plugins.evaluators.training.dataset import Dataset, Part
 from nas_plugins.evaluators.training.failures import failures_named
 from nas_plugins.evaluators.training.memory import MemoryMeter
-from nas_plugins.evaluators.training.settings import Settings, derived_seed
+from nas_plugins.evaluators.training.settings import TrainingSettings, derived_seed
 from nas_plugins.protocols import Report
 
 _MIB = 2**20
@@ -23,7 +23,7 @@ _NETWORK, _MOMENTUM = "network.", "momentum."
 
 
 @dataclass
-class State:
+class TrainingState:
     """All plain values that change from epoch to epoch.
 
     Attributes:
@@ -45,7 +45,7 @@ class State:
     test_accuracy: float | None = None
 
 
-class Fit:
+class NetworkTraining:
     """One training.
 
     Every epoch draws from a seed of its own, so that neither the order of trainings nor an
@@ -64,7 +64,7 @@ class Fit:
         self,
         build: Callable[[], nn.Module],
         data: Dataset,
-        settings: Settings,
+        settings: TrainingSettings,
         *,
         key: tuple[object, ...],
         device: torch.device,
@@ -72,7 +72,7 @@ class Fit:
     ) -> None:
         self._build, self._data, self._settings = build, data, settings
         self._key, self._device, self._checkpoint = key, device, checkpoint
-        self._state = State()
+        self._state = TrainingState()
         self._steps = math.ceil(len(data.train) / settings.batch_size)
 
     def run(self, report: Report) -> dict[str, float]:
@@ -88,7 +88,7 @@ class Fit:
         """
         content = self._checkpoint.load() if self._checkpoint else None
         if content is not None:
-            self._state = State(**content[1])
+            self._state = TrainingState(**content[1])
         for epoch in range(1, self._state.epoch + 1 - self._over):
             report(epoch, self._values(epoch))
         if not self._over:
@@ -123,7 +123,7 @@ class Fit:
         except (KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             self._checkpoint.refuse(f"it does not fit the network ({reason})")
-            self._state = State()
+            self._state = TrainingState()
             return self._fresh()
         return network, optimizer
 
@@ -283,4 +283,4 @@ def _diverged(epoch: int, loss: float) -> EvaluationError:
     return EvaluationError(f"training diverged in epoch {epoch}: the loss is {loss}")
 
 
-__all__ = ["Fit", "State"]
+__all__ = ["NetworkTraining", "TrainingState"]

@@ -6,9 +6,11 @@ import hashlib
 import math
 from dataclasses import dataclass
 
+_LEAST = {"epochs": 1, "batch_size": 1, "seed": 0, "threads": 1, "patience": 1}
+
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """SGD with momentum and a cosine from the learning rate to 0, without restarts.
 
     That is how NAS-Bench-201 trains (Dong and Yang, ICLR 2020, table 2: Nesterov momentum .9,
@@ -44,17 +46,19 @@ class Settings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 1, "seed": 0, "threads": 1}
-        if self.patience is not None:
-            least["patience"] = 1
-        for name, smallest in least.items():
+        for name, smallest in _LEAST.items():
             value = getattr(self, name)
+            if (name, value) == ("patience", None):
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
                 raise ValueError(f"`{name}` must be a whole number >= {smallest}, got {value!r}")
         for name in ("learning_rate", "momentum", "weight_decay", "norm_momentum"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) and (name, value) != ("norm_momentum", None):
                 raise ValueError(f"`{name}` must be a number, got {value!r}")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"`learning_rate` must be > 0 and finite, got {self.learning_rate}")
         if not 0 <= self.momentum < 1:
@@ -77,4 +81,4 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-__all__ = ["Settings", "derived_seed"]
+__all__ = ["TrainingSettings", "derived_seed"]

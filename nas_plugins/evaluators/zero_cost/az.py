@@ -2,7 +2,7 @@
 
 Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024,
 section 3.2. They are put together, with FLOPs, by `ranking.rank_sum`. Features are those between
-a network's blocks (see `observe.Blocks`), weights the network's own.
+a network's blocks (see `tracing.Blocks`), weights the network's own.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _TABLE = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class CachedScore:
     """One proxy of one architecture.
 
     Attributes:
@@ -98,9 +98,9 @@ class ScoreCache:
         self._flush()
         self._close_quietly()
 
-    def get(self, architectures: Sequence[str]) -> dict[str, dict[str, Entry]]:
+    def get(self, architectures: Sequence[str]) -> dict[str, dict[str, CachedScore]]:
         """What is known, by architecture and proxy."""
-        found: dict[str, dict[str, Entry]] = {name: {} for name in architectures}
+        found: dict[str, dict[str, CachedScore]] = {name: {} for name in architectures}
         database = self._database
         if database is None or not self._versions:
             return found
@@ -127,7 +127,7 @@ class ScoreCache:
             _LOG.warning("%s: %d damaged entries are computed anew", self._path, damaged)
         return found
 
-    def put(self, architecture: str, entries: Mapping[str, Entry]) -> None:
+    def put(self, architecture: str, entries: Mapping[str, CachedScore]) -> None:
         """Keeps scores; they are on disk soon after, or when the cache is closed."""
         self._waiting += [
             self._row(architecture, name, entry)
@@ -138,7 +138,7 @@ class ScoreCache:
         if time.monotonic() >= self._due:
             self._flush()
 
-    def _row(self, architecture: str, proxy: str, entry: Entry) -> tuple[object, ...]:
+    def _row(self, architecture: str, proxy: str, entry: CachedScore) -> tuple[object, ...]:
         version = self._versions[proxy]
         value = None if math.isnan(entry.value) else entry.value
         check = _checksum(architecture, proxy, version, entry)
@@ -216,18 +216,18 @@ def _select(database: sqlite3.Connection, names: Sequence[str]) -> Iterator[tupl
     return database.execute(f"SELECT * FROM scores WHERE architecture IN ({marks})", names)
 
 
-def _entry(value: object, reason: object) -> Entry | None:
+def _entry(value: object, reason: object) -> CachedScore | None:
     """The entry as it was put; ``None`` for what no one puts."""
     if not isinstance(reason, str) or (value is None) != bool(reason):
         return None
     if value is None:
-        return Entry(math.nan, reason)
-    return Entry(value) if isinstance(value, float) else None
+        return CachedScore(math.nan, reason)
+    return CachedScore(value) if isinstance(value, float) else None
 
 
-def _checksum(architecture: str, proxy: str, version: int, entry: Entry) -> int:
+def _checksum(architecture: str, proxy: str, version: int, entry: CachedScore) -> int:
     text = "\0".join((architecture, proxy, str(version), entry.value.hex(), entry.reason))
     return zlib.crc32(text.encode())
 
 
-__all__ = ["FORMAT", "Entry", "ScoreCache"]
+__all__ = ["FORMAT", "CachedScore", "ScoreCache"]

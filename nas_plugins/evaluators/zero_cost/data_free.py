@@ -11,15 +11,15 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from nas_plugins._torch import Tensor, nn, torch
-from nas_plugins.evaluators.zero_cost.guard import seeded
-from nas_plugins.evaluators.zero_cost.observe import (
+from nas_plugins.evaluators.zero_cost.network_state import pass_generator
+from nas_plugins.evaluators.zero_cost.proxy import Need
+from nas_plugins.evaluators.zero_cost.recording import Perturbation, Recording, theta
+from nas_plugins.evaluators.zero_cost.tracing import (
     NORMS,
     Function,
     LastFeatures,
     logits_of,
 )
-from nas_plugins.evaluators.zero_cost.proxy import Need
-from nas_plugins.evaluators.zero_cost.recording import Perturbation, Recording, theta
 
 ZEN_IMAGES = 16
 _MIXUP = 0.01
@@ -67,7 +67,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
         seed: Of weights and images.
     """
     network = recording.network
-    generator = seeded(seed, "zen", inputs.device)
+    generator = pass_generator(seed, "zen", inputs.device)
     state = {name: _drawn(value, generator) for name, value in _redrawn(network).items()}
     shape = (min(len(inputs), ZEN_IMAGES), *inputs.shape[1:])
     image, noise = (torch.randn(shape, generator=generator).to(inputs) for _ in range(2))

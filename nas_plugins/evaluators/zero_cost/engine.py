@@ -13,7 +13,7 @@ from nas_plugins._torch import nn, torch
 from nas_plugins.errors import unknown_name
 from nas_plugins.evaluators.zero_cost import data_free, passes
 from nas_plugins.evaluators.zero_cost.batch import Batch
-from nas_plugins.evaluators.zero_cost.guard import kept_buffers, prepared
+from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, prepared
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, Proxy, resolve
 from nas_plugins.evaluators.zero_cost.recording import Recording, theta
 
@@ -75,8 +75,7 @@ def score_network(
         raise ValueError(f"`seed` must be >= 0, got {seed}")
     where = _device(device)
     start = time.perf_counter()
-    values: dict[str, float] = {}
-    reasons: dict[str, str] = {}
+    values, reasons = dict[str, float](), dict[str, str]()
     low = [p for p in wanted if precision == "bfloat16" and not p.exact]
     groups = [(low, True), ([p for p in wanted if p not in low], False)]
     layout = where.type == "cpu" if channels_last is None else channels_last
@@ -94,8 +93,8 @@ def score_network(
         missing = [p.name for p in wanted if p.name not in values]
         values.update(dict.fromkeys(missing, math.nan))
         reasons.update(dict.fromkeys(missing, _said(error)))
-    ordered = {proxy.name: values[proxy.name] for proxy in wanted}
-    return Scores(FrozenDict(ordered), FrozenDict(reasons), time.perf_counter() - start)
+    ordered = FrozenDict((proxy.name, values[proxy.name]) for proxy in wanted)
+    return Scores(ordered, FrozenDict(reasons), time.perf_counter() - start)
 
 
 def _record(recording: Recording, proxies: Sequence[Proxy], seed: int, layout: bool) -> None:

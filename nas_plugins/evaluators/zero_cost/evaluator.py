@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.benchmarks.base import MetricValues
-from nas_plugins.evaluators.zero_cost.cache import Entry, ScoreCache
+from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache
 from nas_plugins.evaluators.zero_cost.networks import (
     network_options,
-    representative,
 )
-from nas_plugins.evaluators.zero_cost.pool import LOST, Task, in_processes
-from nas_plugins.evaluators.zero_cost.settings import Settings
-from nas_plugins.protocols import Evaluator, Metric
+from nas_plugins.evaluators.zero_cost.pool import LOST, ScoringTask, in_processes
+from nas_plugins.evaluators.zero_cost.settings import FEATURES, RANKING, Settings
+from nas_plugins.protocols import Evaluator, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -89,6 +87,18 @@ class ZeroCostEvaluator(Evaluator):
 
     judges_networks = True
 
+    @classmethod
+    def options_for(cls, use: str, metrics: Sequence[str] = ()) -> Mapping[str, Any]:
+        """The proxies that are asked for, else those that suit the use.
+
+        For NNI's model spaces nothing is kept: what is kept goes by the name of a space.
+        """
+        if use == "ranking":
+            return {"proxies": tuple(metrics) or RANKING}
+        if use == "features":
+            return {"proxies": FEATURES}
+        return {"cache": False} if use == "model space" else {}
+
     def __init__(
         self,
         proxies: str | Sequence[str | Proxy] = "default",
@@ -146,7 +156,7 @@ class ZeroCostEvaluator(Evaluator):
         """Scores architectures.
 
         Returns:
-            One `nas_plugins.benchmarks.base.MetricValues` per architecture, in order: reading a
+            One `MetricValues` per architecture, in order: reading a
             proxy that has no value for it raises `MetricUnavailableError` with the reason.
 
         Raises:
@@ -196,8 +206,9 @@ class ZeroCostEvaluator(Evaluator):
         rows: list[Row | None] = [None] * len(architectures)
         positions: dict[SearchSpace, dict[Architecture, list[int]]] = {}
         for position, architecture in enumerate(architectures):
-            group = positions.setdefault(architecture.space, {})
-            group.setdefault(representative(architecture), []).append(position)
+            space = architecture.space
+            group = positions.setdefault(space, {})
+            group.setdefault(space.canonical(architecture), []).append(position)
         for space, group in positions.items():
             with closing(self._scored(space, list(group))) as scored:
                 for chosen, row in scored:
@@ -241,14 +252,14 @@ class ZeroCostEvaluator(Evaluator):
         """Rows of different representatives as they come, the cached ones first."""
         scorer = self._scorer(network_options(space, self._settings, self._batch.inputs.shape[1]))
         names = [str(a) for a in architectures]
-        tasks: list[Task] = []
+        tasks: list[ScoringTask] = []
         with self._opened(space, scorer) as cache:
             known = cache.get(names) if cache is not None else {}
             for architecture, name in zip(architectures, names, strict=True):
                 entries = known.get(name, {})
                 missing = tuple(one.name for one in self._proxies if one.name not in entries)
                 if missing:
-                    tasks.append(Task(architecture, missing))
+                    tasks.append(ScoringTask(architecture, missing))
                 else:
                     yield architecture, self._row(name, entries, cached=True)
             with closing(self._computed(space, scorer, tasks)) as computed:
@@ -261,7 +272,7 @@ class ZeroCostEvaluator(Evaluator):
                     yield task.architecture, self._row(name, entries, seconds=scores.seconds)
 
     def _computed(
-        self, space: SearchSpace, scorer: Scorer, tasks: Sequence[Task]
+        self, space: SearchSpace, scorer: Scorer, tasks: Sequence[ScoringTask]
     ) -> Generator[tuple[int, Scores], None, None]:
         workers = self._workers
         if workers is None:
@@ -300,7 +311,7 @@ class ZeroCostEvaluator(Evaluator):
     def _row(
         self,
         text: str,
-        entries: Mapping[str, Entry],
+        entries: Mapping[str, CachedScore],
         *,
         seconds: float = 0.0,
         cached: bool = False,
@@ -342,18 +353,18 @@ def score(
     return evaluator.score(network)
 
 
-def _entries(scores: Scores) -> dict[str, Entry]:
+def _entries(scores: Scores) -> dict[str, CachedScore]:
     """Scores as cache entries; what is NaN has a reason."""
     found = {}
     for name, value in scores.values.items():
         reason = scores.reasons.get(name, "")
         if math.isnan(value) and not reason:
             reason = "the value is not a number"
-        found[name] = Entry(math.nan, reason) if reason else Entry(float(value))
+        found[name] = CachedScore(math.nan, reason) if reason else CachedScore(float(value))
     return found
 
 
-def _lasting(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+def _lasting(entries: Mapping[str, CachedScore]) -> dict[str, CachedScore]:
     """Without the reasons that may not hold the next time."""
     return {
         name: entry

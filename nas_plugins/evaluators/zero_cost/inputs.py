@@ -36,10 +36,12 @@ def make_batch(settings: Settings, given: Any = None) -> Batch:
         return _digits(settings)
     generator = torch.Generator().manual_seed(settings.seed)
     shape = (settings.batch_size, 3, settings.resolution, settings.resolution)
-    return Batch(torch.randn(shape, generator=generator), balanced(shape[0], settings.classes))
+    return Batch(
+        torch.randn(shape, generator=generator), balanced_labels(shape[0], settings.classes)
+    )
 
 
-def balanced(n: int, classes: int) -> torch.Tensor:
+def balanced_labels(n: int, classes: int) -> torch.Tensor:
     """Labels in turn, of so few classes that each comes at least twice where possible, `(n,)`.
 
     epe_nas compares images of one class, and needs two.
@@ -65,7 +67,7 @@ def _digits(settings: Settings) -> Batch:
             "pip install 'nas-plugins[surrogate]'"
         ) from error
     pixels, digits = load_digits(return_X_y=True)
-    wanted = balanced(settings.batch_size, min(settings.classes, 10))
+    wanted = balanced_labels(settings.batch_size, min(settings.classes, 10))
     chosen = _of_classes(digits, wanted.numpy(), np.random.default_rng(settings.seed))
     images = (pixels[chosen] - pixels.mean()) / pixels.std()
     grey = torch.from_numpy(images.astype(np.float32)).reshape(-1, 1, _SIDE, _SIDE)
@@ -92,7 +94,9 @@ def _given(given: Any, settings: Settings) -> Batch:
     inputs, labels = _parts(given)
     images = _tensor(inputs, "images").to(torch.float32)
     if labels is None:
-        return _checked(images, balanced(len(images) if images.ndim else 0, settings.classes))
+        return _checked(
+            images, balanced_labels(len(images) if images.ndim else 0, settings.classes)
+        )
     numbers = _tensor(labels, "labels")
     if numbers.is_floating_point() or numbers.dtype == torch.bool:
         raise TypeError(f"`batch` must have integer labels, got {numbers.dtype}")
@@ -131,4 +135,4 @@ def _tensor(data: Any, what: str) -> torch.Tensor:
         raise TypeError(f"`batch` must have {what} that numpy can read: {error}") from error
 
 
-__all__ = ["balanced", "batch_digest", "make_batch"]
+__all__ = ["balanced_labels", "batch_digest", "make_batch"]

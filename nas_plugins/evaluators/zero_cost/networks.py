@@ -1,56 +1,25 @@
 """From an architecture and settings to a network, the same one in every process.
 
-Width and depth where the settings leave them open:
+Width and depth, where the settings leave them open, are those that the space declares for the
+size (`SearchSpace.network_sizes`). "full" is what the proxies of NAS-Bench-Suite-Zero
+(Krishnakumar et al., NeurIPS 2022) were computed on; its parameter counts say so. A cell that is
+repeated less often ranks differently, so "small" keeps the depth.
 
-============  =====================  ====================  ==================
-space         full                   small                 tiny
-============  =====================  ====================  ==================
-nasbench201   16 channels, 5 cells   16 channels, 5 cells  4 channels, 1 cell
-nasbench101   128 channels, 3 cells  32 channels, 3 cells  8 channels, 1 cell
-darts         32 channels, 8 layers  16 channels, 8 layers 4 channels, 3 layers
-============  =====================  ====================  ==================
-
-"full" is what the proxies of NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022) were
-computed on; its parameter counts say so. A cell that is repeated less often ranks differently, so
-"small" keeps the depth. FBNet's network has one size, and so have transformers, whose patches here
-are 4 pixels wide. The builder of any other space is passed the settings that its signature names.
+Of architectures with the same key one network is built, that of ``space.canonical``: equal cells
+that are written differently would otherwise get other weights.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins import registry
 from nas_plugins.evaluators.zero_cost.settings import Settings
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """What a builder calls width and depth, and both by name of the size."""
-
-    width: str
-    depth: str
-    sizes: Mapping[str, tuple[int, int]]
-
-
-_NASBENCH201 = {"full": (16, 5), "small": (16, 5), "tiny": (4, 1)}
-_NASBENCH101 = {"full": (128, 3), "small": (32, 3), "tiny": (8, 1)}
-_DARTS = _Sizes("channels", "layers", {"full": (32, 8), "small": (16, 8), "tiny": (4, 3)})
-_KNOWN: Mapping[str, _Sizes] = {
-    "nasbench201": _Sizes("channels", "cells", _NASBENCH201),
-    "nasbench101": _Sizes("stem_channels", "modules_per_stack", _NASBENCH101),
-    "darts": _DARTS,
-    "darts-cell": _DARTS,
-}
-_FIXED: Mapping[str, Mapping[str, Any]] = {"vit": {"resolution": 32, "patch": 4}}
 
 
 def network_options(space: SearchSpace, settings: Settings, in_channels: int) -> dict[str, Any]:
@@ -65,37 +34,23 @@ def network_options(space: SearchSpace, settings: Settings, in_channels: int) ->
         UnknownNameError: No network builder is registered for the space.
         ValueError: `channels` or `cells` is set, and the space's network has no such setting.
     """
-    wanted: dict[str, Any] = {"classes": settings.classes, "in_channels": in_channels}
-    chosen = {"channels": settings.channels, "cells": settings.cells}
-    known = _KNOWN.get(space.name)
-    if known is not None:
-        width, depth = known.sizes[settings.size]
-        wanted[known.width] = width if settings.channels is None else settings.channels
-        wanted[known.depth] = depth if settings.cells is None else settings.cells
-        return wanted
-    accepted = _parameters(space)
-    for name, value in chosen.items():
-        if value is not None and name not in accepted:
+    known = space.network_options()
+    offered: dict[str, Any] = {"classes": settings.classes, "in_channels": in_channels}
+    offered |= space.network_sizes.get(settings.size, {})
+    options = {name: value for name, value in offered.items() if known is None or name in known}
+    for name, called, value in (
+        ("channels", space.network_width, settings.channels),
+        ("cells", space.network_depth, settings.cells),
+    ):
+        if value is None:
+            continue
+        if known is not None and called not in known:
             raise ValueError(
                 f"`{name}` must be left out for the space {space.name!r}, whose network has no "
                 f"such setting, got {value}"
             )
-    wanted.update({name: value for name, value in chosen.items() if value is not None})
-    wanted.update(_FIXED.get(space.name, {}))
-    return {name: value for name, value in wanted.items() if name in accepted}
-
-
-def representative(architecture: Architecture) -> Architecture:
-    """The one of all architectures with the same key whose network is built.
-
-    Equal cells that are written differently would otherwise get other weights. A space that
-    has no `canonical` gets the architecture itself.
-    """
-    canonical = getattr(architecture.space, "canonical", None)
-    if not callable(canonical):
-        return architecture
-    found = canonical(architecture)
-    return found if isinstance(found, Architecture) else architecture
+        options[called] = value
+    return options
 
 
 def weight_seed(seed: int, architecture: Architecture) -> int:
@@ -103,13 +58,13 @@ def weight_seed(seed: int, architecture: Architecture) -> int:
 
     Args:
         seed: Of the settings.
-        architecture: A `representative`.
+        architecture: The canonical one.
     """
     text = f"{seed}|{architecture}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
-def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def built_under_seed(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Calls `build` under a seed and leaves PyTorch's global generator as it was."""
     from nas_plugins._torch import torch
 
@@ -118,12 +73,4 @@ def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
         return build()
 
 
-def _parameters(space: SearchSpace) -> set[str]:
-    """Names of what can be set about the networks of a space."""
-    builder: Callable[..., Any] = type(space).network
-    if builder is SearchSpace.network:
-        builder = registry.load("network", space.name)
-    return set(inspect.signature(builder).parameters)
-
-
-__all__ = ["network_options", "representative", "seeded", "weight_seed"]
+__all__ = ["built_under_seed", "network_options", "weight_seed"]

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from nas_plugins._torch import Tensor, functional, torch
-from nas_plugins.evaluators.zero_cost.guard import kept_buffers, seeded
-from nas_plugins.evaluators.zero_cost.observe import Blocks, Observer, flat, logits_of
+from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, pass_generator
 from nas_plugins.evaluators.zero_cost.proxy import Need
 from nas_plugins.evaluators.zero_cost.recording import OutputProduct, Recording, Tensors
 from nas_plugins.evaluators.zero_cost.second_order import TwiceDifferentiable
+from nas_plugins.evaluators.zero_cost.tracing import Blocks, LayerTracer, flat, logits_of
 
 LOSS = frozenset({Need.LOSS_GRADIENT, Need.OUTPUT_GRADIENT, Need.HESSIAN_GRADIENT})
 BLOCKS = frozenset({Need.BLOCKS, Need.BLOCK_GRADIENTS})
@@ -53,18 +53,18 @@ class SharedForward:
             Exception: Whatever the network raises.
         """
         network, weights = self.recording.network, self.recording.weights
-        kind = TwiceDifferentiable if Need.HESSIAN_GRADIENT in self.needs else Observer
-        observer = kind(self.needs, weights)
+        kind = TwiceDifferentiable if Need.HESSIAN_GRADIENT in self.needs else LayerTracer
+        tracer = kind(self.needs, weights)
         watch = Blocks(network, self.inputs) if self.needs & BLOCKS else None
-        seeded(self.seed, "forward", self.inputs.device)
+        pass_generator(self.seed, "forward", self.inputs.device)
         try:
-            with torch.set_grad_enabled(self.differentiated), observer:
+            with torch.set_grad_enabled(self.differentiated), tracer:
                 output = network(self.inputs)
         finally:
             if watch is not None:
                 watch.remove()
         self.logits = _widened(logits_of(output))
-        self.observer, self.watch = observer, watch
+        self.tracer, self.watch = tracer, watch
         self._check()
         self._keep()
 
@@ -89,7 +89,7 @@ class SharedForward:
             return logits.requires_grad and _nonzero(logits[0].square().sum(), inputs)
 
     def _keep(self) -> None:
-        made, seen = self.recording.made, self.observer
+        made, seen = self.recording.made, self.tracer
         if Need.MACS in self.needs:
             made[Need.MACS] = round(seen.macs / len(self.inputs))
         if Need.MAPS in self.needs:
@@ -117,14 +117,14 @@ class SharedForward:
 
     def input_gradient(self) -> None:
         """Gradient of the sum of all logits at the images."""
-        self.observer.wanted.weights = False
+        self.tracer.wanted.weights = False
         later = bool(self.needs & (LOSS | {Need.BLOCK_GRADIENTS}))
         (gradient,) = torch.autograd.grad(self.logits.sum(), self.inputs, retain_graph=later)
         self.recording.made[Need.INPUT_GRADIENT] = gradient.reshape(len(gradient), -1)
 
     def loss_gradient(self) -> None:
         """Gradients of the mean cross-entropy at weights and layers' outputs, and of these."""
-        weights, seen = self.recording.weights, self.observer
+        weights, seen = self.recording.weights, self.tracer
         outputs = [output for _, output, _ in seen.outputs]
         twice = Need.HESSIAN_GRADIENT in self.needs
         seen.wanted.weights = True
@@ -168,9 +168,9 @@ class SharedForward:
         """Random signs at each block's output, brought back to the output of the one before."""
         if self.watch is None or Need.BLOCK_GRADIENTS in self.recording.reasons:
             return
-        generator = seeded(self.seed, "blocks", self.inputs.device)
+        generator = pass_generator(self.seed, "blocks", self.inputs.device)
         features, pairs = self.watch.features, []
-        self.observer.wanted.weights = False
+        self.tracer.wanted.weights = False
         for earlier, later in pairwise(features):
             draw = torch.randint(0, 2, later.shape, generator=generator, dtype=torch.int8)
             signs = (2 * draw - 1).to(later)
@@ -188,7 +188,7 @@ def half_gradients(recording: Recording, inputs: Tensor, seed: int) -> None:
     """Weight gradients of either half of the batch, each with its own batch statistics."""
     half = len(inputs) // 2
     labels = recording.batch.labels.to(inputs.device)
-    seeded(seed, "halves", inputs.device)
+    pass_generator(seed, "halves", inputs.device)
     found: list[Tensors] = []
     for part in (slice(0, half), slice(half, None)):
         with torch.enable_grad():
@@ -202,17 +202,17 @@ def half_gradients(recording: Recording, inputs: Tensor, seed: int) -> None:
 
 def macs(recording: Recording, inputs: Tensor) -> None:
     """Multiply-accumulates alone: one image in evaluation mode."""
-    observer = Observer({Need.MACS}, recording.weights)
+    tracer = LayerTracer({Need.MACS}, recording.weights)
     network = recording.network
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        with torch.no_grad(), observer:
+        with torch.no_grad(), tracer:
             network(inputs[:1])
     finally:
         for module, training in modes:
             module.training = training
-    recording.made[Need.MACS] = observer.macs
+    recording.made[Need.MACS] = tracer.macs
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

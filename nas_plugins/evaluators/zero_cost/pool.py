@@ -37,7 +37,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class Task:
+class ScoringTask:
     """One architecture to score.
 
     Attributes:
@@ -50,7 +50,7 @@ class Task:
 
 
 def in_processes(
-    scorer: Scorer, tasks: Sequence[Task], workers: int
+    scorer: Scorer, tasks: Sequence[ScoringTask], workers: int
 ) -> Iterator[tuple[int, Scores]]:
     """Yields position and scores of each task as they come; ends its processes in any case.
 
@@ -79,7 +79,7 @@ class _Pool:
         tasks: What to score.
     """
 
-    def __init__(self, scorer: Scorer, tasks: Sequence[Task]) -> None:
+    def __init__(self, scorer: Scorer, tasks: Sequence[ScoringTask]) -> None:
         self._scorer = scorer
         self._open = deque(enumerate(tasks))
         self._results: queue.SimpleQueue[tuple[int, Scores] | Exception] = queue.SimpleQueue()
@@ -182,7 +182,7 @@ class _Pool:
         return f"killed by signal {-code}"
 
 
-def _asked(process: subprocess.Popen[bytes], task: Task) -> Scores:
+def _asked(process: subprocess.Popen[bytes], task: ScoringTask) -> Scores:
     _send(process.stdin, task)
     if process.stdout is None:
         raise EOFError
@@ -213,4 +213,4 @@ def work() -> None:
     os._exit(0)
 
 
-__all__ = ["LOST", "Task", "in_processes", "work"]
+__all__ = ["LOST", "ScoringTask", "in_processes", "work"]

@@ -15,7 +15,7 @@ from nas_plugins._torch import nn, torch
 from nas_plugins.errors import MissingDependencyError
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.engine import Scores, score_network
-from nas_plugins.evaluators.zero_cost.networks import seeded, weight_seed
+from nas_plugins.evaluators.zero_cost.networks import built_under_seed, weight_seed
 from nas_plugins.evaluators.zero_cost.proxy import Proxy
 from nas_plugins.evaluators.zero_cost.settings import Settings
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -52,7 +52,7 @@ class Scorer:
         begun = time.perf_counter()
         with one_thread(self.settings.device):
             try:
-                network = seeded(build, seed)
+                network = built_under_seed(build, seed)
                 if not isinstance(network, nn.Module):
                     raise TypeError(f"got {type(network).__name__} instead of a torch.nn.Module")
             except MissingDependencyError:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from nas_plugins._torch import Tensor, functional, torch
-from nas_plugins.evaluators.zero_cost.observe import NORMS, Function, Observer
 from nas_plugins.evaluators.zero_cost.proxy import NoValueError
+from nas_plugins.evaluators.zero_cost.tracing import NORMS, Function, LayerTracer
 
 _aten: Any = torch.ops.aten
 _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
@@ -19,8 +19,8 @@ _NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "
 _UNUSED = (0, 0)  # output padding of a convolution that is not transposed
 
 
-class TwiceDifferentiable(Observer):
-    """An `Observer` under which convolution and batch normalisation are those of this module."""
+class TwiceDifferentiable(LayerTracer):
+    """A `LayerTracer` whose convolution and batch normalisation are those of this module."""
 
     def call(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function, or ours in its place."""

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from nas_plugins.nni._translate.activity import conditions
-from nas_plugins.nni._translate.base import Part, Translator
+from nas_plugins.nni._translate.architecture_space import ArchitectureSpacePart
+from nas_plugins.nni._translate.base import SpacePart, Translator
 from nas_plugins.nni._translate.composed import ComposedSpace, Conditions
 from nas_plugins.nni._translate.constraints import Constraints
 from nas_plugins.nni._translate.darts import SIZES, DARTSPart
 from nas_plugins.nni._translate.generic import GenericPart, OneOf
-from nas_plugins.nni._translate.given import GivenPart
 from nas_plugins.nni._translate.nasbench101 import NASBench101Part
 from nas_plugins.nni._translate.nasbench201 import NASBench201Part
 from nas_plugins.spaces.categorical import CategoricalSpace
 
-Core: TypeAlias = GivenPart | NASBench201Part | NASBench101Part | DARTSPart
+Core: TypeAlias = ArchitectureSpacePart | NASBench201Part | NASBench101Part | DARTSPart
 
 _PUBLISHED = (NASBench201Part, NASBench101Part, DARTSPart)
 
@@ -55,14 +55,14 @@ def translator(model_space: Any) -> Translator:
             cannot be searched; names it and says how to fix it.
     """
     mutables = {str(label): mutable for label, mutable in model_space.simplify().items()}
-    core: Core | None = GivenPart.find(model_space)
+    core: Core | None = ArchitectureSpacePart.find(model_space)
     if core is None:
         core = next((p for find in _PUBLISHED if (p := find.find(mutables))), None)
     known = set(core.labels) if core else set[str]()
     rest = {label: mutable for label, mutable in mutables.items() if label not in known}
     others = GenericPart.of(rest)
     constraints = _constraints(rest)
-    parts: tuple[Part, ...] = tuple(p for p in (core, others) if p and p.decisions)
+    parts: tuple[SpacePart, ...] = tuple(p for p in (core, others) if p and p.decisions)
     if not parts:
         raise ValueError("`model_space` must have something to choose, got no labelled choice")
     when = {} if core else _when(others, model_space)
@@ -79,7 +79,7 @@ def _composed(
     constraints: tuple[Any, ...],
     when: Conditions,
 ) -> Translator:
-    parts: tuple[Part, ...] = tuple(p for p in (core, others) if p and p.decisions)
+    parts: tuple[SpacePart, ...] = tuple(p for p in (core, others) if p and p.decisions)
     sizes = _sizes(others) if isinstance(core, DARTSPart) else {}
     space = ComposedSpace(
         {d.name: d.choices for part in parts for d in part.decisions},

@@ -14,7 +14,7 @@ from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces.base import Architecture, Decision, SearchSpace
 
 
-class Part(Protocol):
+class SpacePart(Protocol):
     """Some labels of a model space, and the decisions that stand for them."""
 
     @property
@@ -51,7 +51,7 @@ class Translator:
     """
 
     space: SearchSpace
-    parts: tuple[Part, ...]
+    parts: tuple[SpacePart, ...]
 
     def architecture(self, sample: Mapping[str, Any]) -> Architecture:
         """Reads a sample. Labels that no part knows, such as those of constraints, are ignored.
@@ -140,4 +140,4 @@ def is_subset(mutable: Any, n: int, n_chosen: int | None) -> bool:
     )
 
 
-__all__ = ["Part", "Translator", "integers", "is_choice", "is_subset", "value_of"]
+__all__ = ["SpacePart", "Translator", "integers", "is_choice", "is_subset", "value_of"]

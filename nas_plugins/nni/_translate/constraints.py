@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from nas_plugins.nni._translate.base import Part
+from nas_plugins.nni._translate.base import SpacePart
 from nas_plugins.nni._translate.generic import GenericPart
 
 _REMEMBERED = 2**16
@@ -25,7 +25,7 @@ class Constraints:
         constraints: NNI's constraints.
     """
 
-    def __init__(self, parts: Sequence[Part], constraints: Sequence[Any]) -> None:
+    def __init__(self, parts: Sequence[SpacePart], constraints: Sequence[Any]) -> None:
         self._constraints = tuple(constraints)
         segments = list(_segments(parts))
         named = {str(label) for constraint in constraints for label in constraint.simplify()}
@@ -77,10 +77,10 @@ def _error(constraint: Any, sample: dict[str, Any]) -> Exception | None:
     return found if isinstance(found, Exception) else None
 
 
-def _segments(parts: Sequence[Part]) -> Iterator[Segment]:
+def _segments(parts: Sequence[SpacePart]) -> Iterator[Segment]:
     start = 0
     for part in parts:
-        smaller: Sequence[Part] = [part]
+        smaller: Sequence[SpacePart] = [part]
         if isinstance(part, GenericPart):
             smaller = [GenericPart((one,)) for one in part.dimensions]
         for one in smaller:

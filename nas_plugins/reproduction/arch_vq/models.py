@@ -10,13 +10,11 @@ from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.spaces.darts import DARTSCell
 from nas_plugins.spaces.nasbench101 import NASBench101
 from nas_plugins.spaces.nasbench201 import NASBench201
-from nas_plugins.strategies.arch_vq.checkpoint import CARD
 from nas_plugins.strategies.arch_vq.config import Recipe
 from nas_plugins.strategies.arch_vq.fit import Progress
-from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
+from nas_plugins.strategies.arch_vq.model import ArchVQModel
+from nas_plugins.strategies.arch_vq.shipped import CARD, shipped_names
 from nas_plugins.strategies.arch_vq.train import train
-
-_SHIPPED = {"darts-cell": "darts"}
 
 
 def space_of(name: str, preset: str = "default") -> SearchSpace:
@@ -39,7 +37,7 @@ def arch_vq(
         alike: Take the shipped model only if it was made with the budget's very recipe.
     """
     settings = vq_recipe(space, preset, request.budget)
-    name = _SHIPPED.get(space, space)
+    name = space_of(space).model_name
     if preset == "default" and seed == 0 and name in shipped_names():
         model = ArchVQModel.shipped(name)
         if not alike or model.card.recipe == settings:

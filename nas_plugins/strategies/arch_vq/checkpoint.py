@@ -13,6 +13,7 @@ from nas_plugins._files import write_bytes, write_text
 from nas_plugins._torch import Tensor
 from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.strategies.arch_vq.config import Recipe
+from nas_plugins.strategies.arch_vq.shipped import CARD
 
 try:
     from safetensors.torch import load as parse
@@ -24,7 +25,7 @@ except ImportError as error:
     ) from error
 
 FORMAT = "nas_plugins/arch-vq/1"
-WEIGHTS, CARD = "model.safetensors", "model.json"
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)

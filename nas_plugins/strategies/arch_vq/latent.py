@@ -284,7 +284,7 @@ class CellLatent(LatentSpace):
 
 def typical_rows(space: SearchSpace, n: int) -> Rows:
     """Some random architectures `(n, D)`, the same at every call; uniform over cells if it can."""
-    draw = getattr(space, "random_cells", space.random)
+    draw = space.random_cells
     rows: Rows = draw(n, np.random.default_rng(0))
     return rows
 

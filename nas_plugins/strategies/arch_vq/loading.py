@@ -25,6 +25,7 @@ from nas_plugins.strategies.arch_vq.latent import (
     ModelLatent,
     PlainLatent,
 )
+from nas_plugins.strategies.arch_vq.shipped import shipped_names
 
 if TYPE_CHECKING:
     from nas_plugins.strategies.arch_vq.config import Recipe
@@ -57,19 +58,16 @@ def latent_for(space: SearchSpace, model: str | None = None) -> LatentSpace:
         return PlainLatent(space)
     if model is not None:
         return _on(space, _named(model), model)
-    shipped = "darts" if isinstance(space, GenotypeSpace) else space.name
     if math.prod(space.cardinalities.tolist()) <= SMALL:
         return PlainLatent(space)
 
-    from nas_plugins.strategies.arch_vq.model import shipped_names
-
-    if shipped in shipped_names():
-        return _on(space, _named(shipped), shipped)
+    if space.model_name in shipped_names():
+        return _on(space, _named(space.model_name), space.model_name)
     return ModelLatent(trained(space))
 
 
 def _named(model: str) -> ArchVQModel:
-    from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
+    from nas_plugins.strategies.arch_vq.model import ArchVQModel
 
     # A folder goes before a name, so that one's own model cannot be mistaken for ours.
     if not Path(model).is_dir() and model in shipped_names():

@@ -11,6 +11,7 @@ into the space's node operations, padding having the index after the last.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,11 @@ import numpy.typing as npt
 
 from nas_plugins.spaces import _nasbench101_cells as cells
 from nas_plugins.spaces.base import Rows, SearchSpace
+from nas_plugins.spaces.darts import DARTSCell
 from nas_plugins.spaces.graph import ABSENT, wl_keys
 from nas_plugins.spaces.nasbench101 import OPERATIONS as NB101_OPERATIONS
+from nas_plugins.spaces.nasbench101 import NASBench101
+from nas_plugins.spaces.nasbench201 import NASBench201
 from nas_plugins.strategies.arch_vq.rules import rule_for
 
 Matrices = npt.NDArray[np.uint8]
@@ -83,14 +87,22 @@ def lenient_valid(space: SearchSpace, graphs: Graphs) -> Bools:
     ``is_valid_nasbench201`` and ``is_valid_darts``, their gaps included. Other spaces have no
     published function; strict validity stands in.
     """
-    tests = {
-        "nasbench101": _lenient_nasbench101,
-        "nasbench201": _lenient_nasbench201,
-        "darts-cell": _lenient_darts,
-    }
-    if space.name in tests:
-        return tests[space.name](space, graphs)
-    return strict_rows(space, graphs)[1]
+    test = _published_test(space)
+    return strict_rows(space, graphs)[1] if test is None else test(space, graphs)
+
+
+def has_published_test(space: SearchSpace) -> bool:
+    """Whether a function that tells valid graphs of the space was published."""
+    return _published_test(space) is not None
+
+
+def _published_test(space: SearchSpace) -> Callable[[SearchSpace, Graphs], Bools] | None:
+    tests: tuple[tuple[type[SearchSpace], Callable[[SearchSpace, Graphs], Bools]], ...] = (
+        (NASBench101, _lenient_nasbench101),
+        (NASBench201, _lenient_nasbench201),
+        (DARTSCell, _lenient_darts),
+    )
+    return next((test for kind, test in tests if isinstance(space, kind)), None)
 
 
 def _lenient_nasbench101(space: SearchSpace, graphs: Graphs) -> Bools:
@@ -143,7 +155,7 @@ def strict_rows(space: SearchSpace, graphs: Graphs) -> tuple[Rows, Bools]:
         Choices `(V, D)` of the valid graphs and which of the graphs are valid, `(B,)`.
     """
     trailing = np.ones(len(graphs), dtype=bool)
-    if getattr(space, "padding", "") == "end":
+    if space.padding == "end":
         graphs, trailing = _output_last(graphs, len(space.node_operations))
     rule = rule_for(space, graphs.labels.shape[1])
     valid = rule.valid(graphs.labels, graphs.columns) & trailing
@@ -381,6 +393,7 @@ __all__ = [
     "Graphs",
     "Reconstruction",
     "TrainKeys",
+    "has_published_test",
     "iid_ceiling",
     "lenient",
     "lenient_valid",

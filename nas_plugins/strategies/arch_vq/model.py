@@ -20,6 +20,7 @@ from nas_plugins.strategies.arch_vq.data import GraphSet, digest, n_labels, spli
 from nas_plugins.strategies.arch_vq.prior import Prior
 from nas_plugins.strategies.arch_vq.rules import PrefixRule, rule_for
 from nas_plugins.strategies.arch_vq.sampling import Exclude, Excluded, StrictSampler
+from nas_plugins.strategies.arch_vq.shipped import CHECKPOINTS, shipped_names
 from nas_plugins.strategies.arch_vq.vqvae import VQVAE
 
 Codes = npt.NDArray[np.int64]
@@ -93,7 +94,7 @@ class ArchVQModel:
         known = shipped_names()
         if name not in known:
             raise unknown_name("shipped Arch-VQ checkpoint", name, known)
-        return cls.load(_SHIPPED / name)
+        return cls.load(CHECKPOINTS / name)
 
     def save(self, folder: Path | str) -> None:
         """Writes a checkpoint folder; floating-point weights in half precision."""
@@ -321,14 +322,6 @@ class ArchVQModel:
         return result[done], done
 
 
-_SHIPPED = Path(__file__).parent / "checkpoints"
-
-
-def shipped_names() -> tuple[str, ...]:
-    """Names of the checkpoints that come with the package."""
-    return tuple(sorted(p.parent.name for p in _SHIPPED.glob(f"*/{checkpoint.CARD}")))
-
-
 def _check(n: int, temperature: float) -> None:
     if n < 0:
         raise ValueError(f"`n` must be >= 0, got {n}")
@@ -345,4 +338,4 @@ def _unpacked(bits: Tensor) -> npt.NDArray[np.bool_]:
     return np.unpackbits(bits.numpy(), axis=1).astype(bool)
 
 
-__all__ = ["DECODINGS", "ArchVQModel", "shipped_names"]
+__all__ = ["DECODINGS", "ArchVQModel"]

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from nas_plugins.spaces._darts_cell import PAIRS
 from nas_plugins.spaces.base import Rows, SearchSpace
+from nas_plugins.spaces.darts import DARTSCell
 from nas_plugins.spaces.nasbench101 import OPERATIONS as NB101_OPERATIONS
+from nas_plugins.spaces.nasbench101 import NASBench101
 
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
@@ -235,11 +237,11 @@ def rule_for(space: SearchSpace, n_nodes: int) -> PrefixRule:
     Raises:
         ValueError: The space's graphs follow none of the known rules.
     """
-    known: dict[str, type[PrefixRule]] = {
-        "nasbench101": NASBench101Rule,
-        "darts-cell": DARTSCellRule,
-    }
-    return known.get(space.name, FixedAdjacencyRule)(space, n_nodes)
+    if isinstance(space, NASBench101):
+        return NASBench101Rule(space, n_nodes)
+    if isinstance(space, DARTSCell):
+        return DARTSCellRule(space, n_nodes)
+    return FixedAdjacencyRule(space, n_nodes)
 
 
 __all__ = [

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nas_plugins.report import _layout
-from nas_plugins.report._html import Markup, element, join
-from nas_plugins.report._svg import (
+from nas_plugins._markup import Markup, element, join
+from nas_plugins.drawing import layout
+from nas_plugins.drawing.svg import (
     BOX_HEIGHT,
     PADDING,
     Box,
@@ -28,23 +26,23 @@ from nas_plugins.report._svg import (
 )
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.graph import Graph
-from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS
 
 MAX_NODES = 160
 _LINE = 680.0  # a chain wraps beyond this width
 _COLUMN_GAP, _ROW_GAP = 30.0, 14.0
 _MARGIN = 6.0
 _INDENT = 16.0  # room for the arrows that enter a line of a chain
-_CELL = re.compile(r"\b(normal|reduce|cell)\s*=\s*(\[[^\[\]]*\])")
-_STATES = ("c_{k-2}", "c_{k-1}")
+_STATES = ("c\N{LATIN SUBSCRIPT SMALL LETTER K}\u208b\u2082", "c\u2096\u208b\u2081")
+_WRITTEN = ("c_{k-2}", "c_{k-1}")
 
 
 def draw(architecture: Architecture) -> str:
     """Draws an architecture as one inline ``<svg>`` element.
 
-    NAS-Bench-201 is drawn as its cell of four nodes with labelled edges, a DARTS genotype as
-    its cells with one box per operation, and everything else from ``space.graph``: a chain
-    wraps over lines, any other graph is laid out in layers from left to right.
+    Cells whose operations stand on edges (``space.edge_cells``) are drawn as such: up to four
+    nodes in a row with labelled edges, larger cells with one box per operation. Everything else
+    is drawn from ``space.graph``: a chain wraps over lines, any other graph is laid out in
+    layers from left to right.
 
     The result depends on the architecture alone, needs no style sheet, and takes its text
     colour from where it stands; the report's style sheet sets the ``--nap-*`` colours.
@@ -56,13 +54,16 @@ def draw(architecture: Architecture) -> str:
         SVG markup with a title and an ``aria-label``; all text is escaped.
     """
     label = f"{architecture.space.name}: {architecture}"
-    if architecture.space.name == "nasbench201":
-        return _edge_cell([OPERATIONS[i] for i in architecture.indices], label)
-    cells = _genotype_cells(str(architecture))
+    cells = {
+        name: tuple(cell) for name, cell in architecture.space.edge_cells(architecture).items()
+    }
     if cells:
-        if len(cells) > 1 and len({tuple(ops) for ops in cells.values()}) == 1:
+        if len(cells) > 1 and len(set(cells.values())) == 1:
             cells = {" and ".join(cells): next(iter(cells.values()))}
-        return _stacked([(name, _genotype_part(ops)) for name, ops in cells.items()], label)
+        first = next(iter(cells.values()))
+        if len(cells) == 1 and _fits_a_row(first):
+            return _row_of_nodes(first, label)
+        return _stacked([(name, _edge_part(cell)) for name, cell in cells.items()], label)
     graph = architecture.space.graph(architecture)
     nodes = [node for node, name in enumerate(graph.labels) if name]
     if _is_chain(nodes, graph.edges):
@@ -72,7 +73,7 @@ def draw(architecture: Architecture) -> str:
         return picture(360, 40, label, text((180, 24), note))
     parts = [
         ("", _layered_part(_boxes(graph, part), [e for e in graph.edges if e[0] in set(part)]))
-        for part in _layout.components(nodes, graph.edges)
+        for part in layout.components(nodes, graph.edges)
     ]
     return _stacked(parts, label)
 
@@ -128,8 +129,8 @@ def _boxes(graph: Graph, nodes: Sequence[int]) -> dict[int, _Node]:
     }
 
 
-def _layered_part(nodes: Mapping[int, _Node], edges: Sequence[_layout.Edge]) -> _Part:
-    plan = _layout.layered(list(nodes), edges)
+def _layered_part(nodes: Mapping[int, _Node], edges: Sequence[layout.Edge]) -> _Part:
+    plan = layout.layered(list(nodes), edges)
     columns = [0.0] * plan.n_layers
     for node, box in nodes.items():
         columns[plan.layer[node]] = max(columns[plan.layer[node]], box.width)
@@ -165,55 +166,33 @@ def _layered_part(nodes: Mapping[int, _Node], edges: Sequence[_layout.Edge]) -> 
     return _Part(join([*lines, *boxes]), width, plan.span * pitch + BOX_HEIGHT)
 
 
-# -- DARTS ---------------------------------------------------------------------------------
+# -- cells with operations on edges --------------------------------------------------------
+
+LabelledEdge = tuple[int, int, str]
 
 
-def _genotype_cells(written: str) -> dict[str, list[tuple[str, int]]]:
-    """Cells of a text such as ``Genotype(normal=[('skip_connect', 0), ...], ...)``."""
-    cells = {}
-    for name, items in _CELL.findall(written):
-        try:
-            operations = ast.literal_eval(items)
-        except (ValueError, SyntaxError):
-            return {}
-        if not operations or not all(_is_operation(item, i) for i, item in enumerate(operations)):
-            return {}
-        cells[name] = operations
-    return cells
-
-
-def _is_operation(item: object, position: int) -> bool:
-    """An operation and a source that exists: two inputs and the nodes before this one."""
-    return (
-        isinstance(item, tuple)
-        and len(item) == 2
-        and isinstance(item[0], str)
-        and isinstance(item[1], int)
-        and 0 <= item[1] < 2 + position // 2
-    )
-
-
-def _genotype_part(operations: Sequence[tuple[str, int]]) -> _Part:
-    """A cell with a node per sum and a box per operation; two operations enter each sum."""
-    blocks = (len(operations) + 1) // 2
-    names = ["c\N{LATIN SUBSCRIPT SMALL LETTER K}\u208b\u2082", "c\u2096\u208b\u2081"]
-    names += map(str, range(blocks))
+def _edge_part(cell: Sequence[LabelledEdge]) -> _Part:
+    """A cell with a node per sum and a box per operation; two inputs mean a cell of DARTS."""
+    sums = sorted({target for _, target, _ in cell})
+    inputs = sorted({source for source, _, _ in cell} - set(sums))
+    two = len(inputs) == len(_STATES)
     nodes: dict[int, _Node] = {}
-    edges: list[_layout.Edge] = []
-    first_operation = 2 + blocks
-    for state in range(2):
-        nodes[state] = _Node(names[state], "plain", _STATES[state])
-    for i, (operation, source) in enumerate(operations):
-        target, node = 2 + i // 2, first_operation + i
-        nodes[node] = _Node(short(operation), family_of(operation), operation)
-        edges += [(source, node), (node, target)]
-        if i % 2 or i == len(operations) - 1:
-            nodes[target] = _Node(names[target], "plain", f"sum {names[target]}")
-    output = first_operation + len(operations)
-    nodes[output] = _Node("c\u2096", "plain", "c_{k}: all sums concatenated")
-    edges += [(2 + block, output) for block in range(blocks)]
-    used = {source for source, _ in edges} | {target for _, target in edges}
-    return _layered_part({node: box for node, box in nodes.items() if node in used}, edges)
+    edges: list[layout.Edge] = []
+    for i, node in enumerate(inputs):
+        name, full = (_STATES[i], _WRITTEN[i]) if two else (str(node), f"input {node}")
+        nodes[node] = _Node(name, "plain", full)
+    free = max(sums) + 1
+    for number_, target in enumerate(sums):
+        for source, _, operation in (edge for edge in cell if edge[1] == target):
+            nodes[free] = _Node(short(operation), family_of(operation), operation)
+            edges += [(source, free), (free, target)]
+            free += 1
+        name = str(number_ if two else target)
+        nodes[target] = _Node(name, "plain", f"sum {name}")
+    if two:
+        nodes[free] = _Node("c\u2096", "plain", "c_{k}: all sums concatenated")
+        edges += [(target, free) for target in sums]
+    return _layered_part(nodes, edges)
 
 
 # -- chains --------------------------------------------------------------------------------
@@ -286,7 +265,7 @@ def _chain_link(start: Point, end: Point, width: float) -> Markup:
     return arrow(path, tip, 0.0, "plain")
 
 
-# -- NAS-Bench-201 -------------------------------------------------------------------------
+# -- small cells with operations on edges --------------------------------------------------
 
 _NODE_X = (52.0, 194.0, 336.0, 478.0)
 _BASE = 122.0
@@ -294,30 +273,37 @@ _RISE = {(0, 2): -54.0, (1, 3): 54.0, (0, 3): -100.0}
 _RADIUS = 13.0
 
 
-def _edge_cell(operations: Sequence[str], label: str) -> Markup:
-    """Four nodes in a row; longer edges arch above and below."""
+def _fits_a_row(cell: Sequence[LabelledEdge]) -> bool:
+    """Whether it has up to four nodes, one of them an input, and an edge at most per pair."""
+    pairs = [(source, target) for source, target, _ in cell]
+    return (
+        len(set(pairs)) == len(pairs)
+        and max(target for _, target in pairs) < len(_NODE_X)
+        and {source for source, _ in pairs} - {target for _, target in pairs} == {0}
+    )
+
+
+def _row_of_nodes(cell: Sequence[LabelledEdge], label: str) -> Markup:
+    """Up to four nodes in a row; longer edges arch above and below."""
     lines, pills = [], []
-    for operation, (source, target) in zip(operations, EDGES, strict=True):
+    for source, target, operation in cell:
         rise = _RISE.get((source, target), 0.0)
         line, middle = _arch(_NODE_X[source], _NODE_X[target], rise, family_of(operation))
         lines.append(line)
         name = short(operation)
         width = text_width(name) + 2 * PADDING
         pills.append(Box(middle, width, name, family_of(operation), operation).svg())
+    last = max(target for _, target, _ in cell)
     nodes = [
-        join(
-            [
-                _disc((x, _BASE)),
-                text((x, _BASE + 4.2), name),
-            ]
-        )
-        for x, name in zip(_NODE_X, ("0", "1", "2", "3"), strict=True)
+        join([_disc((x, _BASE)), text((x, _BASE + 4.2), str(i))])
+        for i, x in enumerate(_NODE_X[: last + 1])
     ]
     ends = [
         text((_NODE_X[0] - 32, _BASE + 4), "input", size=10, faint=True),
-        text((_NODE_X[3] + 34, _BASE + 4), "output", size=10, faint=True),
+        text((_NODE_X[last] + 34, _BASE + 4), "output", size=10, faint=True),
     ]
-    return picture(_NODE_X[3] + 58, _BASE + 72, label, join([*lines, *nodes, *ends, *pills]))
+    body = join([*lines, *nodes, *ends, *pills])
+    return picture(_NODE_X[last] + 58, _BASE + 72, label, body)
 
 
 def _disc(at: Point) -> Markup:

@@ -75,7 +75,7 @@ def kept_buffers(network: nn.Module) -> Iterator[None]:
                     buffer.copy_(copy)
 
 
-def seeded(seed: int, name: str, device: torch.device) -> torch.Generator:
+def pass_generator(seed: int, name: str, device: torch.device) -> torch.Generator:
     """Returns a generator of one pass, and seeds the global ones (for dropout) for it.
 
     Args:
@@ -93,4 +93,4 @@ def seeded(seed: int, name: str, device: torch.device) -> torch.Generator:
     return torch.Generator().manual_seed(state)
 
 
-__all__ = ["kept_buffers", "prepared", "seeded"]
+__all__ = ["kept_buffers", "pass_generator", "prepared"]

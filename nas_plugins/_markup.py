@@ -1,4 +1,4 @@
-"""HTML by composition: every piece of text is escaped unless it is `Markup` already."""
+"""HTML and SVG by composition: every piece of text is escaped unless it is `Markup` already."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import markupsafe
+from markupsafe import Markup
+
 _VOID = frozenset({"meta", "wbr"})
 _UNPRINTABLE = {
     code: "\N{REPLACEMENT CHARACTER}" for code in range(32) if chr(code) not in "\t\n\r"
 }
-
-
-class Markup(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
 
 
 def escape(text: object) -> Markup:
@@ -24,9 +21,7 @@ def escape(text: object) -> Markup:
 
     What UTF-8 or HTML cannot hold (lone surrogates, control characters) is replaced.
     """
-    if isinstance(text, Markup):
-        return text
-    return Markup(html.escape(_clean(text), quote=True))
+    return text if isinstance(text, Markup) else markupsafe.escape(_clean(text))
 
 
 def plot_text(text: object) -> str:

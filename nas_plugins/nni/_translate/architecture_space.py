@@ -15,7 +15,7 @@ CONSTRAINT = "nas_plugins/is_architecture"
 
 
 @dataclass(frozen=True)
-class GivenPart:
+class ArchitectureSpacePart:
     """One label per decision, with the decision's name and choices.
 
     Attributes:
@@ -25,7 +25,7 @@ class GivenPart:
     space: SearchSpace
 
     @classmethod
-    def find(cls, model_space: Any) -> GivenPart | None:
+    def find(cls, model_space: Any) -> ArchitectureSpacePart | None:
         """The part of a model space that says itself what it was made of."""
         for place in (model_space, *(getattr(model_space, n, None) for n in _PLACES)):
             symbol = getattr(place, "trace_symbol", type(place))
@@ -78,4 +78,4 @@ class GivenPart:
 
 _PLACES = ("model", "model_space")
 
-__all__ = ["CONSTRAINT", "GivenPart"]
+__all__ = ["CONSTRAINT", "ArchitectureSpacePart"]

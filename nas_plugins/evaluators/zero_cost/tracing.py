@@ -33,11 +33,11 @@ _CHUNK = 16  # a sum of so many powers of two is exact in float32
 
 
 @dataclass
-class Wanted:
+class BackwardTargets:
     """What a backward pass is to compute.
 
     Only the layers of `second_order` need to be told; PyTorch's find out. They keep this and
-    not the observer, which keeps their outputs: memory would only be freed by the garbage
+    not the tracer, which keeps their outputs: memory would only be freed by the garbage
     collector.
 
     Attributes:
@@ -47,7 +47,7 @@ class Wanted:
     weights: bool = True
 
 
-class Observer(TorchFunctionMode):
+class LayerTracer(TorchFunctionMode):
     """Records layers and ReLUs while it is active.
 
     Args:
@@ -58,7 +58,7 @@ class Observer(TorchFunctionMode):
     def __init__(self, needs: Iterable[Need], weights: Iterable[Tensor]) -> None:
         super().__init__()
         self.needs = frozenset(needs)
-        self.wanted = Wanted()
+        self.wanted = BackwardTargets()
         self.index = {id(weight): i for i, weight in enumerate(weights)}
         self.macs = 0
         self.units = 0
@@ -244,5 +244,5 @@ def _is_map(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim == 4
 
 
-__all__ = ["LAYERS", "NORMS", "RELUS", "Blocks", "LastFeatures", "Observer", "blocks", "flat",
+__all__ = ["LAYERS", "NORMS", "RELUS", "Blocks", "LastFeatures", "LayerTracer", "blocks", "flat",
            "logits_of"]  # fmt: skip

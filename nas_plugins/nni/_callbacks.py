@@ -1,4 +1,4 @@
-"""A strategy that somebody watches, who says when it ends: the command line, a service."""
+"""A strategy that calls back at each step of a search, and asks whether to go on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nas_plugins.protocols import Strategy
 _PAUSE_S = 0.25
 
 
-class Watcher(Protocol):
-    """Who watches; all calls come on the thread of the search."""
+class SearchCallbacks(Protocol):
+    """What is called, always on the thread of the search."""
 
     def start(self, trials: Sequence[Trial]) -> None:
         """The search begins, after the `trials` of earlier runs."""
@@ -42,24 +42,24 @@ class Watcher(Protocol):
         ...
 
 
-class WatchedStrategy(NNIStrategy):
-    """`NNIStrategy` with a watcher, who also keeps its budget.
+class StrategyWithCallbacks(NNIStrategy):
+    """`NNIStrategy` with callbacks, which also keep its budget.
 
     Args:
         strategy: Proposes.
-        watcher: Is told and asked.
+        callbacks: Are told and asked.
         **options: Those of `NNIStrategy`.
     """
 
-    def __init__(self, strategy: Strategy, watcher: Watcher, **options: Any) -> None:
+    def __init__(self, strategy: Strategy, callbacks: SearchCallbacks, **options: Any) -> None:
         super().__init__(strategy, **options)
-        self._watcher = watcher
+        self._callbacks = callbacks
 
     def _forget(self) -> None:
         super()._forget()
         self._news: deque[int] = deque()
         self._known: set[int] = set()
-        self._running = _Attentive(self._end, self._tell)
+        self._running = _ToldRunning(self._end, self._tell)
 
     @property
     def seed(self) -> int:
@@ -71,11 +71,11 @@ class WatchedStrategy(NNIStrategy):
         return self._started.entropy
 
     def wait_for_resource(self) -> bool:
-        """Waits for a free worker while the watcher and the engine let a trial begin."""
+        """Waits for a free worker while the callbacks and the engine let a trial begin."""
         self._tell()
-        while self._watcher.may_begin() and self.engine.budget_available():
+        while self._callbacks.may_begin() and self.engine.budget_available():
             if self.engine.idle_worker_available():
-                self._watcher.begins()
+                self._callbacks.begins()
                 return True
             time.sleep(_PAUSE_S)
             self._tell()
@@ -84,11 +84,11 @@ class WatchedStrategy(NNIStrategy):
     def _run(self) -> None:
         trials = self.history.trials
         self._known = {trial.number for trial in trials if trial.state is not TrialState.RUNNING}
-        self._watcher.start(trials)
+        self._callbacks.start(trials)
         for _ in self._adopted - self._known:
-            self._watcher.begins()
+            self._callbacks.begins()
         try:
-            with self._watcher.searching():
+            with self._callbacks.searching():
                 super()._run()
         finally:
             self._tell()
@@ -102,10 +102,10 @@ class WatchedStrategy(NNIStrategy):
             trial = self.history.trials[self._news.popleft()]
             if trial.state is not TrialState.RUNNING and trial.number not in self._known:
                 self._known.add(trial.number)
-                self._watcher.ended(trial)
+                self._callbacks.ended(trial)
 
 
-class _Attentive(Running):
+class _ToldRunning(Running):
     """Notices while it waits that trials have ended."""
 
     pause_s = _PAUSE_S
@@ -120,4 +120,4 @@ class _Attentive(Running):
         self._tell()
 
 
-__all__ = ["WatchedStrategy", "Watcher"]
+__all__ = ["SearchCallbacks", "StrategyWithCallbacks"]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nas_plugins.report._html import Markup, element, join
+from nas_plugins._markup import Markup, element, join
 
 FONT = 12.0
 PADDING = 8.0

@@ -14,9 +14,9 @@ from report_helpers import HOSTILE, Page
 
 import nas_plugins as nap
 from nas_plugins import registry
-from nas_plugins.report import draw
-from nas_plugins.report._drawing import MAX_NODES
-from nas_plugins.report._layout import components, layered
+from nas_plugins.drawing import draw
+from nas_plugins.drawing.architectures import MAX_NODES
+from nas_plugins.drawing.layout import components, layered
 from nas_plugins.testing.spaces import EXAMPLE_OPTIONS
 
 NAMES = registry.names("space")
@@ -142,3 +142,37 @@ def test_a_layout_keeps_edges_forward_and_nodes_apart(
     assert max(plan.height.values()) <= plan.span + 1e-9
     parts = components(nodes, edges)
     assert sorted(v for part in parts for v in part) == nodes
+
+
+def test_an_architecture_draws_itself_in_jupyter_and_is_readable_elsewhere() -> None:
+    space = nap.space("nasbench201")
+    cell = space.architectures([[3, 0, 1, 2, 4, 3]])[0]
+    assert cell._repr_svg_() == draw(cell)
+    assert repr(cell) == f"Architecture(nasbench201: {cell})"
+
+
+class TwoNodes(nap.CategoricalSpace):
+    """Operations that stand on edges of a small cell, as a third party declares them."""
+
+    def __init__(self) -> None:
+        super().__init__({"first": ["conv3x3", "skip"], "second": ["conv3x3", "skip"]})
+
+    def edge_cells(self, architecture: nap.Architecture) -> dict[str, list[tuple[int, int, str]]]:
+        first, second = map(str, architecture.choices.values())
+        return {"": [(0, 1, first), (1, 2, second), (0, 2, "skip")]}
+
+
+class TwoCells(TwoNodes):
+    """Cells with two inputs."""
+
+    def edge_cells(self, architecture: nap.Architecture) -> dict[str, list[tuple[int, int, str]]]:
+        first, second = map(str, architecture.choices.values())
+        return {"left": [(0, 2, first), (1, 2, "skip")], "right": [(0, 2, second), (1, 2, "x")]}
+
+
+def test_a_space_declares_what_stands_on_edges() -> None:
+    row = texts(draw(TwoNodes().architectures([[0, 1]])[0]))
+    assert row == ["0", "1", "2", "input", "output", "conv 3×3", "skip", "skip"]  # noqa: RUF001
+    cells = texts(draw(TwoCells().architectures([[0, 1]])[0]))
+    assert {"left", "right", "conv 3×3"} < set(cells)  # noqa: RUF001
+    assert cells.count("cₖ") == 2

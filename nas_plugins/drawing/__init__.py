@@ -1,0 +1,8 @@
+"""Architectures as inline SVG: cells, genotypes, chains and any other graph."""
+
+from __future__ import annotations
+
+from nas_plugins.drawing.architectures import draw
+from nas_plugins.drawing.svg import family_of, short
+
+__all__ = ["draw", "family_of", "short"]
