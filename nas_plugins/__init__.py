@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nas_plugins.runner.sampling import SampleResult, sample
     from nas_plugins.runner.scoring import ScoreResult, score
     from nas_plugins.runner.search import search
+    from nas_plugins.runner.studies import load_study
     from nas_plugins.runner.training import TrainResult, train
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
     from nas_plugins.spaces.categorical import CategoricalSpace
@@ -54,6 +55,7 @@ __getattr__, __dir__ = lazy(
         "sample": "runner.sampling",
         "ScoreResult": "runner.scoring",
         "score": "runner.scoring",
+        "load_study": "runner.studies",
         "TrainResult": "runner.training",
         "train": "runner.training",
         "Comparison": "reproduction.comparison",
@@ -91,6 +93,7 @@ __all__ = [
     "combine",
     "compare",
     "evaluator",
+    "load_study",
     "reproduce",
     "sample",
     "score",
