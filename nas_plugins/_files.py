@@ -1,4 +1,4 @@
-"""Writing a file so that an old one is replaced only when the new one is complete; a lock.
+"""Writing a file so that an old one is replaced only when the new one is complete; locks of files.
 
 Downloads keep what has arrived on purpose and do not go through here.
 """
@@ -6,14 +6,13 @@ Downloads keep what has arrived on purpose and do not go through here.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -55,15 +54,57 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def lock(path: Path) -> BaseFileLock:
-    """The lock of `path` against other processes, in the file ``<path>.lock`` beside it.
+def lock(descriptor: int, *, shared: bool = False) -> None:
+    """Waits for the lock of an open file and takes it; the system frees it if its holder dies.
 
-    The system frees it when its holder dies. It may be taken again by the thread that holds it.
+    Another descriptor of the same file in the same process waits as well. The file itself is
+    locked and nothing is left beside it, which the package ``filelock`` cannot do.
+
+    Args:
+        descriptor: The file, open for reading at least.
+        shared: Whether others may hold it too that ask for it shared; not so on Windows.
+
+    Raises:
+        OSError: The file system has no locks.
     """
-    from filelock import FileLock
+    if os.name == "nt":
+        _lock_byte(descriptor)
+    else:
+        import fcntl
 
-    # The default keeps other users from a file that they may write to.
-    return FileLock(f"{path}.lock", mode=0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
-__all__ = ["lock", "replacing", "write_bytes", "write_text"]
+def unlock(descriptor: int) -> None:
+    """Frees what `lock` took."""
+    if os.name == "nt":
+        _unlock_byte(descriptor)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+# Windows locks bytes, and keeps others even from reading them: one that no file reaches.
+_BYTE = 2**31 - 2
+
+
+def _lock_byte(descriptor: int) -> None:
+    msvcrt: Any = import_module("msvcrt")
+    while True:
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+            return
+        except OSError as error:
+            if error.errno != errno.EDEADLOCK:  # that it gives up after ten seconds
+                raise
+
+
+def _unlock_byte(descriptor: int) -> None:
+    msvcrt: Any = import_module("msvcrt")
+    os.lseek(descriptor, _BYTE, os.SEEK_SET)
+    msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+
+__all__ = ["lock", "replacing", "unlock", "write_bytes", "write_text"]

@@ -52,22 +52,7 @@ def download(
     part, bad = beside(target, ".part"), beside(target, ".bad")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        failures = 0
-        while True:
-            before = _size(part)
-            try:
-                _receive(url, part, progress, timeout)
-                break
-            except OSError as error:
-                failures = 0 if _size(part) > before else failures + 1
-                if _is_final(error) or (failures >= attempts and not _size(part)):
-                    raise
-                if failures >= attempts:
-                    raise InterruptedDownloadError(
-                        f"the connection broke off; {_size(part):,} bytes are kept in {part}, "
-                        "and the next try goes on from there"
-                    ) from error
-                time.sleep(pause * 2**failures if failures else 0.0)
+        _complete(url, part, progress, attempts=attempts, timeout=timeout, pause=pause)
         if checksum is not None and not checksum.matches(part):
             part.replace(bad)
             raise DataError(
@@ -80,6 +65,33 @@ def download(
         hint = f"; {advice}" if advice else ""
         raise DataError(f"cannot download {url}: {error}{hint}") from error
     return target
+
+
+def _complete(
+    url: str,
+    part: Path,
+    progress: Progress | None,
+    *,
+    attempts: int,
+    timeout: float,
+    pause: float,
+) -> None:
+    """Connects until `part` holds the whole file."""
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            return _receive(url, part, progress, timeout)
+        except OSError as error:
+            failures = 0 if _size(part) > before else failures + 1
+            if _is_final(error) or (failures >= attempts and not _size(part)):
+                raise
+            if failures >= attempts:
+                raise InterruptedDownloadError(
+                    f"the connection broke off; {_size(part):,} bytes are kept in {part}, "
+                    "and the next try goes on from there"
+                ) from error
+            time.sleep(pause * 2**failures if failures else 0.0)
 
 
 def _size(path: Path) -> int:

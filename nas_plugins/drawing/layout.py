@@ -169,16 +169,16 @@ def _heights(order: list[list[int]], links: Sequence[Edge]) -> dict[int, float]:
         for node in row
     }
     totals = {node: sum(w for _, w in pull) or 1.0 for node, pull in pulls.items()}
+
+    def wanted(node: int) -> float:
+        """The weighted mean of its neighbours; its own height where there are none."""
+        pull = pulls[node]
+        return sum(w * height[v] for v, w in pull) / totals[node] if pull else height[node]
+
     for sweep in range(_RELAXATIONS):
         moved = 0.0
         for row in order if sweep % 2 == 0 else order[::-1]:
-            wanted = [
-                sum(w * height[v] for v, w in pulls[node]) / totals[node]
-                if pulls[node]
-                else height[node]
-                for node in row
-            ]
-            spread = _spread(wanted, [totals[node] for node in row])
+            spread = _spread([wanted(node) for node in row], [totals[node] for node in row])
             for node, value in zip(row, spread, strict=True):
                 moved = max(moved, abs(value - height[node]))
                 height[node] = value

@@ -36,8 +36,8 @@ class JsonLines:
         self._lines = 0
         self._torn_at = -1
         self._peeked = b""
+        self._held = False
         self._mutex = threading.RLock()
-        self._lock = _files.lock(self.path)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -56,7 +56,7 @@ class JsonLines:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[int]:
-        """Keeps all others from writing; yields what `append_to` takes.
+        """Keeps all others from reading and writing; yields what `append_to` takes.
 
         Raises:
             OSError: The file cannot be opened.
@@ -64,12 +64,17 @@ class JsonLines:
         with self._mutex:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            with self._lock:
-                descriptor = os.open(self.path, flags, 0o666)
+            descriptor = os.open(self.path, flags, 0o666)
+            try:
+                _files.lock(descriptor)
+                self._held = True
                 try:
                     yield descriptor
                 finally:
-                    os.close(descriptor)
+                    self._held = False
+                    _files.unlock(descriptor)
+            finally:
+                os.close(descriptor)
 
     def append_to(self, descriptor: int, data: Mapping[str, Any]) -> None:
         """Writes one line inside `exclusive`."""
@@ -85,27 +90,20 @@ class JsonLines:
             DataError: A line is not a JSON object; names it.
         """
         with self._mutex:
-            # Without the lock, whose file a mere reader should not leave beside a recording. Of a
-            # line that is being written a part is as good as nothing, but a torn line may seem
-            # to be broken while it is being marked.
             try:
-                return self._take(self._rest())
-            except DataError as error:
-                try:
-                    with self._lock:
-                        return self._take(self._rest())
-                except OSError:  # nobody can be writing there
-                    raise error from None
-
-    def _rest(self) -> bytes:
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(self._read)
-                return stream.read()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error}") from error
+                with self.path.open("rb") as stream:
+                    # A lock of this process's own on another descriptor would block as well.
+                    if not self._held:
+                        _files.lock(stream.fileno(), shared=True)
+                    stream.seek(self._read)
+                    data = stream.read()
+                    if not self._held:
+                        _files.unlock(stream.fileno())
+            except FileNotFoundError:
+                return []
+            except OSError as error:
+                raise DataError(f"cannot read {self.path}: {error}") from error
+            return self._take(data)
 
     def _take(self, data: bytes) -> list[tuple[int, dict[str, Any]]]:
         whole, newline, rest = data.rpartition(b"\n")

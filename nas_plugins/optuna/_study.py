@@ -61,18 +61,7 @@ def create_study(
         EngineError: The study exists and `resume` is false, or it searches something else.
     """
     wanted = objectives_of(objectives)
-    try:
-        study = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            load_if_exists=resume,
-            directions=["minimize" if o.direction == "min" else "maximize" for o in wanted],
-            pruner=pruner,
-        )
-    except optuna.exceptions.DuplicatedStudyError as error:
-        raise EngineError(
-            f"study {name!r} exists already; resume it or choose another `name`"
-        ) from error
+    study = _opened(storage, name, wanted, resume=resume, pruner=pruner)
     recorded: dict[str, Any] = {
         _SPACE: space.to_json(),
         _OBJECTIVES: [str(objective) for objective in wanted],
@@ -82,10 +71,7 @@ def create_study(
         seed = _recorded(study, _SEED)
     if seed is None:
         seed = secrets.randbits(32)
-    if study.metric_names is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([objective.name for objective in wanted])
+    _name_metrics(study, wanted)
     recorded |= {
         _STRATEGY: _described(strategy),
         _SEED: seed,
@@ -98,6 +84,35 @@ def create_study(
     else:
         study.sampler = StrategySampler(strategy, space=space, seed=seed)
     return study
+
+
+def _opened(
+    storage: str | BaseStorage | None,
+    name: str | None,
+    objectives: Sequence[Objective],
+    *,
+    resume: bool,
+    pruner: BasePruner | None,
+) -> optuna.Study:
+    try:
+        return optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=resume,
+            directions=["minimize" if o.direction == "min" else "maximize" for o in objectives],
+            pruner=pruner,
+        )
+    except optuna.exceptions.DuplicatedStudyError as error:
+        raise EngineError(
+            f"study {name!r} exists already; resume it or choose another `name`"
+        ) from error
+
+
+def _name_metrics(study: optuna.Study, objectives: Sequence[Objective]) -> None:
+    if study.metric_names is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([objective.name for objective in objectives])
 
 
 def history(

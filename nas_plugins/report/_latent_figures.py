@@ -106,32 +106,26 @@ def _heatmap(latent: Latent) -> Figure:
     order = {name: i for i, name in enumerate(operation_order(latent))}
     total = latent.train.sum(axis=0)
     codes = sorted(used.tolist(), key=lambda k: (order[latent.operations[k]], -total[k]))
+    unused = latent.train.shape[1] - len(codes)
+    return Figure(
+        "usage",
+        (
+            f"Which of the {count(len(codes), 'code')} in use stand where, as a share of the "
+            f"training architectures on a logarithmic scale; {count(unused, 'code')} of the "
+            f"{latent.train.shape[1]:,} are not used.",
+        ),
+        {"data": [_shares(latent, codes)], "layout": _heatmap_layout(latent, codes)},
+        f"Share of each of {len(codes)} codes at each of {len(latent.train)} positions",
+        min_width=620,
+        title="Which codes stand where",
+    )
+
+
+def _shares(latent: Latent, codes: list[int]) -> Spec:
+    """The trace of the heat map: how often each code stands at each position."""
     shares = latent.train[:, codes] / latent.encoded
     logs = np.log10(np.maximum(shares, _FAINTEST))
-    groups = [latent.operations[k] for k in codes]
-    edges = [i for i in range(1, len(groups)) if groups[i] != groups[i - 1]]
-    starts = [0, *edges]
-    ends = [*edges, len(groups)]
-    layout = axis_titles("Code, by the operation that it decodes to", "")
-    layout["xaxis"] |= {
-        "tickvals": [(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)],
-        "ticktext": [plot_text(short(groups[a])) for a in starts],
-        "showgrid": False,
-        "ticks": "",
-    }
-    layout["yaxis"] |= {"autorange": "reversed", "showgrid": False, "ticks": ""}
-    layout["shapes"] = [
-        {
-            "type": "line",
-            "x0": x - 0.5,
-            "x1": x - 0.5,
-            "y0": -0.5,
-            "y1": len(latent.train) - 0.5,
-            "line": {"color": css("axis"), "width": 1},
-        }
-        for x in edges
-    ]
-    trace = {
+    return {
         "type": "heatmap",
         "x": list(range(len(codes))),
         "y": node_names(latent),
@@ -162,19 +156,33 @@ def _heatmap(latent: Latent) -> Figure:
             "outlinewidth": 0,
         },
     }
-    unused = latent.train.shape[1] - len(codes)
-    return Figure(
-        "usage",
-        (
-            f"Which of the {count(len(codes), 'code')} in use stand where, as a share of the "
-            f"training architectures on a logarithmic scale; {count(unused, 'code')} of the "
-            f"{latent.train.shape[1]:,} are not used.",
-        ),
-        {"data": [trace], "layout": layout},
-        f"Share of each of {len(codes)} codes at each of {len(latent.train)} positions",
-        min_width=620,
-        title="Which codes stand where",
-    )
+
+
+def _heatmap_layout(latent: Latent, codes: list[int]) -> Spec:
+    """The axes of the heat map, with a line between the codes of two operations."""
+    groups = [latent.operations[k] for k in codes]
+    edges = [i for i in range(1, len(groups)) if groups[i] != groups[i - 1]]
+    starts, ends = [0, *edges], [*edges, len(groups)]
+    layout = axis_titles("Code, by the operation that it decodes to", "")
+    layout["xaxis"] |= {
+        "tickvals": [(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)],
+        "ticktext": [plot_text(short(groups[a])) for a in starts],
+        "showgrid": False,
+        "ticks": "",
+    }
+    layout["yaxis"] |= {"autorange": "reversed", "showgrid": False, "ticks": ""}
+    layout["shapes"] = [
+        {
+            "type": "line",
+            "x0": x - 0.5,
+            "x1": x - 0.5,
+            "y0": -0.5,
+            "y1": len(latent.train) - 0.5,
+            "line": {"color": css("axis"), "width": 1},
+        }
+        for x in edges
+    ]
+    return layout
 
 
 def distribution_figures(latent: Latent) -> list[Figure]:

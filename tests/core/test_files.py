@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,22 +43,49 @@ def test_two_writers_of_one_file_do_not_share_a_half_file(tmp_path: Path) -> Non
 
 
 def test_the_system_frees_the_lock_of_a_killed_process(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("what it holds")
     program = (
-        "import sys; from pathlib import Path; from nas_plugins import _files\n"
-        "held = _files.lock(Path(sys.argv[1])); held.acquire(); print('held', flush=True)\n"
+        "import sys; from nas_plugins import _files\n"
+        "held = open(sys.argv[1]); _files.lock(held.fileno()); print('held', flush=True)\n"
         "sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "a")],
+        [sys.executable, "-c", program, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    with holder:
+    with holder, path.open() as file, ThreadPoolExecutor() as threads:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(TimeoutError):
-            _files.lock(tmp_path / "a").acquire(timeout=0.1)
+        taken = threads.submit(_files.lock, file.fileno())
+        with pytest.raises(FutureTimeoutError):
+            taken.result(timeout=0.2)
         holder.kill()
-    with _files.lock(tmp_path / "a").acquire(timeout=10):
-        pass
+        taken.result(timeout=10)
+        _files.unlock(file.fileno())
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "what it holds"
+
+
+def test_windows_locks_one_byte_behind_the_file_for_as_long_as_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("x")
+    calls: list[tuple[int, str, int]] = []
+
+    def locking(descriptor: int, mode: str, n: int) -> None:
+        calls.append((os.lseek(descriptor, 0, os.SEEK_CUR), mode, n))
+        if len(calls) < 3:
+            raise OSError(errno.EDEADLOCK, "Resource deadlock avoided")
+
+    fake = SimpleNamespace(LK_LOCK="lock", LK_UNLCK="unlock", locking=locking)
+    monkeypatch.setitem(sys.modules, "msvcrt", fake)
+    with path.open() as file:
+        _files._lock_byte(file.fileno())
+        _files._unlock_byte(file.fileno())
+    place = calls[0][0]
+    assert place > 2**30
+    assert calls == [(place, "lock", 1)] * 3 + [(place, "unlock", 1)]

@@ -232,9 +232,7 @@ def searched(run: Run, *words: object, out: str = "out") -> dict[str, Any]:
     if ran.out:
         found["summary"] = summary_of(ran.json)
         folder = Path(out)
-        # The lock of the ledger stays beside it: removing it would let two processes hold it.
-        files = [file.name for file in folder.iterdir() if file.suffix != ".lock"]
-        found["files"] = sorted(files)
+        found["files"] = sorted(file.name for file in folder.iterdir())
         found["csv"] = table_of((folder / "trials.csv").read_text(encoding="utf-8"))
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         found["trials"] = trials_of(result)

@@ -55,10 +55,8 @@ def translator(model_space: Any) -> Translator:
             cannot be searched; names it and says how to fix it.
     """
     mutables = {str(label): mutable for label, mutable in model_space.simplify().items()}
-    core: Core | None = ArchitectureSpacePart.find(model_space)
-    if core is None:
-        core = next((p for find in _PUBLISHED if (p := find.find(mutables))), None)
-    known = set(core.labels) if core else set[str]()
+    core = _core(model_space, mutables)
+    known = core.labels if core else ()
     rest = {label: mutable for label, mutable in mutables.items() if label not in known}
     others = GenericPart.of(rest)
     constraints = _constraints(rest)
@@ -71,6 +69,13 @@ def translator(model_space: Any) -> Translator:
     if core:
         return Translator(core.space, parts)
     return Translator(CategoricalSpace({d.name: d.choices for d in others.decisions}), parts)
+
+
+def _core(model_space: Any, mutables: Mapping[str, Any]) -> Core | None:
+    """The part that is a space of ours or a published one."""
+    core: Core | None = ArchitectureSpacePart.find(model_space)
+    published = (part for kind in _PUBLISHED if (part := kind.find(mutables)))
+    return core or next(published, None)
 
 
 def _composed(

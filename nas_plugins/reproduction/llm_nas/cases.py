@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import _public
+from nas_plugins._files import replacing
 from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES, HWNASBenchTable
 from nas_plugins.benchmarks.nasbench201 import TITLES
@@ -128,9 +129,8 @@ def predicted(case: Case, seed: int, folder: Path) -> Predictions:
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         values, is_label = _train(case, seed)
-        partial = file.with_suffix(".partial.npz")
-        np.savez_compressed(partial, values=values, is_label=is_label)
-        partial.replace(file)
+        with replacing(file) as partial, partial.open("wb") as stream:
+            np.savez_compressed(stream, values=values, is_label=is_label)
     with np.load(file) as arrays:
         values, is_label = arrays["values"], arrays["is_label"]
     truth = case_table(case).accuracy[VALIDATION]
