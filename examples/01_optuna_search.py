@@ -112,7 +112,7 @@ for name, study in (("TPE", before), ("archive evolution", after)):
 
 # %% [markdown]
 # One seed says little. The same over several seeds, with Optuna's NSGA-II and random search
-# beside them (`python scripts/search.py --help` does this for any benchmark):
+# beside them (`nap.compare` does this for any benchmark):
 
 # %%
 samplers = {

@@ -117,7 +117,7 @@ def reproduce(
             out=out,
             budget="quick" if quick else budget,
             space=space,
-            progress=None if quiet else remark,
+            note=None if quiet else remark,
             seeds=seeds,
             samples=samples,
             models=models,

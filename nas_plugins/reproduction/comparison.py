@@ -221,8 +221,9 @@ class Comparison:
         )
 
     def _table_of_several(self) -> ResultTable:
-        columns = [(f"{score}{suffix}", f"{name} {metric}")
-                   for suffix, metric in reversed(self._sides)
+        sides = self._sides if len(self._sides) > 1 else (("", ""),)
+        columns = [(f"{score}{suffix}", f"{name} {metric}".strip())
+                   for suffix, metric in reversed(sides)
                    for score, name in _SCORES.items()]  # fmt: skip
         rows: list[tuple[Cell, ...]] = []
         for budget in self.budgets:
@@ -263,7 +264,7 @@ def compare(
     engine: str = ALONE,
     workers: int = 1,
     out: str | Path | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Comparison:
     """Runs strategies on a benchmark with several seeds each, and scores them.
 
@@ -294,7 +295,8 @@ def compare(
             under ``if __name__ == "__main__":``.
         out: Folder in which finished runs are kept, so that a comparison that was broken off or
             is asked for again, with other strategies or seeds, does what is missing.
-        progress: Whether to show a bar on standard error.
+        progress: ``True`` shows on the standard error stream how far it is, ``False`` nothing;
+            ``None`` shows a bar on a terminal and in a notebook.
 
     Raises:
         UnknownNameError: A name is not known; suggests the nearest.
@@ -374,7 +376,11 @@ def _budgets(given: Sequence[int], trials: int) -> tuple[int, ...]:
 
 
 def _runs(
-    jobs: Sequence[SeedJob], table: Benchmark, workers: int, out: Path | None, progress: bool
+    jobs: Sequence[SeedJob],
+    table: Benchmark,
+    workers: int,
+    out: Path | None,
+    progress: bool | None,
 ) -> dict[str, tuple[SeedRun, ...]]:
     """Does what is not kept, the slow ones first; by strategy, in the order of `jobs`."""
     if out is not None:
@@ -394,13 +400,16 @@ def _runs(
 
 
 @contextmanager
-def _bar(total: int, shown: bool) -> Iterator[Callable[[], None]]:
+def _bar(total: int, shown: bool | None) -> Iterator[Callable[[], None]]:
     """A bar on standard error; yields what moves it by one run."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), disable=not (shown and total)) as bars:
-        task = bars.add_task("runs", total=total)
+    console = Console(stderr=True)
+    if shown is None:
+        shown = console.is_terminal or console.is_jupyter
+    with Progress(console=console, disable=not (shown and total)) as bars:
+        task = bars.add_task("searches", total=total)
         yield lambda: bars.advance(task)
 
 

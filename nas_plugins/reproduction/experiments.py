@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -138,7 +139,7 @@ def reproduce(
     datasets: Sequence[str] | None = None,
     devices: Sequence[str] | None = None,
     workers: int | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: bool | None = None,
 ) -> Reproduction:
     """Runs a table or figure of a paper anew, its rows beside ours.
 
@@ -164,7 +165,8 @@ def reproduce(
         devices: LLM-NAS: of ``edgegpu``, ``raspi4``, ``edgetpu``, ``pixel3``, ``eyeriss``,
             ``fpga``.
         workers: LLM-NAS: processes, 1 or 2.
-        progress: Called with a line on what is being done.
+        progress: ``True`` writes lines on the standard error stream, ``False`` nothing; ``None``
+            writes them where that is a terminal.
 
     Raises:
         UnknownNameError: A name is not known; suggests the nearest.
@@ -173,12 +175,13 @@ def reproduce(
         MissingDependencyError: An optional package is absent.
         OSError: The folder cannot be written.
     """
+    shown = sys.stderr.isatty() if progress is None else progress
     request = experiment_request(
         name,
         out=out,
         budget=budget,
         space=space,
-        progress=progress,
+        note=_note if shown else None,
         seeds=seeds,
         samples=samples,
         models=models,
@@ -198,7 +201,7 @@ def experiment_request(
     out: str | Path = "reproduction",
     budget: str = "full",
     space: str | None = None,
-    progress: Callable[[str], None] | None = None,
+    note: Callable[[str], None] | None = None,
     **options: Any,
 ) -> ExperimentRequest:
     """Checks what is asked for, before anything is run or written.
@@ -208,7 +211,7 @@ def experiment_request(
         out: Folder.
         budget: How much.
         space: Where there is a choice.
-        progress: Called with lines.
+        note: Called with a line on what is being done.
         **options: The others; ``None`` stands for the default.
 
     Raises:
@@ -230,8 +233,8 @@ def experiment_request(
             raise ValueError(f"`{option}` must be >= 1, got {value}")
     if experiment.paper == ARCH_VQ and space is not None:
         given["space"] = space
-    if progress is not None:
-        given["note"] = progress
+    if note is not None:
+        given["note"] = note
     request: ExperimentRequest = _loaded(_REQUESTS[experiment.paper])(
         out=Path(out), budget=budget, **given
     )
@@ -249,6 +252,10 @@ def run_experiment(name: str, request: ExperimentRequest) -> Reproduction:
     begin = time.perf_counter()
     found: Reproduction = _loaded(EXPERIMENTS[name].target)(request)
     return replace(found, seconds=time.perf_counter() - begin)
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _loaded(target: str) -> Any:

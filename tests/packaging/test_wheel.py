@@ -34,6 +34,10 @@ for kind in registry.GROUPS:
 from importlib import resources
 templates = resources.files("nas_plugins.strategies.llm_coevolution") / "templates"
 print("prompts", sum(file.name.endswith(".txt") for file in templates.iterdir()))
+compared = nas_plugins.compare(
+    ["random", "optuna:tpe"], "nasbench201/cifar10", trials=3, seeds=1, progress=False
+)
+print("compared", *compared.runs)
 for info in broken:
     print("BROKEN", info.error)
 sys.exit(bool(broken))
@@ -69,6 +73,7 @@ def test_built_wheel_imports_every_module_and_finds_every_plugin(tmp_path: Path)
     assert f"strategy {strategies} regularized-evolution" in output
     assert "chat model local null openai replay transformers" in output
     assert "prompts 11" in output
+    assert "compared random optuna:tpe" in output
     for name in ("nasbench101", "nasbench201", "darts", "darts-cell", "fbnet", "vit"):
         assert name in output
 

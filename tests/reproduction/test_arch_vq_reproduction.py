@@ -37,6 +37,7 @@ from nas_plugins.reproduction.arch_vq.permutations import (
 from nas_plugins.reproduction.arch_vq.sampling import draw_seen
 from nas_plugins.reproduction.charts import Line, line_chart
 from nas_plugins.reproduction.documents import Reproduction, ResultTable, Spread
+from nas_plugins.reproduction.experiments import BUDGETS
 from nas_plugins.spaces.nasbench101 import NASBench101
 from nas_plugins.spaces.nasbench201 import NASBench201
 from nas_plugins.strategies.arch_vq.lstm import (
@@ -128,7 +129,7 @@ def test_requests_are_checked(tmp_path):
 @pytest.mark.parametrize("space", budget.SPACES)
 def test_budgets_cut_what_is_trained(space):
     for preset in ("paper", "default"):
-        sizes = [vq_recipe(space, preset, b).architectures for b in budget.BUDGETS]
+        sizes = [vq_recipe(space, preset, b).architectures for b in BUDGETS]
         assert sizes == sorted(sizes)
     assert vae_recipe(space, "full").vqvae.schedule.batch_size == 32
 

@@ -192,7 +192,10 @@ def test_the_table_tells_mean_and_deviation_at_every_budget() -> None:
     assert table.text() in repr(found)
     several = nap.compare(["random"], BENCHMARK, TWO, 20, 2, budgets=[10], **QUIET)
     assert [row[:3] for row in several.table().rows] == [("random", 10, 2), ("random", 20, 2)]
-    assert any("IGD+" in head for head in several.table().columns)
+    assert several.table().columns[3:7] == ("hv 1.1", "hv 1.0", "IGD", "IGD+")
+    other = nap.compare(["random"], BENCHMARK, TWO, 5, 1, report="train_seconds", **QUIET)
+    assert "IGD+ val_accuracy" in other.table().columns
+    assert "IGD+ train_seconds" in other.table().columns
 
 
 def test_scores_may_be_those_of_another_metric() -> None:

@@ -62,19 +62,16 @@ def test_the_budget_decides_what_is_not_said() -> None:
 
 
 def test_a_table_comes_out_and_its_searches_are_kept(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not os.environ.get("NAS_PLUGINS_DATA"):
         pytest.skip("NAS_PLUGINS_DATA is not set")
-    lines: list[str] = []
     options = {"budget": "quick", "seeds": 1, "evaluations": 8, "devices": ("fpga",)}
-    first = nap.reproduce("llm-nas-table3", out=str(tmp_path), progress=lines.append, **options)
+    first = nap.reproduce("llm-nas-table3", out=str(tmp_path), progress=True, **options)
     assert repr(first).startswith("<Reproduction 'llm-nas-table3': ")
-    assert "cifar10/fpga: random, seed 0" in "\n".join(lines)
-    assert {file.suffix for file in first.write(str(tmp_path / "files"))} == {
-        ".md",
-        ".csv",
-        ".svg",
-    }
-    again = nap.reproduce("llm-nas-table3", out=tmp_path, progress=pytest.fail, **options)
+    assert "cifar10/fpga: random, seed 0" in capsys.readouterr().err
+    written = first.write(str(tmp_path / "files"))
+    assert {file.suffix for file in written} == {".md", ".csv", ".svg"}
+    again = nap.reproduce("llm-nas-table3", out=tmp_path, progress=True, **options)
+    assert capsys.readouterr().err == ""  # no search was run
     assert again.tables == first.tables
