@@ -205,8 +205,8 @@ def metric_names(sources: Mapping[str, Evaluator]) -> list[str]:
 
 
 def source_of(evaluator: Evaluator) -> str:
-    """Where an evaluator's numbers come from: its attribute `source`, else what it is."""
-    return str(getattr(evaluator, "source", None) or repr(evaluator))
+    """Where an evaluator's numbers come from."""
+    return as_evaluator(evaluator).source
 
 
 def _plain(names: Mapping[str, Origin]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -301,8 +302,9 @@ def compare(
     Raises:
         UnknownNameError: A name is not known; suggests the nearest.
         DataError: The table is absent; says what to download and where.
-        ValueError: A number is out of range, two strategies have the same name, or `out` is
-            given and a strategy's repr does not tell its options.
+        ValueError: A number is out of range, two strategies have the same name, `out` is given
+            and a strategy's repr does not tell its options, or there are several workers and it
+            cannot be pickled.
     """
     goals = objectives_of([objectives] if isinstance(objectives, (str, Objective)) else objectives)
     if trials < 1 or workers < 1:
@@ -325,6 +327,8 @@ def compare(
         for name, competitor in competitors.items()
         for seed in seeds_of(by_name[name])
     ]
+    if workers > 1:
+        _check_pickles(jobs)
     runs = _runs(jobs, table, workers, None if out is None else Path(out), progress)
     searched, axes = ScoreAxes.of(table, goals), ScoreAxes.of(table, reported)
     every = [run for some in runs.values() for run in some]
@@ -366,6 +370,18 @@ def _name(spec: StrategySpec) -> str:
         return f"{spec[0]}({options})" if options else spec[0]
     text = told(spec)
     return text if len(text) <= 60 and "\n" not in text else type(spec).__name__
+
+
+def _check_pickles(jobs: Sequence[SeedJob]) -> None:
+    """Several processes get what they need as pickles."""
+    by_name = {job.competitor.name: (job.competitor, job.benchmark) for job in jobs}
+    for name, sent in by_name.items():
+        try:
+            pickle.dumps(sent)
+        except Exception as error:
+            raise ValueError(
+                f"`workers` must be 1 for what cannot be pickled, {name}: {error}"
+            ) from error
 
 
 def _budgets(given: Sequence[int], trials: int) -> tuple[int, ...]:

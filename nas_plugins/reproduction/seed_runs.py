@@ -325,7 +325,11 @@ def seeds_of(given: int | Sequence[int]) -> tuple[int, ...]:
     Raises:
         ValueError: There is none, or one comes twice.
     """
-    seeds = tuple(range(given)) if isinstance(given, int) else tuple(map(int, given))
+    seeds = (
+        tuple(range(int(given)))
+        if isinstance(given, (int, np.integer))
+        else tuple(map(int, given))
+    )
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f"`seeds` must be a number >= 1 or different numbers >= 0, got {given}")
     return seeds

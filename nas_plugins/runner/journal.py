@@ -13,10 +13,7 @@ from optuna.storages.journal import (
     JournalFileSymlinkLock,
 )
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from nas_plugins import _files
 
 _BLOCK = 65536
 
@@ -34,12 +31,14 @@ class Lock(Protocol):
 
 
 class OwnedLock:
-    """Optuna's symbolic-link lock, taken over at once when its holder has died.
+    """Optuna's lock of a journal, taken over at once when its holder has died.
 
-    Optuna frees the link of a killed process after 30 seconds of waiting. The system frees a
-    file lock when its holder dies, so one is held around the link, in ``<path>.owner``, with
-    a note of which link was made. Whoever gets the file lock and finds that very link knows
-    that its maker is dead, removes it, and cuts off what the dead one may have half written.
+    That lock is a symbolic link, and on Windows, where making one takes a privilege, a file;
+    either is called the link here. Optuna frees the link of a killed process after 30 seconds
+    of waiting. The system frees a file lock when its holder dies, so one is held around the
+    link, in ``<path>.owner``, with a note of which link was made. Whoever gets the file lock
+    and finds that very link knows that its maker is dead, removes it, and cuts off what the
+    dead one may have half written.
     Processes that use Optuna's lock alone are still kept out. Only a process killed between
     making the link and noting it is left to Optuna's 30 seconds.
 
@@ -49,7 +48,8 @@ class OwnedLock:
 
     def __init__(self, path: Path) -> None:
         # Not a base class: its `acquire` calls its own `release` on a link that is too old.
-        self._inner = JournalFileSymlinkLock(str(path))
+        kind = JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock
+        self._inner = kind(str(path))
         self._path = path
         self._link = Path(f"{path}.lock")
         self._owner = Path(f"{path}.owner")
@@ -59,7 +59,7 @@ class OwnedLock:
         """Waits for the lock and takes it."""
         held = open(self._owner, "a+", encoding="ascii")  # noqa: SIM115 - open until `release`
         try:
-            fcntl.flock(held, fcntl.LOCK_EX)
+            _files.lock(held.fileno())
             held.seek(0)
             note = held.read()
             if note and note == self._identity():
@@ -78,9 +78,10 @@ class OwnedLock:
         held, self._held = self._held, None
         if held is None:
             raise RuntimeError("the journal's lock is not held")
-        with held:  # closing it frees the file lock
+        with held:
             self._inner.release()
             self._write(held, "")
+            _files.unlock(held.fileno())
 
     def _identity(self) -> str:
         """What tells this link from any other; empty when there is none."""
@@ -100,7 +101,7 @@ class OwnedLock:
 
 def journal_lock(path: Path) -> Lock:
     """Returns the lock for the journal at `path`."""
-    return JournalFileOpenLock(str(path)) if fcntl is None else OwnedLock(path)
+    return OwnedLock(path)
 
 
 def backend(path: Path, lock: Lock) -> JournalFileBackend:

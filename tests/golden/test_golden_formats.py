@@ -6,6 +6,7 @@ change of a format that breaks with the old ones on purpose may do.
 
 from __future__ import annotations
 
+import html
 import json
 import pickle
 import re
@@ -67,7 +68,7 @@ def test_a_result_is_read_and_reported(run: Run) -> None:
         "front": [trial.number for trial in result.history.front],
         "sections": re.findall(r'<section id="([^"]+)"', page),
         "headings": re.findall(r"<h[12][^>]*>(.*?)</h[12]>", page, flags=re.DOTALL),
-        "words": digest(" ".join(re.sub(r"<[^>]*>", " ", body).split())),
+        "words": digest(" ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())),
     }
     check("old-result", found)
 

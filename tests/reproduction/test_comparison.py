@@ -166,7 +166,9 @@ def test_finished_runs_are_kept_by_all_that_decides_them(
     ]  # fmt: skip
 
 
-def test_an_object_that_hides_its_options_is_not_kept(tmp_path: Path) -> None:
+def test_an_object_that_hides_its_options_is_neither_kept_nor_sent_to_processes(
+    tmp_path: Path,
+) -> None:
     class Secret(nap.Strategy):
         def __init__(self) -> None:
             self.option = 3
@@ -176,6 +178,8 @@ def test_an_object_that_hides_its_options_is_not_kept(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="tells its options in its repr"):
         nap.compare({"s": Secret()}, BENCHMARK, ONE, 3, 1, out=tmp_path, **QUIET)
+    with pytest.raises(ValueError, match="`workers` must be 1 for what cannot be pickled, s"):
+        nap.compare({"s": Secret()}, BENCHMARK, ONE, 3, 1, workers=2, **QUIET)
     done = nap.compare({"s": Secret()}, BENCHMARK, ONE, 3, 1, **QUIET)
     assert DASH in done.table().texts()[0]  # no trial, so no value
 
