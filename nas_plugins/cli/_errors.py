@@ -84,15 +84,27 @@ _OPTIONS = {
         for word in ("calls", "tokens", "usd", "seconds", "ledger", "record", "cache", "prices")
     },
     "llm[options]": "--llm-option",
+    "model": "--model DIR",
+    "temperature": "--temperature",
+    "decoding": "--decoding",
+    "unique": "--unique",
+    "exclude": "--exclude FILE",
+    "device": "--device",
+    "force": "--force",
+    "epochs_vqvae": "--epochs-vqvae",
+    "epochs_prior": "--epochs-prior",
+    "architectures": "--architectures",
 }
 """Option of the command line, with its placeholder, by the argument that it gives."""
 
 _ARGUMENT = re.compile(r"(?:(?<=one )of )?`(?P<name>[\w\[\]]+)(?:=(?P<value>[^`]*))?`")
-_OF_A_PLUGIN = re.compile(r"(?:benchmark|chat model|evaluator|space|strategy) '[^']*': ")
+_OF_A_PLUGIN = re.compile(
+    r"(?:(?:benchmark|chat model|evaluator|space|strategy) '[^']*'|zero-cost): "
+)
 
 
 def in_options(text: str) -> str:
-    """A message that names arguments of `nas_plugins.search`, in the words of the command line.
+    """A message that names arguments of a public function, in the words of the command line.
 
     >>> in_options("`storage` needs `study=...`; `trials` must be >= 1; pass `resume=True`")
     '--storage needs --study NAME; --trials must be >= 1; pass --resume'

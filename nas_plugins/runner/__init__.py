@@ -1,3 +1,3 @@
-"""A whole search from Python: its request, workers, storage, journal, result and display."""
+"""What the command line does, as functions: each command is a thin layer over one of them."""
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas_plugins import pareto
 from nas_plugins.history import Objective
+from nas_plugins.runner.progress import clock_time, in_notebook, takes_bars
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -246,16 +246,9 @@ def display(score: Score, *, progress: bool | None, words: Callable[[str], str] 
     """
     if progress is False:
         return Display(score, words=words)
-    notebook = _in_notebook()
-    if sys.stderr.isatty() or (notebook and find_spec("ipywidgets") is not None):
+    if takes_bars():
         return Bar(score, words=words)
-    return (Lines if progress or notebook else Display)(score, words=words)
-
-
-def _in_notebook() -> bool:
-    from rich.console import Console
-
-    return Console().is_jupyter
+    return (Lines if progress or in_notebook() else Display)(score, words=words)
 
 
 class _DisplayHandler(logging.Handler):
@@ -291,13 +284,6 @@ def logging_to(shown: Display) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.propagate = propagate
         optuna.logging.set_verbosity(verbosity)
-
-
-def clock_time(seconds: float) -> str:
-    """Seconds as ``1:02:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _stderr(text: str) -> None:
