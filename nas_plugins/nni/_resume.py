@@ -10,13 +10,13 @@ from typing import Any
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import Trial, TrialState
 from nas_plugins.nni._service import ServiceJob
-from nas_plugins.nni._state import ExperimentTrials
+from nas_plugins.nni._state import ExperimentLog
 from nas_plugins.spaces.base import Architecture, Key
 
 
 @dataclass(frozen=True)
 class TakenOver:
-    """What the jobs come to, once their results are in the ledger.
+    """What the jobs come to, once their results are in the log.
 
     Attributes:
         live: By the number of a trial, the job that will end it.
@@ -29,7 +29,7 @@ class TakenOver:
 
 
 def take_over(
-    ledger: ExperimentTrials,
+    log: ExperimentLog,
     jobs: Iterable[ServiceJob],
     architecture_of: Callable[[Mapping[str, Any]], Architecture],
 ) -> TakenOver:
@@ -40,14 +40,14 @@ def take_over(
     search that is killed has not written down its last ones.
 
     Args:
-        ledger: The trials; those that a job has ended are told.
+        log: The trials; those that a job has ended are told.
         jobs: In the order in which they were submitted; one of another space is left out.
         architecture_of: Reads the sample of a job; raises `InvalidArchitectureError` where it
             is none of the space.
     """
-    once = ledger.strategy.avoid_duplicates
+    once = log.strategy.avoid_duplicates
     waiting: defaultdict[Key, deque[Trial]] = defaultdict(deque)
-    for trial in ledger.history.trials:
+    for trial in log.history.trials:
         waiting[trial.architecture.key].append(trial)
     latest: dict[Key, Trial] = {}
     jobs_of: defaultdict[int, list[ServiceJob]] = defaultdict(list)
@@ -65,12 +65,12 @@ def take_over(
         elif before is not None and once:
             trial = before
         else:
-            trial = ledger.add(architecture)
+            trial = log.add(architecture)
         latest[key] = trial
         jobs_of[trial.number].append(job)
         if job.result is not None:
-            ledger.tell(trial.number, job.result)
-    running = {trial.number for trial in ledger.unfinished()}
+            log.tell(trial.number, job.result)
+    running = {trial.number for trial in log.unfinished()}
     live = {n: job for n in running for job in jobs_of.get(n, ()) if job.live}
     begun_anew = running - set(live)
     n_jobs = sum(len(found) for found in jobs_of.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,7 +54,7 @@ class FrontEntry:
 
 
 @dataclass(frozen=True)
-class Report:
+class TrialReport:
     """What one trial reported.
 
     Attributes:
@@ -72,7 +72,7 @@ class Report:
         return None if value is None or math.isnan(value) else value
 
 
-class ExperimentTrials:
+class ExperimentLog:
     """All trials of a search, in order of number; safe to use from several threads.
 
     Args:
@@ -101,7 +101,7 @@ class ExperimentTrials:
         self._base = History(space, self.objectives)
         self._settled = 0
         self._trials: list[Trial] = []
-        self._reports: list[Report] = []
+        self._reports: list[TrialReport] = []
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -132,7 +132,7 @@ class ExperimentTrials:
             number = len(self._trials)
             trial = Trial(number, architecture, TrialState.RUNNING, notes=FrozenDict(notes or {}))
             self._trials.append(trial)
-            self._reports.append(Report())
+            self._reports.append(TrialReport())
             return trial
 
     def tell(
@@ -181,7 +181,7 @@ class ExperimentTrials:
                 notes=FrozenDict(notes),
             )
             self._trials[number] = ended
-            self._reports[number] = Report(FrozenDict(metrics), _on_the_way(intermediates))
+            self._reports[number] = TrialReport(FrozenDict(metrics), _on_the_way(intermediates))
         if failure is not None:
             _logger.warning("trial %d (%s) failed: %s", number, trial.architecture, failure)
         return ended
@@ -203,7 +203,7 @@ class ExperimentTrials:
             tail = self._trials[self._settled :]
             return self._base.extend(tail) if tail else self._base
 
-    def report(self, number: int) -> Report:
+    def report(self, number: int) -> TrialReport:
         """What a trial reported; empty while it runs."""
         with self._lock:
             return self._reports[number]
@@ -213,10 +213,22 @@ class ExperimentTrials:
         with self._lock:
             return [t for t in self._trials[self._settled :] if t.state is TrialState.RUNNING]
 
-    def named_values(self, trial: Trial) -> FrozenDict[float]:
-        """The objectives' values of a complete trial by name."""
+    def front(self, sample_of: Callable[[Architecture], dict[str, Any]]) -> list[FrontEntry]:
+        """The best trials, in order.
+
+        Args:
+            sample_of: The choices of an architecture as NNI takes them.
+        """
         names = [objective.name for objective in self.objectives]
-        return FrozenDict(dict(zip(names, trial.values, strict=True)))
+        return [
+            FrontEntry(
+                trial,
+                values=FrozenDict(zip(names, trial.values, strict=True)),
+                metrics=self.report(trial.number).metrics,
+                sample=sample_of(trial.architecture),
+            )
+            for trial in self.history.front
+        ]
 
     # -- checkpoints -----------------------------------------------------------------------
 
@@ -255,7 +267,7 @@ class ExperimentTrials:
                 )
         trials = [Trial.from_json(trial, self.space) for trial in recorded["trials"]]
         reports = [
-            Report(FrozenDict(metrics), tuple(intermediates))
+            TrialReport(FrozenDict(metrics), tuple(intermediates))
             for metrics, intermediates in zip(data["metrics"], data["intermediates"], strict=True)
         ]
         with self._lock:
@@ -346,9 +358,9 @@ def _short(value: Any) -> str:
 __all__ = [
     "DEFAULT",
     "REASON_NOTE",
-    "ExperimentTrials",
+    "ExperimentLog",
     "FrontEntry",
-    "Report",
+    "TrialReport",
     "numbers",
     "plain",
 ]

@@ -22,7 +22,7 @@ from nas_plugins.history import History, Objective, Trial, TrialState, objective
 from nas_plugins.nni import _compat, _service, _shims
 from nas_plugins.nni._resume import take_over
 from nas_plugins.nni._running import Evaluation, Running
-from nas_plugins.nni._state import DEFAULT, ExperimentTrials, FrontEntry
+from nas_plugins.nni._state import DEFAULT, ExperimentLog, FrontEntry
 from nas_plugins.protocols import Strategy, as_strategy
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
 
     def _forget(self) -> None:
         self._lock = threading.RLock()
-        self._ledger: ExperimentTrials | None = None
+        self._log: ExperimentLog | None = None
         self._translator: Translator | None = None
         self._pending_state: Mapping[str, Any] | None = None
         self._running = Running(self._end)
@@ -124,16 +124,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         The Pareto-optimal ones among the feasible, of one objective the best; while nothing is
         feasible those of least violation.
         """
-        ledger = self._started
-        return [
-            FrontEntry(
-                trial,
-                values=ledger.named_values(trial),
-                metrics=ledger.report(trial.number).metrics,
-                sample=self._sample(trial),
-            )
-            for trial in ledger.history.front
-        ]
+        return self._started.front(self._translate.sample)
 
     def metrics(self, number: int) -> FrozenDict[float]:
         """Everything that a trial reported, by name; empty while it runs."""
@@ -150,10 +141,10 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         """
         if self._status in (StrategyStatus.EMPTY, StrategyStatus.INITIALIZED):
             raise RuntimeError("Strategy has not been run.")
-        ledger = self._started
-        trials = ledger.history.complete if sort else ledger.history.trials
+        log = self._started
+        trials = log.history.complete if sort else log.history.trials
         if sort:
-            defaults = {t.number: ledger.report(t.number).default for t in trials}
+            defaults = {t.number: log.report(t.number).default for t in trials}
             trials = tuple(t for t in trials if defaults[t.number] is not None)
             trials = tuple(sorted(trials, key=lambda t: -(defaults[t.number] or 0.0)))
         for trial in trials[:limit]:
@@ -173,7 +164,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         self._translator = translator(model_space)
         space = self._translator.space
         self._strategy.prepare(space)
-        self._ledger = ExperimentTrials(
+        self._log = ExperimentLog(
             self._strategy,
             space,
             self._objectives_for(model_space),
@@ -196,8 +187,8 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         return bool(super().wait_for_resource()) and _service.has_room(self.engine)
 
     def _run(self) -> None:
-        ledger = self._started
-        for trial in ledger.unfinished():
+        log = self._started
+        for trial in log.unfinished():
             if trial.number in self._adopted:
                 continue
             if not self.wait_for_resource():
@@ -206,9 +197,9 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         invalid = 0
         while invalid < _MAX_INVALID and self.wait_for_resource():
             self._save()
-            asked = ledger.ask()
+            asked = log.ask()
             if asked is None:
-                _logger.warning("the search ends: nothing new is left in %r", ledger.space)
+                _logger.warning("the search ends: nothing new is left in %r", log.space)
                 break
             invalid = 0 if self._evaluate(asked) else invalid + 1
         if invalid == _MAX_INVALID:
@@ -221,7 +212,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
 
     def state_dict(self) -> dict[str, Any]:
         """The trials as plain data, which ``torch.load`` reads with ``weights_only=True``."""
-        return {} if self._ledger is None else self._ledger.to_json()
+        return {} if self._log is None else self._log.to_json()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over the trials of `state_dict`, and those the training service has since seen.
@@ -229,11 +220,11 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         Raises:
             EngineError: The trials are of another space or have other objectives.
         """
-        if self._ledger is None:
+        if self._log is None:
             self._pending_state = dict(state_dict)
             return
         if state_dict:
-            self._ledger.restore(state_dict)
+            self._log.restore(state_dict)
         if self._engine is not None:
             self._take_over_jobs()
             self._give_back_models()
@@ -270,16 +261,16 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
 
     def _take_over_jobs(self) -> None:
         """Takes over what a training service has in its database, and what it goes on with."""
-        engine, ledger = self.engine, self._started
+        engine, log = self.engine, self._started
         architecture_of = self._translate.architecture
-        taken = take_over(ledger, _service.jobs(engine), architecture_of)
+        taken = take_over(log, _service.jobs(engine), architecture_of)
         numbers = {job.parameter: number for number, job in taken.live.items()}
         for parameter, number in numbers.items():
-            model = self._model(ledger.history.trials[number])
+            model = self._model(log.history.trials[number])
             self._running.adopt(engine, number, parameter, model)
         abandoned = {numbers[job] for job in _service.never_begun(engine, set(numbers))}
         # Some may have ended before they were adopted, so that nobody has told.
-        taken = take_over(ledger, _service.jobs(engine), architecture_of) if numbers else taken
+        taken = take_over(log, _service.jobs(engine), architecture_of) if numbers else taken
         self._adopted = frozenset(set(numbers.values()) & set(taken.live) - abandoned)
         for parameter, number in numbers.items():
             if number not in self._adopted and self._running.drop(number) and number in abandoned:
@@ -332,10 +323,10 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
     # -- parts -----------------------------------------------------------------------------
 
     @property
-    def _started(self) -> ExperimentTrials:
-        if self._ledger is None:
+    def _started(self) -> ExperimentLog:
+        if self._log is None:
             raise EngineError("the strategy has no trials before its experiment is started")
-        return self._ledger
+        return self._log
 
     @property
     def _translate(self) -> Translator:

@@ -17,7 +17,7 @@ from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.engine.adapters import Named, named
 from nas_plugins.errors import EngineError, InvalidArchitectureError
 from nas_plugins.history import History, Objective, objectives_of
-from nas_plugins.nni._state import DEFAULT, ExperimentTrials, FrontEntry
+from nas_plugins.nni._state import DEFAULT, ExperimentLog, FrontEntry
 from nas_plugins.protocols import Strategy
 from nas_plugins.spaces.base import Architecture, Choice
 from nas_plugins.spaces.categorical import CategoricalSpace
@@ -75,7 +75,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
         self._seed = seed
         self._lock = threading.Lock()
         self._parameters: dict[str, _Parameter] = {}
-        self._ledger: ExperimentTrials | None = None
+        self._log: ExperimentLog | None = None
         self._numbers: dict[int, int] = {}
         self._failed: set[int] = set()
 
@@ -86,16 +86,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
 
     def pareto_front(self) -> list[FrontEntry]:
         """The best parameters so far, as `NNIStrategy.pareto_front` gives them."""
-        ledger = self._started
-        return [
-            FrontEntry(
-                trial,
-                values=ledger.named_values(trial),
-                metrics=ledger.report(trial.number).metrics,
-                sample=self._values(trial.architecture),
-            )
-            for trial in ledger.history.front
-        ]
+        return self._started.front(self._values)
 
     # -- what NNI calls --------------------------------------------------------------------
 
@@ -109,13 +100,13 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
         parameters = {str(name): _parameter(name, spec) for name, spec in search_space.items()}
         space = CategoricalSpace({name: p.choices for name, p in sorted(parameters.items())})
         with self._lock:
-            if self._ledger is not None:
-                if self._ledger.space != space:
+            if self._log is not None:
+                if self._log.space != space:
                     raise EngineError("the search space of a running experiment cannot change")
                 return
             self._strategy.prepare(space)
             self._parameters = parameters
-            self._ledger = ExperimentTrials(
+            self._log = ExperimentLog(
                 self._strategy, space, self._objectives, self._constraints, entropy=self._seed
             )
 
@@ -125,9 +116,9 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
         Raises:
             NoMoreTrialError: Nothing new is left.
         """
-        ledger = self._started
+        log = self._started
         with self._lock:
-            trial = ledger.ask()
+            trial = log.ask()
             if trial is None:
                 raise nni.NoMoreTrialError("every combination has been tried")
             self._numbers[parameter_id] = trial.number
@@ -152,7 +143,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
 
     def import_data(self, data: Sequence[Mapping[str, Any]]) -> None:
         """Takes over finished trials, of a resumed experiment or another one."""
-        ledger = self._started
+        log = self._started
         taken = 0
         for record in data:
             try:
@@ -161,18 +152,18 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
                 _logger.warning("an imported trial is left out: %s", error)
                 continue
             with self._lock:
-                number = ledger.add(architecture).number
-            ledger.tell(number, record.get("value"))
+                number = log.add(architecture).number
+            log.tell(number, record.get("value"))
             taken += 1
         _logger.info("%d trials were imported", taken)
 
     # -- parts -----------------------------------------------------------------------------
 
     @property
-    def _started(self) -> ExperimentTrials:
-        if self._ledger is None:
+    def _started(self) -> ExperimentLog:
+        if self._log is None:
             raise EngineError("the tuner has no search space yet")
-        return self._ledger
+        return self._log
 
     def _values(self, architecture: Architecture) -> dict[str, Any]:
         choices = architecture.choices

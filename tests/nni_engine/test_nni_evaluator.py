@@ -490,3 +490,14 @@ def test_nnis_own_strategies_search_with_it(nb201: NasBench201) -> None:
     strategy(run.models, engine)
     best = next(iter(strategy.list_models(limit=1)))
     assert best.metric <= -96
+
+
+def test_what_was_kept_of_our_own_model_spaces_outlives_a_new_version() -> None:
+    from nas_plugins.nni import model_space
+    from nas_plugins.nni._samples import FrozenModelSpace
+
+    space = RawFormatModelSpace.from_model(
+        model_space(nap.space("categorical", decisions={"a": [1, 2]}))
+    )
+    known = FrozenModelSpace(space.freeze({"a": 1})).to_json()["options"]["model"]
+    assert known.endswith(" 202ffad859ba6b9a")

@@ -24,7 +24,7 @@ from nas_plugins.history import Objective, TrialState
 from nas_plugins.nni import ArchiveEvolution, NNIStrategy
 from nas_plugins.nni._resume import take_over
 from nas_plugins.nni._service import ServiceJob
-from nas_plugins.nni._state import ExperimentTrials
+from nas_plugins.nni._state import ExperimentLog
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture
 
@@ -47,9 +47,9 @@ def evolution() -> NNIStrategy:
 SPACE = nap.space("nasbench201")
 
 
-def ledger_of(strategy: Any) -> ExperimentTrials:
+def log_of(strategy: Any) -> ExperimentLog:
     """Three trials, of which the first has ended."""
-    found = ExperimentTrials(strategy, SPACE, [Objective("default", "max")], entropy=0)
+    found = ExperimentLog(strategy, SPACE, [Objective("default", "max")], entropy=0)
     for _ in range(3):
         found.ask()
     found.tell(0, 1.0)
@@ -64,80 +64,80 @@ def read(sample: Mapping[str, Any]) -> Architecture:
     return SPACE.parse(sample["text"])
 
 
-def another(ledger: ExperimentTrials) -> Architecture:
-    (found,) = unseen(SPACE, 1, np.random.default_rng(0), taken=ledger.history.seen)
+def another(log: ExperimentLog) -> Architecture:
+    (found,) = unseen(SPACE, 1, np.random.default_rng(0), taken=log.history.seen)
     return found
 
 
 @pytest.fixture
-def ledger() -> ExperimentTrials:
-    return ledger_of(nap.strategy("random"))
+def log() -> ExperimentLog:
+    return log_of(nap.strategy("random"))
 
 
-def test_a_job_ends_the_trial_of_its_architecture(ledger: ExperimentTrials) -> None:
-    first, second, third = (t.architecture for t in ledger.history.trials)
-    taken = take_over(ledger, [job(first, 1.0), job(third, 3.0), job(second, 2.0)], read)
-    assert [t.values for t in ledger.history.trials] == [(1.0,), (2.0,), (3.0,)]
+def test_a_job_ends_the_trial_of_its_architecture(log: ExperimentLog) -> None:
+    first, second, third = (t.architecture for t in log.history.trials)
+    taken = take_over(log, [job(first, 1.0), job(third, 3.0), job(second, 2.0)], read)
+    assert [t.values for t in log.history.trials] == [(1.0,), (2.0,), (3.0,)]
     assert not taken.live
     assert taken.n_superseded == 0
 
 
-def test_a_job_that_is_live_ends_its_trial_later(ledger: ExperimentTrials) -> None:
-    first, second, third = (t.architecture for t in ledger.history.trials)
+def test_a_job_that_is_live_ends_its_trial_later(log: ExperimentLog) -> None:
+    first, second, third = (t.architecture for t in log.history.trials)
     live = job(second, live=True, parameter=7)
-    taken = take_over(ledger, [job(first, 1.0), live, job(third, failed=True)], read)
+    taken = take_over(log, [job(first, 1.0), live, job(third, failed=True)], read)
     assert taken.live == {1: live}
-    assert [t.state.value for t in ledger.history.trials] == ["complete", "running", "running"]
+    assert [t.state.value for t in log.history.trials] == ["complete", "running", "running"]
     assert taken.n_superseded == 1  # the third will be begun anew
 
 
-def test_a_trial_that_was_begun_twice_counts_once(ledger: ExperimentTrials) -> None:
-    first, second, third = (t.architecture for t in ledger.history.trials)
+def test_a_trial_that_was_begun_twice_counts_once(log: ExperimentLog) -> None:
+    first, second, third = (t.architecture for t in log.history.trials)
     jobs = [job(first, 1.0), job(second, failed=True), job(second, 2.0), job(third, 3.0)]
-    taken = take_over(ledger, [*jobs, job(third, 3.0)], read)
-    assert [t.values for t in ledger.history.trials] == [(1.0,), (2.0,), (3.0,)]
+    taken = take_over(log, [*jobs, job(third, 3.0)], read)
+    assert [t.values for t in log.history.trials] == [(1.0,), (2.0,), (3.0,)]
     assert taken.n_superseded == 2
 
 
-def test_jobs_that_no_trial_is_known_of_are_new_trials(ledger: ExperimentTrials) -> None:
-    known = [t.architecture for t in ledger.history.trials]
-    unknown = another(ledger)
+def test_jobs_that_no_trial_is_known_of_are_new_trials(log: ExperimentLog) -> None:
+    known = [t.architecture for t in log.history.trials]
+    unknown = another(log)
     jobs = [job(a, 1.0) for a in known] + [job(unknown, failed=True), job(unknown, 4.0)]
-    taken = take_over(ledger, jobs, read)
-    assert [t.architecture for t in ledger.history.trials] == [*known, unknown]
-    assert ledger.history.trials[3].values == (4.0,)
+    taken = take_over(log, jobs, read)
+    assert [t.architecture for t in log.history.trials] == [*known, unknown]
+    assert log.history.trials[3].values == (4.0,)
     assert taken.n_superseded == 1
 
 
 def test_a_strategy_that_repeats_itself_keeps_its_repetitions() -> None:
-    ledger = ledger_of(nap.strategy("random", avoid_duplicates=False))
-    again = ledger.history.trials[0].architecture
-    jobs = [job(t.architecture, 1.0) for t in ledger.history.trials]
+    log = log_of(nap.strategy("random", avoid_duplicates=False))
+    again = log.history.trials[0].architecture
+    jobs = [job(t.architecture, 1.0) for t in log.history.trials]
     interrupted = [job(again, failed=True), job(again, 5.0)]
-    taken = take_over(ledger, [*jobs, *interrupted], read)
-    assert [t.values for t in ledger.history.trials] == [(1.0,), (1.0,), (1.0,), (5.0,)]
+    taken = take_over(log, [*jobs, *interrupted], read)
+    assert [t.values for t in log.history.trials] == [(1.0,), (1.0,), (1.0,), (5.0,)]
     assert taken.n_superseded == 1
 
 
-def test_jobs_of_another_space_are_left_out(ledger: ExperimentTrials) -> None:
-    taken = take_over(ledger, [ServiceJob(0, {"text": "no cell"}, 1.0)], read)
-    assert len(ledger) == 3
+def test_jobs_of_another_space_are_left_out(log: ExperimentLog) -> None:
+    taken = take_over(log, [ServiceJob(0, {"text": "no cell"}, 1.0)], read)
+    assert len(log) == 3
     assert taken.n_superseded == 0
 
 
 @pytest.mark.parametrize("avoid_duplicates", [True, False])
 def test_taking_over_twice_changes_nothing(avoid_duplicates: bool) -> None:
-    ledger = ledger_of(nap.strategy("random", avoid_duplicates=avoid_duplicates))
-    first, second, third = (t.architecture for t in ledger.history.trials)
+    log = log_of(nap.strategy("random", avoid_duplicates=avoid_duplicates))
+    first, second, third = (t.architecture for t in log.history.trials)
     jobs = [
         job(first, 1.0),
         job(second, failed=True),
         job(third, live=True),
         job(second, 2.0),
-        job(another(ledger), 4.0),
+        job(another(log), 4.0),
     ]
-    once = take_over(ledger, jobs, read), ledger.history
-    assert (take_over(ledger, jobs, read), ledger.history) == once
+    once = take_over(log, jobs, read), log.history
+    assert (take_over(log, jobs, read), log.history) == once
 
 
 # -- whole searches ------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def test_however_often_it_is_killed_the_trials_are_those_asked_for(
     node, state = Node(7), None
     for passes, saved, cancelled in kills:
         killed = search(evolution(), node, state=state or {}, passes=passes)
-        if saved and killed._ledger is not None:
+        if saved and killed._log is not None:
             state = killed.state_dict()
         if cancelled:
             node.cancel()

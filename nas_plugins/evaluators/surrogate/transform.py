@@ -15,7 +15,7 @@ Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class QuantileColumn:
     """One feature: its distinct values among the examples and the normal score of each.
 
     Attributes:
@@ -43,7 +43,7 @@ class Quantiles:
         groups: Group of each output column, counted from 0 in order of first occurrence.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[QuantileColumn, ...]
     flagged: tuple[int, ...]
     groups: Indices
 
@@ -79,13 +79,13 @@ class Quantiles:
         return np.concatenate(parts, axis=1)
 
 
-def _column(index: int, known: Floats, values: Floats) -> Column:
+def _column(index: int, known: Floats, values: Floats) -> QuantileColumn:
     counts = np.unique(known, return_counts=True)[1]
     middle = np.cumsum(counts) - (counts + 1) / 2
     scores = np.interp(middle, np.arange(len(known)), normal_quantiles(len(known)))
     mean = scores @ counts / len(known)
     spread = np.sqrt((scores - mean) ** 2 @ counts / len(known))
-    return Column(index, values, (scores - mean) / spread)
+    return QuantileColumn(index, values, (scores - mean) / spread)
 
 
-__all__ = ["Column", "Quantiles"]
+__all__ = ["QuantileColumn", "Quantiles"]
