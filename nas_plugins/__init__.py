@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
     from nas_plugins.reproduction.comparison import Comparison, compare
     from nas_plugins.reproduction.experiments import reproduce
+    from nas_plugins.results import SearchResult
+    from nas_plugins.runner.sampling import SampleResult, sample
+    from nas_plugins.runner.scoring import ScoreResult, score
+    from nas_plugins.runner.search import search
+    from nas_plugins.runner.studies import load_study
+    from nas_plugins.runner.training import TrainResult, train
     from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
     from nas_plugins.spaces.categorical import CategoricalSpace
 
@@ -45,7 +51,16 @@ __getattr__, __dir__ = lazy(
         "Evaluator": "protocols",
         "Metric": "protocols",
         "Strategy": "protocols",
+        "SampleResult": "runner.sampling",
+        "sample": "runner.sampling",
+        "ScoreResult": "runner.scoring",
+        "score": "runner.scoring",
+        "load_study": "runner.studies",
+        "TrainResult": "runner.training",
+        "train": "runner.training",
         "Comparison": "reproduction.comparison",
+        "SearchResult": "results",
+        "search": "runner.search",
         "Architecture": "spaces.base",
         "Complexity": "spaces.base",
         "Decision": "spaces.base",
@@ -66,15 +81,24 @@ __all__ = [
     "Metric",
     "Objective",
     "Proposal",
+    "SampleResult",
+    "ScoreResult",
+    "SearchResult",
     "SearchSpace",
     "Strategy",
+    "TrainResult",
     "Trial",
     "TrialState",
     "benchmark",
     "combine",
     "compare",
     "evaluator",
+    "load_study",
     "reproduce",
+    "sample",
+    "score",
+    "search",
     "space",
     "strategy",
+    "train",
 ]

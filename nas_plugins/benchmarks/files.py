@@ -107,6 +107,22 @@ class DataFile:
             )
         return f"put it at {self.path}, or set {DATA_VARIABLE} to the folder that holds it"
 
+    def to_json(self) -> dict[str, object]:
+        """What is known of the file, and where it is, as plain data."""
+        found = self.found
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "found": str(found) if found else None,
+            "benchmarks": list(self.benchmarks),
+            "description": self.description,
+            "licence": self.licence,
+            "url": self.url,
+            "page": self.page or None,
+            "checksum": str(self.checksum) if self.checksum else None,
+            "advice": None if found else self.advice,
+        }
+
 
 class FileStatus(str, Enum):
     """What `verify` found."""
@@ -135,6 +151,11 @@ class Verification:
     def ok(self) -> bool:
         """Whether the file can be used."""
         return self.status in (FileStatus.INTACT, FileStatus.UNPINNED)
+
+    def to_json(self) -> dict[str, object]:
+        """The outcome as plain data."""
+        status = self.status.value
+        return {"name": self.file.name, "status": status, "detail": self.detail, "ok": self.ok}
 
 
 _HW_NAS_BENCH = "https://raw.githubusercontent.com/GATECH-EIC/HW-NAS-Bench/393bb8a"

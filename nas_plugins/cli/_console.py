@@ -62,16 +62,9 @@ def print_lines(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def clock_time(seconds: float) -> str:
-    """Seconds as ``1:02:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
-
-
 def remark(text: str) -> None:
     """Writes a line to the standard error stream."""
     print(text, file=sys.stderr, flush=True)
 
 
-__all__ = ["clock_time", "console", "print_json", "print_lines", "print_table", "remark"]
+__all__ = ["console", "print_json", "print_lines", "print_table", "remark"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from enum import IntEnum
@@ -11,6 +12,9 @@ from nas_plugins.errors import (
     EngineError,
     MissingDependencyError,
     NasPluginsError,
+    OutputError,
+    UnknownNameError,
+    UsageError,
 )
 
 
@@ -49,12 +53,71 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
 )
 
 
-class UsageError(NasPluginsError, ValueError):
-    """The options of a command do not make sense; the message says which and why."""
+_OPTIONS = {
+    "evaluators": "--evaluator NAME",
+    "objectives": "--objective",
+    "constraints": "--constraint",
+    "benchmark": "--benchmark NAME",
+    "space": "--space NAME",
+    "strategy": "--strategy NAME",
+    "benchmark_options": "--benchmark-option",
+    "evaluator_options": "--evaluator-option",
+    "space_options": "--space-option",
+    "strategy_options": "--strategy-option",
+    "warm_start": "--warm-start NAME",
+    "warm_start_trials": "--warm-start-trials",
+    "warm_start_options": "--warm-start-option",
+    "trials": "--trials",
+    "timeout": "--timeout",
+    "engine": "--engine",
+    "workers": "--workers",
+    "pruner": "--pruner",
+    "seed": "--seed",
+    "storage": "--storage URL",
+    "study": "--study NAME",
+    "resume": "--resume",
+    "take_over": "--take-over",
+    "out": "--out",
+    "llm": "--llm",
+    **{
+        f"llm[{word}]": f"--llm-{word}"
+        for word in ("calls", "tokens", "usd", "seconds", "ledger", "record", "cache", "prices")
+    },
+    "llm[options]": "--llm-option",
+    "model": "--model DIR",
+    "temperature": "--temperature",
+    "decoding": "--decoding",
+    "unique": "--unique",
+    "exclude": "--exclude FILE",
+    "device": "--device",
+    "force": "--force",
+    "epochs_vqvae": "--epochs-vqvae",
+    "epochs_prior": "--epochs-prior",
+    "architectures": "--architectures",
+}
+"""Option of the command line, with its placeholder, by the argument that it gives."""
+
+_ARGUMENT = re.compile(r"(?:(?<=one )of )?`(?P<name>[\w\[\]]+)(?:=(?P<value>[^`]*))?`")
+_OF_A_PLUGIN = re.compile(
+    r"(?:(?:benchmark|chat model|evaluator|space|strategy) '[^']*'|zero-cost): "
+)
 
 
-class OutputError(NasPluginsError):
-    """A result or report cannot be written."""
+def in_options(text: str) -> str:
+    """A message that names arguments of a public function, in the words of the command line.
+
+    >>> in_options("`storage` needs `study=...`; `trials` must be >= 1; pass `resume=True`")
+    '--storage needs --study NAME; --trials must be >= 1; pass --resume'
+    """
+    return text if _OF_A_PLUGIN.match(text) else _ARGUMENT.sub(_option, text)
+
+
+def _option(found: re.Match[str]) -> str:
+    option, _, placeholder = _OPTIONS.get(found["name"], "").partition(" ")
+    if not option:
+        return found[0]
+    given = {None: "", "True": "", "...": placeholder}.get(found["value"], found["value"])
+    return f"{option} {given}".rstrip()
 
 
 def exit_code(error: BaseException) -> ExitCode:
@@ -70,6 +133,8 @@ def exit_code(error: BaseException) -> ExitCode:
 def sentence(error: BaseException) -> str:
     """Returns the message of `error` on one line."""
     text = " ".join(str(error).split())
+    if isinstance(error, UsageError | OutputError | EngineError | UnknownNameError):
+        return in_options(text)
     if exit_code(error) is not ExitCode.INTERNAL:
         return text
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -84,4 +149,13 @@ def show(error: BaseException, *, debug: bool = False) -> ExitCode:
     return exit_code(error)
 
 
-__all__ = ["MEANING", "ExitCode", "OutputError", "UsageError", "exit_code", "sentence", "show"]
+__all__ = [
+    "MEANING",
+    "ExitCode",
+    "OutputError",
+    "UsageError",
+    "exit_code",
+    "in_options",
+    "sentence",
+    "show",
+]

@@ -1,22 +1,16 @@
-"""Words such as ``key=value`` on the command line, and whose options they are."""
+"""Words such as ``key=value`` on the command line."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-from nas_plugins import registry
-from nas_plugins.cli._errors import UsageError
 from nas_plugins.composition import SEPARATOR
-from nas_plugins.errors import NasPluginsError, unknown_name
-
-Options = Mapping[str, Any]
+from nas_plugins.errors import UsageError
 
 
-def read_options(words: Sequence[str], option: str) -> dict[str, Any]:
+def read_options(words: Sequence[str] | None, option: str) -> dict[str, Any]:
     """Reads ``key=value`` words; a value that is JSON is read as such, any other is text.
 
     Dashes in a key become underscores, except in a name that qualifies it.
@@ -26,7 +20,7 @@ def read_options(words: Sequence[str], option: str) -> dict[str, Any]:
         option: Name of the option on the command line, for messages.
     """
     found: dict[str, Any] = {}
-    for word in words:
+    for word in words or ():
         key, separator, text = word.partition("=")
         if not separator or not key:
             raise UsageError(f"`{option}` must be written key=value, got {word!r}")
@@ -39,56 +33,4 @@ def read_options(words: Sequence[str], option: str) -> dict[str, Any]:
     return found
 
 
-def options_by_source(
-    options: Options, sources: Sequence[str], option: str
-) -> dict[str, dict[str, Any]]:
-    """Shares ``source.key`` options out; without a source, to the only one there is.
-
-    Args:
-        options: What `read_options` returned.
-        sources: Names that may qualify a key.
-        option: Name of the option on the command line, for messages.
-
-    Raises:
-        UsageError: Nobody can tell whose option one is.
-        UnknownNameError: A key is qualified by another name; suggests the nearest.
-    """
-    found: dict[str, dict[str, Any]] = {source: {} for source in sources}
-    for key, value in options.items():
-        source, dot, plain = key.rpartition(SEPARATOR)
-        if dot and source not in found:
-            raise unknown_name(f"name in {option} {key}", source, sources)
-        if not dot and len(sources) != 1:
-            names = ", ".join(f"{name}{SEPARATOR}{key}" for name in sources)
-            raise UsageError(f"{option}: say whose option {key!r} is, e.g. {names}")
-        found[source if dot else sources[0]][plain] = value
-    return found
-
-
-@contextmanager
-def options_of(kind: str, name: str, options: Options) -> Iterator[None]:
-    """Says which option of a plug-in is wrong, where Python would name a function."""
-    target = registry.load(kind, name)
-    parameters = inspect.signature(target).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        known = [key for key, parameter in parameters.items() if parameter.kind in named]
-        for key in options:
-            if key not in known:
-                raise unknown_name(f"option of {kind} {name!r}", key, known)
-    with as_usage(f"{kind} {name!r}", (TypeError, ValueError)):
-        yield
-
-
-@contextmanager
-def as_usage(what: str, errors: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
-    """Turns errors that are not ours into a wrong use of `what`."""
-    try:
-        yield
-    except NasPluginsError:
-        raise
-    except errors as error:
-        raise UsageError(f"{what}: {error}") from error
-
-
-__all__ = ["Options", "as_usage", "options_by_source", "options_of", "read_options"]
+__all__ = ["read_options"]

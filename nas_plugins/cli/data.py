@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nas_plugins.cli._console import print_json, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from nas_plugins.benchmarks.files import DataFile, Progress
 
 app = typer.Typer(
     help="List, fetch and verify the files that benchmarks are read from.",
@@ -32,7 +26,7 @@ def list_files(as_json: Json = False) -> None:
 
     found = files.listing()
     if as_json:
-        print_json({"folder": str(files.data_dir()), "files": [_row(file) for file in found]})
+        print_json({"folder": str(files.data_dir()), "files": [f.to_json() for f in found]})
         return
     print_table(
         f"data files in {files.data_dir()}",
@@ -48,12 +42,13 @@ def list_files(as_json: Json = False) -> None:
 def fetch(name: Name = None, as_json: Json = False) -> None:
     """Download a file, or go on with an interrupted download, and check it."""
     from nas_plugins.benchmarks import files
+    from nas_plugins.runner.progress import DownloadDisplay
 
     if name is None:
         names = ", ".join(f.name for f in files.listing() if f.url)
         raise UsageError(f"`data fetch` needs a NAME: {names}")
-    with _download(files.get(name)) as progress:
-        path = files.fetch(name, progress=progress)
+    with DownloadDisplay(name) as display:
+        path = files.fetch(name, progress=display)
     _answer(name, path, as_json)
 
 
@@ -65,14 +60,7 @@ def verify(name: Name = None, as_json: Json = False) -> int:
     names = [name] if name else [file.name for file in files.listing() if file.found]
     outcomes = [files.verify(n) for n in names]
     if as_json:
-        print_json(
-            {
-                "files": [
-                    {"name": o.file.name, "status": o.status.value, "detail": o.detail, "ok": o.ok}
-                    for o in outcomes
-                ]
-            }
-        )
+        print_json({"files": [outcome.to_json() for outcome in outcomes]})
     else:
         for outcome in outcomes:
             print(f"{outcome.file.name}: {outcome.status.value}: {outcome.detail}")
@@ -94,42 +82,6 @@ def _answer(name: str | None, path: Path, as_json: bool) -> None:
         print_json({"name": name, "path": str(path)})
     else:
         print(path)
-
-
-def _row(file: DataFile) -> dict[str, Any]:
-    return {
-        "name": file.name,
-        "path": str(file.path),
-        "found": str(file.found) if file.found else None,
-        "benchmarks": list(file.benchmarks),
-        "description": file.description,
-        "licence": file.licence,
-        "url": file.url,
-        "page": file.page or None,
-        "checksum": str(file.checksum) if file.checksum else None,
-        "advice": None if file.found else file.advice,
-    }
-
-
-@contextlib.contextmanager
-def _download(file: DataFile) -> Iterator[Progress | None]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(file.name, total=file.size)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 __all__ = ["app"]

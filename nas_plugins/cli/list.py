@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nas_plugins import registry
 from nas_plugins.cli._console import console, print_json, print_table
 from nas_plugins.errors import unknown_name
-from nas_plugins.registry import PluginInfo
 
 KINDS = {
     "spaces": "space",
@@ -38,41 +37,19 @@ def list_plugins(
     """
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind of plug-in", kind, KINDS)
-    found = {key: _describe(KINDS[key]) for key in ([kind] if kind else KINDS)}
+    found = {key: registry.listing(KINDS[key]) for key in ([kind] if kind else KINDS)}
     if as_json:
-        print_json(found)
+        print_json({key: [one.to_json() for one in plugins] for key, plugins in found.items()})
         return
     for key, plugins in found.items():
         print_table(
             key,
             ["name", "summary", "distribution"],
-            [(p["name"], p["error"] or p["summary"], p["distribution"]) for p in plugins],
+            [(one.name, one.error or one.summary, one.distribution) for one in plugins],
         )
-        for plugin in plugins:
-            if plugin.get("tables"):
-                console().print(f"{plugin['name']}: {', '.join(plugin['tables'])}", markup=False)
-
-
-def _describe(kind: str) -> list[dict[str, Any]]:
-    return [_row(kind, plugin) for plugin in registry.listing(kind)]
-
-
-def _row(kind: str, plugin: PluginInfo) -> dict[str, Any]:
-    row: dict[str, Any] = dict(vars(plugin))
-    if kind == "benchmark":
-        row["tables"] = []
-        if plugin.error is None:
-            try:
-                row["tables"] = _tables(plugin.name)
-            except Exception as error:  # a third party's plug-in may do anything
-                row["error"] = f"tables() fails: {type(error).__name__}: {error}"
-    return row
-
-
-def _tables(family: str) -> list[str]:
-    """Full names of a benchmark's tables; the family itself when it has but one."""
-    tables = getattr(registry.load("benchmark", family), "tables", None)
-    return [*tables()] if callable(tables) else [family]
+        for one in plugins:
+            if one.tables:
+                console().print(f"{one.name}: {', '.join(one.tables)}", markup=False)
 
 
 __all__ = ["KINDS", "list_plugins"]

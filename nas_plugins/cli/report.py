@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nas_plugins.cli._console import remark
-from nas_plugins.cli._errors import OutputError, UsageError
-
-if TYPE_CHECKING:
-    import optuna
-
-    from nas_plugins.cli._plan import Plan
-    from nas_plugins.results import SearchResult
+from nas_plugins.cli._errors import UsageError
 
 
 def report(
@@ -52,15 +45,17 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
-    from nas_plugins.cli._output import prepare_file, write_html
     from nas_plugins.results import SearchResult
+    from nas_plugins.runner.outputs import prepare_file, writing
+    from nas_plugins.runner.studies import load_study
 
     prepare_file(out)
     if latent is not None:
         _write_latent(latent, draws, seed, out)
         return
-    found = SearchResult.load(result) if result else from_storage(str(storage), study)
-    write_html(found, out)
+    found = SearchResult.load(result) if result else load_study(str(storage), study, say=remark)
+    with writing(out):
+        found.report(out)
     remark(f"wrote {out}")
 
 
@@ -70,6 +65,7 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
         if value < least:
             raise UsageError(f"{option} must be >= {least}, got {value}")
     from nas_plugins.report import measure, write_latent_report
+    from nas_plugins.runner.outputs import writing
     from nas_plugins.strategies.arch_vq.model import ArchVQModel
 
     # A folder goes before a name, so that one's own model cannot be mistaken for ours.
@@ -77,91 +73,9 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     model = ArchVQModel.load(name) if own else ArchVQModel.shipped(name)
     remark(f"drawing {draws:,} architectures at each temperature")
     found = measure(model, name=name, draws=draws, seed=seed)
-    try:
+    with writing(out):
         write_latent_report(found, out)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror}") from error
     remark(f"wrote {out}")
 
 
-def from_storage(storage: str, name: str | None) -> SearchResult:
-    """Reads a study of any origin as a result.
-
-    Of a study of ``nas-plugins search`` the benchmark is opened again, for the true front.
-
-    Args:
-        storage: URL.
-        name: Of the study; may be ``None`` where the storage holds one.
-
-    Raises:
-        EngineError: The storage cannot be read.
-        UsageError: It holds several studies and `name` is ``None``.
-        UnknownNameError: It holds no such study.
-    """
-    import optuna
-
-    from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
-    from nas_plugins.errors import unknown_name
-
-    url = StorageURL.parse(storage)
-    opened = open_storage(url, create=False, write=False)
-    with storage_errors(url):
-        names = optuna.get_all_study_names(opened.storage)
-        if name is None and len(names) != 1:
-            raise UsageError(f"{url} holds {len(names)} studies; choose one with --study")
-        name = name or names[0]
-        if name not in names:
-            raise unknown_name(f"study of {url}", name, names)
-        study = optuna.load_study(study_name=name, storage=opened.storage)
-        return _read(study, str(url))
-
-
-def _read(study: optuna.Study, url: str) -> SearchResult:
-    from nas_plugins._frozen import FrozenDict
-    from nas_plugins.cli._plan import prepare
-    from nas_plugins.cli._result import assemble, with_problem
-    from nas_plugins.errors import NasPluginsError
-    from nas_plugins.optuna import study_settings
-
-    recorded = study_settings(study)
-    settings: dict[str, Any] = {
-        **(recorded.get("settings") or {}),
-        "seed": recorded.get("seed"),
-        "storage": url,
-        "study": study.study_name,
-    }
-    result = replace(assemble(study), settings=FrozenDict(settings))
-    plan = _plan(settings, result)
-    if plan is None:
-        return result
-    try:
-        problem = prepare(plan)
-        return with_problem(result, problem, problem.true_front())
-    except NasPluginsError as error:
-        remark(f"note: the report goes without the true front: {error}")
-        return result
-
-
-def _plan(settings: dict[str, Any], result: SearchResult) -> Plan | None:
-    """What the study searches, where `nas-plugins search` has made it."""
-    from nas_plugins.cli._plan import Plan
-
-    # What only proposes need not be built again: it may want a key, or hours of training.
-    if not settings.get("benchmark") and not settings.get("evaluators"):
-        return None
-    history = result.history
-    named = bool(settings.get("benchmark"))
-    return Plan(
-        benchmark=settings.get("benchmark"),
-        evaluators=tuple(settings.get("evaluators", ())),
-        space=None if named else history.space.name,
-        strategy="random",
-        objectives=tuple(map(str, history.objectives)),
-        constraints=tuple(settings.get("constraints", ())),
-        benchmark_options=settings.get("benchmark_options", {}),
-        evaluator_options=settings.get("evaluator_options", {}),
-        space_options={} if named else history.space.options,
-    )
-
-
-__all__ = ["from_storage", "report"]
+__all__ = ["report"]

@@ -109,7 +109,7 @@ def reproduce(
         return
     if quick and budget not in ("full", "quick"):
         raise UsageError(f"--quick and --budget {budget} exclude each other")
-    from nas_plugins.cli._output import prepare_folder
+    from nas_plugins.runner.outputs import prepare_folder
 
     try:
         request = experiment_request(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,13 +13,11 @@ from nas_plugins.cli._console import print_json, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from nas_plugins.cli._scored import Scored, Wanted
-    from nas_plugins.evaluators.zero_cost.evaluator import ZeroCostEvaluator
-    from nas_plugins.spaces.base import SearchSpace
+    from nas_plugins.runner.scoring import ScoreResult
 
 _WHAT, _HOW, _KEEP = "What to score", "How", "What to keep"
 _STDIN = "-"
-_FORMATS = (".csv", ".json")
+_WIDE = 100_000
 
 
 def score(
@@ -43,7 +40,7 @@ def score(
     ] = None,
     n: Annotated[
         int | None,
-        typer.Option("-n", "--n", help="Draw so many at random.", rich_help_panel=_WHAT),
+        typer.Option("-n", "--n", help="Sample so many at random.", rich_help_panel=_WHAT),
     ] = None,
     proxies: Annotated[
         str,
@@ -61,7 +58,7 @@ def score(
         typer.Option("--input", help="noise or digits.", rich_help_panel=_HOW),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Of the draw, the images and the weights.", rich_help_panel=_HOW)
+        int, typer.Option(help="Of the sample, the images and the weights.", rich_help_panel=_HOW)
     ] = 0,
     option: Annotated[
         list[str] | None,
@@ -101,50 +98,54 @@ def score(
 
     What is no architecture, and a network that fails, becomes a row with its reason.
     """
-    begun = time.perf_counter()
-    _check(n, seed, workers, out)
-    from nas_plugins.cli._output import prepare_file
-    from nas_plugins.cli._plan import build_space, read_options
+    from nas_plugins.cli._options import read_options
+    from nas_plugins.runner import scoring
+    from nas_plugins.runner.options import as_usage
+    from nas_plugins.runner.outputs import prepare_file, writing
+    from nas_plugins.runner.problem import build_space
 
+    if n is not None and n < 1:
+        raise UsageError(f"-n must be >= 1, got {n}")
+    if out is not None and out.suffix not in scoring.FORMATS:
+        raise UsageError(f"--out must end in {' or '.join(scoring.FORMATS)}, got {out}")
+    texts = _texts(architectures or [], n)
     built = build_space(space, read_options(space_option or (), "--space-option"))
-    wanted = _wanted(built, architectures or [], n, seed)
-    settings = {"seed": seed, **read_options(option or (), "--option")}
-    if images is not None:
-        settings["input"] = images
-    evaluator = _evaluator(proxies, preset, settings, workers, cache=not no_cache)
     if out is not None:
         prepare_file(out)
-    scored = _run(evaluator, wanted, quiet=quiet)
-    document = scored.document(built, time.perf_counter() - begun)
+    with as_usage("zero-cost", (TypeError, ValueError)):
+        result = scoring.score(
+            built,
+            texts,
+            n=n,
+            proxies=proxies,
+            preset=preset,
+            seed=seed,
+            workers=workers,
+            cache=not no_cache,
+            progress=not quiet,
+            **_settings(images, read_options(option or (), "--option")),
+        )
+    _say(result, n)
     if out is not None:
-        scored.write(document, out)
+        with writing(out):
+            result.save(out)
         if not quiet:
             remark(f"wrote {out}")
     if as_json:
-        print_json(document)
+        print_json(result.to_json())
     elif out is None:
-        scored.show()
-    if scored.interrupted:
+        _show(result)
+    if result.interrupted:
         return ExitCode.INTERRUPTED
-    return ExitCode.ALL_FAILED if all(row.failed for row in scored.rows) else ExitCode.OK
+    return ExitCode.ALL_FAILED if len(result.failed) == len(result.rows) else ExitCode.OK
 
 
-def _check(n: int | None, seed: int, workers: int | None, out: Path | None) -> None:
-    for name, value, least in (("-n", n, 1), ("--seed", seed, 0), ("--workers", workers, 1)):
-        if value is not None and value < least:
-            raise UsageError(f"{name} must be >= {least}, got {value}")
-    if out is not None and out.suffix not in _FORMATS:
-        raise UsageError(f"--out must end in {' or '.join(_FORMATS)}, got {out}")
-
-
-def _wanted(space: SearchSpace, words: Sequence[str], n: int | None, seed: int) -> list[Wanted]:
-    """What to score, in order; what cannot be read carries its reason."""
-    from nas_plugins.cli._scored import Wanted
-
+def _texts(words: Sequence[str], n: int | None) -> list[str] | None:
+    """The architectures given, those of the standard input stream in their place."""
     if n is not None:
         if words:
             raise UsageError("give architectures or --n, not both")
-        return [Wanted(str(a), a) for a in _drawn(space, n, seed)]
+        return None
     if not words and not sys.stdin.isatty():
         words = [_STDIN]
     texts: list[str] = []
@@ -152,18 +153,7 @@ def _wanted(space: SearchSpace, words: Sequence[str], n: int | None, seed: int) 
         texts += _standard_input() if word == _STDIN else [word]
     if not texts:
         raise UsageError("say what to score: give architectures, `-` or --n NUMBER")
-    return [Wanted.read(space, text) for text in texts]
-
-
-def _drawn(space: SearchSpace, n: int, seed: int) -> list[Any]:
-    import numpy as np
-
-    from nas_plugins.sampling import unseen
-
-    drawn = unseen(space, n, np.random.default_rng(seed))
-    if len(drawn) < n:
-        remark(f"note: the space {space.name} has {len(drawn)} distinct architectures, not {n}")
-    return drawn
+    return texts
 
 
 def _standard_input() -> list[str]:
@@ -173,53 +163,50 @@ def _standard_input() -> list[str]:
         raise UsageError(f"the standard input stream cannot be read: {error}") from error
 
 
-def _evaluator(
-    proxies: str, preset: str, settings: dict[str, Any], workers: int | None, *, cache: bool
-) -> ZeroCostEvaluator:
-    from nas_plugins.evaluators.zero_cost.evaluator import ZeroCostEvaluator
-
-    try:
-        return ZeroCostEvaluator(
-            proxies, preset=preset, cache=cache, workers=workers, **_known(settings)
-        )
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"zero-cost: {error}") from error
-
-
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
+def _settings(images: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """The settings, when each is one; `cache` or `workers` among them would be confusing."""
     from nas_plugins.evaluators.zero_cost.settings import Settings
 
+    settings = options if images is None else {**options, "input": images}
     Settings.of(**settings)
+    if "seed" in settings:
+        settings["weights_seed"] = settings.pop("seed")
     return settings
 
 
-def _run(evaluator: ZeroCostEvaluator, wanted: Sequence[Wanted], *, quiet: bool) -> Scored:
-    """Scores what can be, and keeps what is done on Ctrl-C."""
-    from nas_plugins.cli._counting import counter
-    from nas_plugins.cli._scored import Scored
-
-    readable = [w for w in wanted if w.architecture is not None]
-    counted = counter("scored", len(readable), quiet=quiet)
-    finished: list[Any] = []
-
-    def on_row(row: Any) -> None:
-        finished.append(row)
-        counted.add(failed=row.failed)
-
-    interrupted = False
-    try:
-        with counted:
-            evaluator.rows([w.architecture for w in readable if w.architecture], on_row=on_row)
-    except KeyboardInterrupt:
-        interrupted = True
+def _say(result: ScoreResult, n: int | None) -> None:
+    """What came otherwise than it was asked for."""
+    if n is not None and result.space is not None and result.wanted < n:
+        name, there = result.space.name, result.wanted
+        remark(f"note: the space {name} has {there} distinct architectures, not {n}")
+    if result.interrupted:
+        unread = sum(row.architecture is None for row in result.rows)
         remark(
-            f"interrupted after {len(finished)} of {len(readable)}; the same line goes on from "
-            "there, as finished scores are cached"
+            f"interrupted after {len(result.rows) - unread} of {result.wanted - unread}; the "
+            "same line goes on from there, as finished scores are cached"
         )
-    except ValueError as error:
-        raise UsageError(f"zero-cost: {error}") from error
-    return Scored.of(evaluator, wanted, finished, interrupted=interrupted)
+
+
+def _show(result: ScoreResult) -> None:
+    """Prints the best-ranked first, and why values are missing under them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if result.rows:
+        headings, cells = result.table()
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for heading in headings[:-1]:
+            table.add_column(Text(heading), justify="right", overflow="fold")
+        table.add_column(Text(headings[-1]), overflow="fold")
+        for line in cells:
+            table.add_row(*map(Text, line))
+        # A pipe has no width; rows stay whole there, so that `grep` finds them.
+        width = None if sys.stdout.isatty() else _WIDE
+        Console(width=width, highlight=False).print(table)
+    for text in result.summary():
+        print(text)
 
 
 __all__ = ["score"]

@@ -3,21 +3,60 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from nas_plugins.cli import _llm_words as words
 from nas_plugins.cli._console import print_json, remark
-from nas_plugins.cli._errors import ExitCode, UsageError, show
+from nas_plugins.cli._errors import ExitCode, in_options, show
 
 if TYPE_CHECKING:
-    from nas_plugins.cli._request import Outcome, Request
+    from nas_plugins.results import SearchResult
+    from nas_plugins.runner.request import SearchRequest
 
 _WHAT, _HOW, _KEEP = "What to search", "How long", "What to keep"
 _KEY_VALUE = "key=value"
+
+_option: Any = partial(typer.Option, rich_help_panel="Language model")
+_file: Any = partial(_option, metavar="FILE")
+
+_LLMName: TypeAlias = Annotated[
+    str | None,
+    _option(
+        help="Chat model that the strategy asks: local, openai:MODEL, replay:FILE, null, ...",
+        metavar="NAME",
+    ),
+]
+_LLMOption: TypeAlias = Annotated[
+    list[str] | None,
+    _option(help="Option of the chat model; repeatable.", metavar="key=value"),
+]
+_LLMCalls: TypeAlias = Annotated[
+    int | None, _option(help="Most calls of the search, all workers and runs together.")
+]
+_LLMTokens: TypeAlias = Annotated[int | None, _option(help="Most tokens, likewise.")]
+_LLMUSD: TypeAlias = Annotated[
+    float | None, _option(help="Most US dollars, likewise; needs --llm-prices.")
+]
+_LLMSeconds: TypeAlias = Annotated[
+    float | None, _option(help="Most seconds with a call under way.")
+]
+_LLMPrices: TypeAlias = Annotated[
+    Path | None, _file(help="TOML or JSON file with US dollars per million tokens.")
+]
+_LLMLedger: TypeAlias = Annotated[
+    Path | None,
+    _file(help="File for every call; with --out, llm-calls.jsonl in that folder by default."),
+]
+_LLMRecord: TypeAlias = Annotated[
+    Path | None, _file(help="File for every reply, which --llm replay:FILE repeats.")
+]
+_LLMCache: TypeAlias = Annotated[
+    Path | None,
+    _file(help="File that replies are taken from where it has them, and added to."),
+]
 
 
 def search(
@@ -134,16 +173,16 @@ def search(
         int | None,
         typer.Option(help="Seed; drawn and shown by default.", rich_help_panel=_HOW),
     ] = None,
-    llm: words.Name = None,
-    llm_option: words.Option = None,
-    llm_calls: words.Calls = None,
-    llm_tokens: words.Tokens = None,
-    llm_usd: words.USD = None,
-    llm_seconds: words.Seconds = None,
-    llm_prices: words.Prices = None,
-    llm_ledger: words.Ledger = None,
-    llm_record: words.Record = None,
-    llm_cache: words.Cache = None,
+    llm: _LLMName = None,
+    llm_option: _LLMOption = None,
+    llm_calls: _LLMCalls = None,
+    llm_tokens: _LLMTokens = None,
+    llm_usd: _LLMUSD = None,
+    llm_seconds: _LLMSeconds = None,
+    llm_prices: _LLMPrices = None,
+    llm_ledger: _LLMLedger = None,
+    llm_record: _LLMRecord = None,
+    llm_cache: _LLMCache = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -189,61 +228,44 @@ def search(
     Progress goes to the standard error stream, the result to the standard output stream.
     Ctrl-C ends the search after the running trial and says how to go on.
     """
-    from nas_plugins.cli._engine import check_engine, parse_storage
+    from nas_plugins.cli._options import read_options
+    from nas_plugins.runner.display import display
+    from nas_plugins.runner.language_model import with_language_model
+    from nas_plugins.runner.request import SearchRequest, named, with_stand_in
+    from nas_plugins.runner.search import SearchBrokenError, run
+    from nas_plugins.runner.storage import StorageURL
 
-    check_engine(engine, pruner=pruner, take_over=take_over)
-    _check(engine, storage, study, resume, take_over)
-    _check_numbers(trials, workers, seed, timeout)
-    if warm_start is None and (warm_start_trials is not None or warm_start_option):
-        raise UsageError("--warm-start-trials and --warm-start-option go with --warm-start NAME")
-    from nas_plugins.cli._llm import OPTION as LLM_OPTION
-    from nas_plugins.cli._llm import LLMPlan, ledger
-    from nas_plugins.cli._output import prepare_folder, print_result, write_folder
-    from nas_plugins.cli._plan import Plan, read_options
-    from nas_plugins.cli._request import Request
-    from nas_plugins.cli._search import run
-    from nas_plugins.cli._stand_in import with_stand_in
-    from nas_plugins.cli._warm_start import OPTION, WarmStartPlan
-
-    warm_options = read_options(warm_start_option or (), OPTION)
-    model = LLMPlan(
-        name=llm,
-        options=read_options(llm_option or (), LLM_OPTION),
-        calls=llm_calls,
-        tokens=llm_tokens,
-        usd=llm_usd,
-        seconds=llm_seconds,
-        ledger=llm_ledger,
-        record=llm_record,
-        cache=llm_cache,
-        prices=llm_prices,
-    )
-    strategy_options = read_options(strategy_option or (), "--strategy-option")
-    plan, note = with_stand_in(
-        Plan(
-            benchmark=benchmark,
-            evaluators=tuple(evaluator or ()),
-            space=space,
-            strategy=strategy,
-            objectives=tuple(objective or ()),
-            constraints=tuple(constraint or ()),
-            benchmark_options=read_options(benchmark_option or (), "--benchmark-option"),
-            evaluator_options=read_options(evaluator_option or (), "--evaluator-option"),
-            space_options=read_options(space_option or (), "--space-option"),
-            strategy_options=model.joined(strategy, strategy_options),
-            warm_start=WarmStartPlan(warm_start, warm_start_trials, warm_options)
-            if warm_start
-            else None,
-        )
-    )
-    if note:
-        remark(note)
-    request = Request(
-        plan,
+    model = {
+        "name": llm,
+        "options": read_options(llm_option, "--llm-option"),
+        "calls": llm_calls,
+        "tokens": llm_tokens,
+        "usd": llm_usd,
+        "seconds": llm_seconds,
+        "ledger": llm_ledger,
+        "record": llm_record,
+        "cache": llm_cache,
+        "prices": llm_prices,
+    }
+    strategy_options = read_options(strategy_option, "--strategy-option")
+    request = SearchRequest(
+        benchmark=benchmark,
+        evaluators=named(evaluator),
+        space=space,
+        strategy=strategy,
+        objectives=tuple(objective or ()),
+        constraints=tuple(constraint or ()),
+        benchmark_options=read_options(benchmark_option, "--benchmark-option"),
+        evaluator_options=read_options(evaluator_option, "--evaluator-option"),
+        space_options=read_options(space_option, "--space-option"),
+        strategy_options=with_language_model(strategy, strategy_options, model),
+        warm_start=warm_start,
+        warm_start_trials=warm_start_trials,
+        warm_start_options=read_options(warm_start_option, "--warm-start-option"),
         trials=trials,
         engine=engine,
         seed=seed,
-        url=parse_storage(engine, storage) if storage else None,
+        storage=StorageURL.parse(storage, engine=engine) if storage else None,
         study=study,
         resume=resume,
         take_over=take_over,
@@ -251,110 +273,77 @@ def search(
         timeout=timeout,
         pruner=pruner,
         out=out,
-        quiet=quiet,
     )
-    if out is not None:
-        prepare_folder(out)
-    with ledger(plan, out=out, workers=workers, resume=resume) as noting:
-        outcome = _told(run(replace(request, plan=noting)), benchmark)
-    if as_json:
-        print_json(outcome.result.summary())
-    else:
-        print_result(outcome.result)
-    _say_how_to_go_on(outcome, request, context.obj or [])
-    if out is not None:
-        write_folder(outcome.result, out)
-        if not quiet:
-            remark(f"wrote {out}")
-    return _exit_code(outcome)
+    request, absent = with_stand_in(request)
+    if absent:  # even if nothing else is to be shown
+        remark(absent)
+    broken = None
+    try:
+        result = run(request, partial(display, progress=not quiet, words=in_options))
+    except SearchBrokenError as error:
+        result, broken = error.result, error
+    _keep(result, request, as_json=as_json, quiet=quiet, words=context.obj or [])
+    return show(broken) if broken else _exit_code(result)
 
 
-def _told(outcome: Outcome, benchmark: str | None) -> Outcome:
-    """The outcome with what only the command line knows: `benchmark` is what was asked for."""
-    from nas_plugins._frozen import FrozenDict
-    from nas_plugins.cli._stand_in import stood_in
-    from nas_plugins.strategy_report import with_summary
-
-    result = with_summary(outcome.result)
-    settings = FrozenDict(stood_in(dict(result.settings), benchmark))
-    return replace(outcome, result=replace(result, settings=settings))
-
-
-def _check(
-    engine: str, storage: str | None, study: str | None, resume: bool, take_over: bool
+def _keep(
+    result: SearchResult, request: SearchRequest, *, as_json: bool, quiet: bool, words: list[str]
 ) -> None:
-    if resume and storage is None:
-        raise UsageError("--resume needs --storage URL and --study NAME")
-    if storage is not None and study is None:
-        known = _known(engine, storage) if resume else ""
-        raise UsageError(f"--storage needs --study NAME{known}")
-    if study is not None and storage is None:
-        raise UsageError("--study needs --storage URL")
-    if take_over and not resume:
-        raise UsageError("--take-over goes with --resume")
+    """Prints the result and writes its files; `words` is the command line as it was given."""
+    from nas_plugins.cli._output import print_result
+    from nas_plugins.runner.outputs import writing
+
+    if as_json:
+        print_json(result.summary())
+    else:
+        print_result(result)
+    _say_how_to_go_on(result, request, words)
+    if request.out is not None:
+        with writing(request.out):
+            result.save(request.out)
+        if not quiet:
+            remark(f"wrote {request.out}")
 
 
-def _check_numbers(trials: int, workers: int, seed: int | None, timeout: float | None) -> None:
-    for name, value, least in (("trials", trials, 1), ("workers", workers, 1), ("seed", seed, 0)):
-        if value is not None and value < least:
-            raise UsageError(f"--{name} must be >= {least}, got {value}")
-    if timeout is not None and not timeout > 0:
-        raise UsageError(f"--timeout must be > 0, got {timeout}")
-
-
-def _known(engine: str, storage: str) -> str:
-    """The studies that could be meant."""
-    from nas_plugins.cli._engine import parse_storage, studies_in
-
-    names = studies_in(engine, parse_storage(engine, storage))
-    return f"; there is {', '.join(sorted(names))}" if names else ""
-
-
-def _finished(outcome: Outcome) -> int:
-    counts = outcome.result.counts()
+def _finished(result: SearchResult) -> int:
+    counts = result.counts()
     return counts["complete"] + counts["failed"] + counts["pruned"]
 
 
-def _say_how_to_go_on(outcome: Outcome, request: Request, words: list[str]) -> None:
+def _say_how_to_go_on(result: SearchResult, request: SearchRequest, words: list[str]) -> None:
     """After an end before time; `words` is the command line as it was given."""
-    from nas_plugins.cli._request import Status
-
-    finished = _finished(outcome)
-    if outcome.status is Status.FINISHED or finished >= request.trials:
+    finished, status = _finished(result), result.settings["status"]
+    if status == "finished" or finished >= request.trials:
         return
-    if outcome.url is None:
-        way = "they were kept in memory only; --storage and --study keep them"
+    given = request.storage
+    kept = not given.in_memory if given else request.workers > 1 and request.out is not None
+    if kept:
+        way = f"to go on: {_resume_command(result, words)}"
     else:
-        way = f"to go on: {_resume_command(outcome, words)}"
-    remark(f"{outcome.status.value} after {finished} of {request.trials} trials; {way}")
+        way = "they were kept in memory only; --storage and --study keep them"
+    remark(f"{status} after {finished} of {request.trials} trials; {way}")
 
 
-def _exit_code(outcome: Outcome) -> int:
-    from nas_plugins.cli._request import Status
-
-    if outcome.error is not None:
-        return show(outcome.error)
-    if outcome.status is Status.INTERRUPTED:
-        return ExitCode.INTERRUPTED
-    if outcome.status is Status.TERMINATED:
-        return ExitCode.TERMINATED
-    if not outcome.result.history.complete:
-        reason = next(iter(outcome.result.failures()), "none was begun")
+def _exit_code(result: SearchResult) -> int:
+    early = {"interrupted": ExitCode.INTERRUPTED, "terminated": ExitCode.TERMINATED}
+    if result.settings["status"] in early:
+        return early[result.settings["status"]]
+    if not result.history.complete:
+        reason = next(iter(result.failures()), "none was begun")
         remark(
-            f"error: no trial has a value ({_finished(outcome)} failed); "
-            f"the first reason: {reason}"
+            f"error: no trial has a value ({_finished(result)} failed); the first reason: {reason}"
         )
         return ExitCode.ALL_FAILED
     return ExitCode.OK
 
 
-def _resume_command(outcome: Outcome, words: list[str]) -> str:
+def _resume_command(result: SearchResult, words: list[str]) -> str:
     """The same command line with what makes it go on."""
-    from nas_plugins.cli._storage import without_password
+    from nas_plugins.runner.storage import without_password
 
-    line = [without_password(word) for word in words]
+    line, settings = [without_password(word) for word in words], result.settings
     if "--storage" not in " ".join(line):
-        line += ["--storage", str(outcome.url), "--study", str(outcome.study)]
+        line += ["--storage", settings["storage"], "--study", settings["study"]]
     if "--resume" not in line:
         line.append("--resume")
     return shlex.join(["nas-plugins", *line])

@@ -71,7 +71,7 @@ _EXPORTS = {
 }
 
 
-def _require(name: str) -> None:
+def _before(name: str) -> None:
     needs = _EXPORTS[name][1]
     if needs:
         from nas_plugins.nni._require import quieten, require_nni
@@ -81,7 +81,7 @@ def _require(name: str) -> None:
 
 
 __getattr__, __dir__ = lazy(
-    __name__, {name: module for name, (module, _) in _EXPORTS.items()}, before=_require
+    __name__, {name: module for name, (module, _) in _EXPORTS.items()}, before=_before
 )
 
 _hook.install()

@@ -10,20 +10,46 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from nas_plugins._lazy import lazy
 from nas_plugins.constraints import Constraint
-from nas_plugins.optuna._named import (
-    ArchiveEvolutionSampler,
-    ArchVQSampler,
-    LLMCoEvolutionSampler,
-    LocalSearchSampler,
-    NamedSampler,
-    RandomArchitectureSampler,
-    RegularizedEvolutionSampler,
-    samples,
+
+if TYPE_CHECKING:
+    from nas_plugins.optuna._named import (
+        ArchiveEvolutionSampler,
+        ArchVQSampler,
+        LLMCoEvolutionSampler,
+        LocalSearchSampler,
+        NamedSampler,
+        RandomArchitectureSampler,
+        RegularizedEvolutionSampler,
+        samples,
+    )
+    from nas_plugins.optuna._objective import objective, suggest
+    from nas_plugins.optuna._sampler import StrategySampler
+    from nas_plugins.optuna._study import create_study, history, study_settings
+
+# Loaded on first use: a study of one strategy needs none of the others.
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ArchVQSampler": "_named",
+        "ArchiveEvolutionSampler": "_named",
+        "LLMCoEvolutionSampler": "_named",
+        "LocalSearchSampler": "_named",
+        "NamedSampler": "_named",
+        "RandomArchitectureSampler": "_named",
+        "RegularizedEvolutionSampler": "_named",
+        "StrategySampler": "_sampler",
+        "create_study": "_study",
+        "history": "_study",
+        "objective": "_objective",
+        "samples": "_named",
+        "study_settings": "_study",
+        "suggest": "_objective",
+    },
 )
-from nas_plugins.optuna._objective import objective, suggest
-from nas_plugins.optuna._sampler import StrategySampler
-from nas_plugins.optuna._study import create_study, history, study_settings
 
 __all__ = [
     "ArchVQSampler",

@@ -6,7 +6,7 @@ Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -51,6 +51,24 @@ def new_trial(study: Study, user_attrs: Mapping[str, Any]) -> optuna.Trial:
     running = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=dict(user_attrs))
     trial_id = study._storage.create_new_trial(study._study_id, template_trial=running)
     return optuna.Trial(study, trial_id)
+
+
+def call_back(
+    study: Study, callbacks: Sequence[Callable[[Study, FrozenTrial], object]], trial: FrozenTrial
+) -> bool:
+    """Calls callbacks as ``Study.optimize`` does after a trial.
+
+    Returns:
+        Whether one of them has called ``Study.stop``.
+    """
+    study._stop_flag = False
+    study._thread_local.in_optimize_loop = True
+    try:
+        for callback in callbacks:
+            callback(study, trial)
+    finally:
+        study._thread_local.in_optimize_loop = False
+    return study._stop_flag
 
 
 def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
@@ -125,6 +143,7 @@ def set_constraints(trial: optuna.Trial, values: Mapping[str, float]) -> None:
 
 __all__ = [
     "all_trials",
+    "call_back",
     "constraints",
     "directions",
     "enqueued_params",

@@ -12,10 +12,10 @@ import optuna
 import pytest
 
 import nas_plugins as nap
-from nas_plugins.cli._plan import Plan, prepare
-from nas_plugins.cli._warm_start import WarmStartPlan
 from nas_plugins.optuna import objective
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.problem import prepare
+from nas_plugins.runner.request import SearchRequest, named
 
 Run = Callable[..., Any]
 
@@ -107,14 +107,13 @@ def test_the_table_shows_it_and_the_note_is_for_plain_names_only(run: Run) -> No
 
 
 def test_every_trial_keeps_what_else_its_sources_say() -> None:
-    plan = Plan(
+    request = SearchRequest(
         benchmark="nasbench201/cifar10",
-        evaluators=("complexity",),
-        space=None,
+        evaluators=named("complexity"),
         strategy="random",
         objectives=("complexity.params_m:min",),
     )
-    problem = prepare(plan)
+    problem = prepare(request)
     study = optuna.create_study()
     study.optimize(objective(problem.evaluator, problem.space, problem.objectives), n_trials=1)
     kept = {key for key in study.trials[0].user_attrs if key.startswith("metric:")}
@@ -252,6 +251,13 @@ def test_a_wrong_warm_start_is_refused(run: Run, words: tuple[Any, ...], sentenc
     assert len(ran.err.splitlines()) == 1
 
 
-def test_the_plan_is_plain_data() -> None:
-    plan = WarmStartPlan("complexity", None, {"pool": 50})
-    assert WarmStartPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+def test_what_resumed_runs_must_share_is_plain_data() -> None:
+    request = SearchRequest(
+        benchmark="nasbench201/cifar10",
+        objectives=("val_accuracy",),
+        warm_start="complexity",
+        warm_start_options={"pool": 50},
+    )
+    shared = request.lasting(prepare(request))
+    assert shared["warm_start"] == {"evaluator": "complexity", "trials": None, "pool": 50}
+    assert json.loads(json.dumps(shared)) == shared

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from nas_plugins.cli import _llm
 from nas_plugins.llm import read_ledger
+from nas_plugins.runner import language_model
 
 SEARCH = ("search", "--benchmark", "nasbench201/cifar10", "--strategy", "llm-coevolution",
           "--strategy-option", "n_initial=1", "--strategy-option", "axis=n_nor_conv_3x3",
@@ -265,7 +265,9 @@ def test_other_strategies_ask_no_model(run, words):
 
 def test_keys_do_not_get_into_settings():
     options = {"llm_options": {"extra": {"api_key": "x", "max_tokens": 5}}, "ledger": "f"}
-    assert _llm.shown(options) == {"llm_options": {"extra": {"api_key": "***", "max_tokens": 5}}}
+    assert language_model.shown(options) == {
+        "llm_options": {"extra": {"api_key": "***", "max_tokens": 5}}
+    }
 
 
 # -- an absent table -----------------------------------------------------------------------

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import nas_plugins as nap
-from nas_plugins.cli._run import Interruptible, Stop
 from nas_plugins.protocols import Metric
+from nas_plugins.runner.signals import Interruptible, Stop
 
 pytest.importorskip("torch")
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import nas_plugins as nap
-from nas_plugins.cli._counting import Counter
 
 torch = pytest.importorskip("torch")
 
@@ -188,20 +187,6 @@ def test_what_makes_no_sense_is_refused(run, words, code, message):
     assert (ran.code, ran.out) == (code, ""), ran.err
     assert message in ran.err
     assert len(ran.err.splitlines()) == 1
-
-
-def test_progress_says_how_long_it_will_take(capsys):
-    now = 0.0
-    with Counter("scored", 10, clock=lambda: now) as counter:
-        for second in range(1, 11):
-            now = float(second)
-            counter.add(failed=second == 2)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "2/10 scored · 1 failed · 1/s · 0:00:08 left"
-    assert lines[-1] == "10/10 scored · 1 failed · 1/s"
-    with Counter("scored", 2):
-        pass
-    assert capsys.readouterr().err == ""
 
 
 def test_ctrl_c_shows_what_is_done(start, ended):

@@ -103,18 +103,18 @@ def test_a_signal_keeps_the_state_and_the_way_on_is_shown(start, run, ended, tmp
 
 
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(run, tmp_path, monkeypatch):
-    from nas_plugins.cli._training import Watch
+    from nas_plugins.runner.progress import TrainingDisplay
 
     whole = run(*TINY, "--out", "whole", "--json", "--quiet").json
 
-    class Impatient(Watch):
+    class Impatient(TrainingDisplay):
         def __call__(self, progress):
             super().__call__(progress)
             if (progress.stage, progress.epoch) == ("vqvae", 2):
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("nas_plugins.cli._training.Watch", Impatient)
+        patched.setattr("nas_plugins.runner.training.TrainingDisplay", Impatient)
         ran = run(*TINY, "--out", "m")
     assert ran.code == 130
     assert "interrupted after epoch 2 of 3 of stage 'vqvae'; to go on:" in ran.err

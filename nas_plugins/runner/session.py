@@ -6,37 +6,39 @@ at any moment leaves no running trial that cannot be told from a live worker's.
 
 from __future__ import annotations
 
+import copy
 import math
-import os
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner, NopPruner
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins.cli._owner import Life, Owner
-from nas_plugins.cli._plan import Problem
-from nas_plugins.cli._progress import Finished
-from nas_plugins.cli._storage import is_storage_error
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.optuna import create_study, objective
-from nas_plugins.optuna._compat import new_trial
+from nas_plugins.optuna._compat import call_back, new_trial
 from nas_plugins.optuna._history import convert
 from nas_plugins.optuna._objective import REASON
-from nas_plugins.protocols import Evaluator, Metric, Report
-from nas_plugins.spaces.base import Architecture
+from nas_plugins.runner.display import Finished
+from nas_plugins.runner.problem import Problem
+from nas_plugins.runner.processes import Life, Owner
+from nas_plugins.runner.signals import Interruptible, Stop
+from nas_plugins.runner.storage import is_storage_error
 
 OWNER = "nas_plugins:owner"
 """User attribute of a trial: the process that works on it."""
 
-_STOPPING = b"\nstopping after the running trial; Ctrl-C again stops at once\n"
-
 Function = Callable[[optuna.Trial], float | tuple[float, ...]]
+Callbacks = Sequence[Callable[[optuna.Study, FrozenTrial], object]]
+
+_PRUNERS: Mapping[str, Callable[[], BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "hyperband": HyperbandPruner,
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Session:
         seed: int | None,
         resume: bool,
         settings: Mapping[str, Any],
-        pruner: BasePruner | None = None,
+        pruner: str = "none",
     ) -> Session:
         """Creates or resumes the study; see `nas_plugins.optuna.create_study`."""
         study = create_study(
@@ -77,15 +79,24 @@ class Session:
             name=name,
             resume=resume,
             settings=settings,
-            pruner=pruner or NopPruner(),
+            pruner=_PRUNERS[pruner](),
         )
         return cls(study, storage, problem, str(Owner.current()))
 
     def trials(self) -> list[FrozenTrial]:
         """All trials but those that only wait in the queue; not copies."""
-        study_id = self.storage.get_study_id_from_name(self.study.study_name)
-        trials = self.storage.get_all_trials(study_id, deepcopy=False)
+        trials = self.storage.get_all_trials(self._study_id, deepcopy=False)
         return [trial for trial in trials if trial.state != TrialState.WAITING]
+
+    @property
+    def _study_id(self) -> int:
+        return self.storage.get_study_id_from_name(self.study.study_name)
+
+    def call_back(self, callbacks: Callbacks, number: int) -> bool:
+        """Calls Optuna callbacks after a trial; returns whether one has stopped the study."""
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        trial = copy.deepcopy(self.storage.get_trial(trial_id))
+        return call_back(self.study, callbacks, trial)
 
     def work(
         self, take: Callable[[], bool], report: Callable[[Finished], None], stop: Stop
@@ -156,8 +167,9 @@ class Session:
 
     def fail(self, trial: FrozenTrial, reason: str) -> None:
         """Ends a running trial that nobody works on."""
-        study_id = self.storage.get_study_id_from_name(self.study.study_name)
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(
+            self._study_id, trial.number
+        )
         try:
             self.storage.set_trial_user_attr(trial_id, REASON, reason)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
@@ -170,27 +182,38 @@ def reason_of(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get(REASON) or "no reason was recorded")
 
 
-@dataclass(frozen=True)
-class Leftovers:
-    """What earlier runs left in state RUNNING.
+def check_pruner(name: str, problem: Problem) -> list[str]:
+    """Refuses what Optuna does not prune.
 
-    Attributes:
-        failed: Numbers of the trials whose process is gone; they are marked failed.
-        live: Numbers of the trials that a process of this machine works on.
-        unknown: Numbers of the trials of other machines and programs; left alone.
+    Returns:
+        What a user may not have meant.
+
+    Raises:
+        UnknownNameError: There is no pruner of this name.
+        UsageError: The search has several objectives.
     """
+    if name not in _PRUNERS:
+        raise unknown_name("pruner", name, _PRUNERS)
+    if name == "none":
+        return []
+    if len(problem.objectives) > 1:
+        raise UsageError(f"`pruner={name}` goes with one objective: Optuna prunes no others")
+    if not problem.evaluator.reports:
+        return [
+            f"note: the evaluator reports nothing on the way, so `pruner={name}` ends no trial"
+        ]
+    return []
 
-    failed: tuple[int, ...] = ()
-    live: tuple[int, ...] = ()
-    unknown: tuple[int, ...] = ()
 
-
-def settle(session: Session, *, take_over: bool) -> Leftovers:
+def settle(session: Session, *, take_over: bool) -> list[str]:
     """Marks the running trials of dead processes as failed, so that counts add up.
 
     Args:
         session: The resumed study.
         take_over: Whether to fail the trials too of which nothing is known.
+
+    Returns:
+        What to tell of the trials that earlier runs left running.
     """
     numbers: dict[Life, list[int]] = {life: [] for life in Life}
     for trial in session.trials():
@@ -203,105 +226,15 @@ def settle(session: Session, *, take_over: bool) -> Leftovers:
         numbers[life].append(trial.number)
         if life is Life.DEAD:
             session.fail(trial, "its process ended before the trial did")
-    return Leftovers(
-        tuple(numbers[Life.DEAD]), tuple(numbers[Life.LIVE]), tuple(numbers[Life.UNKNOWN])
-    )
+    return [
+        f"trial {number}: {text}"
+        for life, text in (
+            (Life.DEAD, "marked failed, as its process is gone"),
+            (Life.LIVE, "left to the live process that works on it"),
+            (Life.UNKNOWN, "left running elsewhere; `take_over=True` marks it failed"),
+        )
+        for number in numbers[life]
+    ]
 
 
-class Stop:
-    """Remembers that SIGINT or SIGTERM came.
-
-    The first signal lets the running trial finish. A second SIGINT raises `KeyboardInterrupt`,
-    but only in an evaluation or while waiting for workers: raised in the middle of a write it
-    could leave a storage locked. A third one is raised anywhere.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._presses = 0
-        self._interruptible = False
-
-    def __bool__(self) -> bool:
-        return self.signal is not None
-
-    @contextmanager
-    def listening(self, *numbers: int) -> Iterator[None]:
-        """Handles the signals `numbers` in this block."""
-        before = {number: signal.signal(number, self._handle) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """A block that may end at any point."""
-        self._interruptible = True
-        try:
-            if self._presses > 1:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._interruptible = False
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """A block within `interruptible` that must not end half-way."""
-        self._interruptible = False
-        yield
-        self._interruptible = True
-        if self._presses > 1:
-            raise KeyboardInterrupt
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.signal = self.signal or number
-        if number != signal.SIGINT:
-            return
-        self._presses += 1
-        if self._presses == 1:
-            # This may come in the middle of a `print`, which must not be entered twice.
-            os.write(2, _STOPPING)
-        elif self._interruptible or self._presses > 2:
-            raise KeyboardInterrupt
-
-
-@dataclass(frozen=True)
-class Interruptible(Evaluator):
-    """An evaluator that a second Ctrl-C ends.
-
-    Attributes:
-        evaluator: The evaluator.
-        stop: What listens.
-    """
-
-    evaluator: Evaluator
-    stop: Stop
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The evaluator's."""
-        return self.evaluator.metrics
-
-    def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
-        """Evaluates until interrupted."""
-        with self.stop.interruptible():
-            return self.evaluator.evaluate(architectures)
-
-    @property
-    def reports(self) -> bool:
-        """The evaluator's."""
-        return self.evaluator.reports
-
-    def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
-        """Evaluates until interrupted, but for the reports, which are written into a storage."""
-
-        def safe(step: int, metrics: Mapping[str, float]) -> None:
-            with self.stop.writing():
-                report(step, metrics)
-
-        with self.stop.interruptible():
-            return self.evaluator.evaluate_reporting(architecture, safe)
-
-
-__all__ = ["OWNER", "Interruptible", "Leftovers", "Session", "Stop", "reason_of", "settle"]
+__all__ = ["OWNER", "Callbacks", "Session", "check_pruner", "reason_of", "settle"]

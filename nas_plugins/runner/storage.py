@@ -1,4 +1,4 @@
-"""Storages by URL: opening, naming them without passwords, and errors in one sentence."""
+"""Where trials are kept: storages of Optuna by URL, folders of NNI; errors in one sentence."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins.cli._errors import UsageError
-from nas_plugins.errors import EngineError
+from nas_plugins.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+OPTUNA, NNI = "optuna", "nni"
+ENGINES = (OPTUNA, NNI)
+
+_NNI_URL = "nni:///"
 _JOURNAL = re.compile(r"journal:///(?P<path>.+)")
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]+)(?:\?.*)?")
 _PASSWORD = re.compile(r"(?<=://)(?P<user>[^:/@]*):[^@]*(?=@)")
@@ -37,21 +40,47 @@ class StorageURL:
     text: str
 
     @classmethod
-    def parse(cls, text: str) -> StorageURL:
-        """Reads what was given as ``--storage``.
+    def parse(cls, text: str, *, engine: str = OPTUNA) -> StorageURL:
+        """Reads what was given as ``storage``.
+
+        A folder of NNI's may be written without a scheme.
 
         Raises:
-            UsageError: It is not a URL, or a journal without a path.
+            UsageError: It is not a URL, one of the other engine, or a journal without a path.
         """
+        if engine == NNI:
+            return cls._of_nni(text)
         url = cls(text)
+        if text.startswith("nni:"):
+            raise UsageError(f"`storage={text}` goes with `engine={NNI}`")
         if "://" not in text:
             raise UsageError(
-                "--storage must be a URL such as sqlite:///search.db or journal:///search.log, "
+                "`storage` must be a URL such as sqlite:///search.db or journal:///search.log, "
                 f"got {text!r}"
             )
         if text.startswith("journal:") and url.journal is None:
-            raise UsageError(f"--storage must be written journal:///FILE, got {url}")
+            raise UsageError(f"`storage` must be written journal:///FILE, got {url}")
         return url
+
+    @classmethod
+    def _of_nni(cls, text: str) -> StorageURL:
+        url = cls(text if "://" in text else f"{_NNI_URL}{text}")
+        if not url.text.startswith(_NNI_URL) or url.text == _NNI_URL:
+            raise UsageError(
+                f"`storage={url}` goes with `engine={OPTUNA}`; NNI keeps experiments in a folder: "
+                f"`storage=FOLDER` or {_NNI_URL}FOLDER"
+            )
+        return url
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> StorageURL:
+        """A folder of NNI's."""
+        return cls(f"{_NNI_URL}{folder}")
+
+    @property
+    def folder(self) -> Path:
+        """Inverse of `of_folder`."""
+        return Path(self.text.removeprefix(_NNI_URL)).expanduser()
 
     def __str__(self) -> str:
         return without_password(self.text)
@@ -141,7 +170,7 @@ def _database(url: StorageURL) -> BaseStorage:
 def _journal(url: StorageURL, write: bool) -> Opened:
     from optuna.storages import JournalStorage
 
-    from nas_plugins.cli._journal import backend, damaged_line, journal_lock, mend
+    from nas_plugins.runner.journal import backend, damaged_line, journal_lock, mend
 
     if url.journal is None:
         raise ValueError(f"{url} is not a journal")
@@ -156,6 +185,19 @@ def _journal(url: StorageURL, write: bool) -> Opened:
         where = f"at line {line}" if line else f"({type(error).__name__}: {error})"
         raise EngineError(f"storage {url} is damaged {where}: it is not a record") from error
     return Opened(storage, url, mended)
+
+
+def studies_in(engine: str, url: StorageURL) -> list[str]:
+    """The names of the studies in a storage."""
+    if engine == NNI:
+        from nas_plugins.nni._folder import experiments_in
+
+        return experiments_in(url.folder)
+    import optuna
+
+    opened = open_storage(url, create=False, write=False)
+    with storage_errors(url):
+        return optuna.get_all_study_names(opened.storage)
 
 
 @contextlib.contextmanager
@@ -195,10 +237,14 @@ def _reason(error: BaseException) -> str:
 
 
 __all__ = [
+    "ENGINES",
+    "NNI",
+    "OPTUNA",
     "Opened",
     "StorageURL",
     "is_storage_error",
     "open_storage",
     "storage_errors",
+    "studies_in",
     "without_password",
 ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas_plugins.cli._owner import Life, Owner
+from nas_plugins.runner.processes import Life, Owner
 
 posix = pytest.mark.skipif(os.name != "posix", reason="processes are looked up on POSIX only")
 

@@ -10,12 +10,12 @@ import optuna
 from optuna.trial import TrialState
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.cli._plan import Problem
-from nas_plugins.cli._run import reason_of
 from nas_plugins.history import Trial
 from nas_plugins.optuna import history
 from nas_plugins.pareto import Floats
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.problem import Problem
+from nas_plugins.runner.session import reason_of
 
 _REASON_NOTE, _MEASURED_NOTE = "reason", "measured"
 

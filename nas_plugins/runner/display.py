@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas_plugins import pareto
-from nas_plugins.cli._console import clock_time
 from nas_plugins.history import Objective
+from nas_plugins.runner.progress import clock_time, in_notebook, takes_bars
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+_logger = logging.getLogger(__name__)
 
 _FIRST_LINE_SECONDS = 1.0
 _LINE_SECONDS = 5.0
@@ -77,78 +82,74 @@ class Score:
         return text
 
 
-class Display(Protocol):
-    """Shows the state of a search; all calls come from one thread."""
-
-    def start(self, earlier: Sequence[Finished], total: int) -> None:
-        """Begins, with the `earlier` of `total` trials done by another run."""
-        ...
-
-    def add(self, finished: Finished) -> None:
-        """Takes a trial of this run in."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Shows a remark."""
-        ...
-
-    def close(self) -> None:
-        """Ends; may be called twice."""
-        ...
-
-
-class Silent:
-    """``--quiet``: nothing but errors."""
-
-    def start(self, earlier: Sequence[Finished], total: int) -> None:
-        """Does nothing."""
-
-    def add(self, finished: Finished) -> None:
-        """Does nothing."""
-
-    def say(self, text: str) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""
-
-
-class Lines:
-    """A line every few seconds, for files and pipes.
+class Display:
+    """Shows nothing but to those who read logs; all calls come from one thread.
 
     Args:
         score: Of the search.
+        words: Puts what is said into the words of whoever asked for the search.
         clock: Seconds since any moment.
     """
 
-    def __init__(self, score: Score, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        score: Score,
+        *,
+        words: Callable[[str], str] = str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._score = score
+        self._words = words
         self._clock = clock
-        self._done = self._before = self._total = 0
         self._ends: Counter[str] = Counter()
-        self._written = -1
-        self._begun = self._due = 0.0
-        self._open = False
+        self._begun = 0.0
+
+    def start(self, earlier: Sequence[Finished], total: int) -> None:
+        """Begins, with the `earlier` of `total` trials done by another run."""
+        self._score.add(*earlier)
+        self._begun = self._clock()
+
+    def add(self, finished: Finished) -> None:
+        """Takes a trial of this run in."""
+        self._score.add(finished)
+        if finished.reason:
+            self._ends["pruned" if finished.pruned else "failed"] += 1
+
+    def say(self, text: str) -> None:
+        """Shows a remark."""
+        self._say(self._words(text))
+
+    def _say(self, text: str) -> None:
+        _logger.info(text)
+
+    def close(self) -> None:
+        """Ends; may be called twice."""
+
+
+class Lines(Display):
+    """A line every few seconds, for files and pipes."""
+
+    _done = _before = _total = 0
+    _written = -1
+    _due = 0.0
+    _open = False
 
     def start(self, earlier: Sequence[Finished], total: int) -> None:
         """Begins."""
-        self._score.add(*earlier)
+        super().start(earlier, total)
         self._done = self._before = len(earlier)
         self._total = total
-        self._begun = self._clock()
         self._due = self._begun + _FIRST_LINE_SECONDS
         self._open = True
 
     def add(self, finished: Finished) -> None:
         """Takes a trial in; writes a line when it is time."""
-        self._score.add(finished)
+        super().add(finished)
         self._done += 1
-        _count_end(self._ends, finished)
         if self._clock() >= self._due:
             self._write()
 
-    def say(self, text: str) -> None:
-        """Writes a remark."""
+    def _say(self, text: str) -> None:
         _stderr(text)
 
     def close(self) -> None:
@@ -170,26 +171,17 @@ class Lines:
         _stderr(" · ".join([*parts, str(self._score)]))
 
 
-class Bar:
-    """A live bar, for a terminal.
+class Bar(Display):
+    """A live bar, for a terminal or a notebook."""
 
-    Args:
-        score: Of the search.
-        clock: Seconds since any moment.
-    """
-
-    def __init__(self, score: Score, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._score = score
-        self._clock = clock
-        self._progress: Progress | None = None
-        self._task: Any = None
-        self._count = 0
-        self._ends: Counter[str] = Counter()
-        self._begun = self._last = 0.0
+    _progress: Progress | None = None
+    _task: Any = None
+    _count = 0
+    _last = 0.0
 
     def start(self, earlier: Sequence[Finished], total: int) -> None:
         """Draws the bar."""
-        self._score.add(*earlier)
+        super().start(earlier, total)
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -213,21 +205,18 @@ class Bar:
         self._task = self._progress.add_task(
             "", total=total, completed=len(earlier), rate="", score=""
         )
-        self._begun = self._clock()
         self._progress.start()
 
     def add(self, finished: Finished) -> None:
         """Takes a trial in."""
-        self._score.add(finished)
+        super().add(finished)
         self._count += 1
-        _count_end(self._ends, finished)
         if self._progress is not None:
             self._progress.advance(self._task)
             if self._clock() - self._last >= _SCORE_SECONDS:
                 self._refresh(self._progress)
 
-    def say(self, text: str) -> None:
-        """Writes a remark above the bar."""
+    def _say(self, text: str) -> None:
         if self._progress is None:
             _stderr(text)
         else:
@@ -247,20 +236,58 @@ class Bar:
         progress.update(self._task, rate=rate, score=str(self._score))
 
 
-def display(score: Score, *, quiet: bool) -> Display:
-    """Chooses the display that fits the standard error stream."""
-    if quiet:
-        return Silent()
-    return Bar(score) if sys.stderr.isatty() else Lines(score)
+def display(score: Score, *, progress: bool | None, words: Callable[[str], str] = str) -> Display:
+    """Chooses what fits the standard error stream.
+
+    Args:
+        score: Of the search.
+        progress: Whether to show anything; ``None`` does where somebody looks on.
+        words: As of `Display`.
+    """
+    if progress is False:
+        return Display(score, words=words)
+    if takes_bars():
+        return Bar(score, words=words)
+    return (Lines if progress or in_notebook() else Display)(score, words=words)
 
 
-def _count_end(ends: Counter[str], finished: Finished) -> None:
-    if finished.reason:
-        ends["pruned" if finished.pruned else "failed"] += 1
+class _DisplayHandler(logging.Handler):
+    """Shows what is logged between the lines of the display, each text once."""
+
+    def __init__(self, shown: Display) -> None:
+        super().__init__(logging.WARNING)
+        self._shown = shown
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg not in self._said:
+            self._said.add(record.msg)
+            self._shown.say(record.getMessage())
+
+
+@contextlib.contextmanager
+def logging_to(shown: Display) -> Iterator[None]:
+    """Sends the package's warnings to a display that shows, and keeps Optuna's chatter away."""
+    import optuna
+
+    logger, handler = logging.getLogger("nas_plugins"), _DisplayHandler(shown)
+    propagate, verbosity = logger.propagate, optuna.logging.get_verbosity()
+    if isinstance(shown, Lines | Bar):
+        logger.addHandler(handler)
+        logger.propagate = False
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-__all__ = ["Bar", "Display", "Finished", "Lines", "Score", "Silent", "display"]
+__all__ = ["Bar", "Display", "Finished", "Lines", "Score", "display", "logging_to"]

@@ -1,50 +1,67 @@
-"""The evaluator of an NNI experiment that the command line began."""
+"""The evaluator of an NNI experiment that the package's own runs begin."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from nni.nas.evaluator import Evaluator as NNIEvaluator
 
-from nas_plugins.cli._plan import Plan, Problem, prepare
 from nas_plugins.errors import MetricUnavailableError
 from nas_plugins.nni._evaluator import ArchitectureEvaluator
 from nas_plugins.protocols import Evaluator, Metric, Report
+from nas_plugins.runner.problem import Problem, prepare
+from nas_plugins.runner.request import SearchRequest, named
 from nas_plugins.spaces.base import Architecture
 
+_EVALUATES = (
+    "benchmark",
+    "space",
+    "evaluators",
+    "objectives",
+    "constraints",
+    "benchmark_options",
+    "evaluator_options",
+    "space_options",
+)
 
-class PlanEvaluator(NNIEvaluator):  # type: ignore[misc]
-    """Evaluates what a plan says, on architectures of ours rather than NNI's networks.
 
-    It is written as the plan, so that a trial process makes the same evaluator anew; that is
-    not done before something is evaluated.
+class RequestEvaluator(NNIEvaluator):  # type: ignore[misc]
+    """Evaluates what a request says, on architectures of ours rather than NNI's networks.
+
+    It is written as the names in the request, so that a trial process makes the same evaluator
+    anew; that is not done before something is evaluated.
 
     Args:
-        plan: What is searched for.
+        request: What is searched for.
         ready: The evaluator in this process, if there is one already.
     """
 
-    def __init__(self, plan: Plan, ready: ArchitectureEvaluator | None = None) -> None:
+    def __init__(self, request: SearchRequest, ready: ArchitectureEvaluator | None = None) -> None:
         super().__init__()
-        self._plan = plan
+        self._request = request
         if ready is not None:
             self.__dict__["_ready"] = ready  # instead of what the property makes
 
     @classmethod
-    def here(cls, plan: Plan, problem: Problem, evaluator: Evaluator) -> PlanEvaluator:
+    def here(
+        cls, request: SearchRequest, problem: Problem, evaluator: Evaluator
+    ) -> RequestEvaluator:
         """One that asks `evaluator`, which stands for that of `problem`."""
-        return cls(plan, _Measured(problem, evaluator))
+        return cls(request, _Measured(problem, evaluator))
 
     @cached_property
     def _ready(self) -> ArchitectureEvaluator:
-        # Only to evaluate: whoever has sent this has the strategy.
-        plan = replace(self._plan, strategy="random", strategy_options={}, warm_start=None)
-        problem = prepare(plan)
+        problem = prepare(SearchRequest(**self._asked))
         return _Measured(problem, problem.evaluator)
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """What evaluates; whoever has sent this has the strategy."""
+        return {"strategy": "random", **{key: getattr(self._request, key) for key in _EVALUATES}}
 
     def evaluate(self, model: Any) -> dict[str, float]:
         """Refuses, as `ArchitectureEvaluator.evaluate` does."""
@@ -54,23 +71,31 @@ class PlanEvaluator(NNIEvaluator):  # type: ignore[misc]
         return self._ready._execute(model)
 
     def _dump(self) -> dict[str, Any]:
-        return {"plan": asdict(replace(self._plan, warm_start=None))}
+        request = self._request
+        names = {
+            "benchmark": request.benchmark_name,
+            "space": request.space if isinstance(request.space, str | None) else None,
+            "evaluators": list(request.evaluators),
+        }
+        return {"plan": {**self._asked, **names}}
 
     @classmethod
-    def _load(cls, plan: Mapping[str, Any]) -> PlanEvaluator:
-        names = ("evaluators", "objectives", "constraints")
-        return cls(Plan(**{**plan, **{name: tuple(plan[name]) for name in names}}))
+    def _load(cls, plan: Mapping[str, Any]) -> RequestEvaluator:
+        known = {key: value for key, value in plan.items() if key in _EVALUATES}
+        lists = {name: tuple(known[name]) for name in ("objectives", "constraints")}
+        return cls(SearchRequest(**{**known, **lists, "evaluators": named(known["evaluators"])}))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlanEvaluator) and self._dump() == other._dump()
+        return isinstance(other, RequestEvaluator) and self._dump() == other._dump()
 
     def __hash__(self) -> int:
-        return hash((self._plan.benchmark, self._plan.evaluators, self._plan.objectives))
+        return hash((self._request.benchmark_name, self._request.objectives))
 
     def extra_repr(self) -> str:
         """Sources and objectives, for NNI's ``repr``."""
-        sources = [*self._plan.evaluators, *filter(None, [self._plan.benchmark])]
-        return f"{sources}, objectives={list(self._plan.objectives)}"
+        request = self._request
+        sources = [*request.evaluators, *filter(None, [request.benchmark_name])]
+        return f"{sources}, objectives={list(request.objectives)}"
 
 
 class _Measured(ArchitectureEvaluator):
@@ -140,4 +165,4 @@ class _Checked(Evaluator):
         return values
 
 
-__all__ = ["PlanEvaluator"]
+__all__ = ["RequestEvaluator"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas_plugins.cli._progress import Bar, Finished, Lines, Score
 from nas_plugins.history import Objective
+from nas_plugins.runner.display import Bar, Finished, Lines, Score
 
 TWO = (Objective("accuracy", "max"), Objective("latency", "min"))
 

@@ -1,4 +1,4 @@
-"""A search while it runs in an NNI experiment: who watches it, and what ends it."""
+"""One search in an NNI experiment: where it lives, who watches it, and what ends it."""
 
 from __future__ import annotations
 
@@ -8,30 +8,147 @@ import logging
 import math
 import secrets
 import signal
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
 
-from nas_plugins.cli._nni import Place
-from nas_plugins.cli._nni_evaluator import PlanEvaluator
-from nas_plugins.cli._options import as_usage
-from nas_plugins.cli._plan import Problem
-from nas_plugins.cli._progress import Display, Finished
-from nas_plugins.cli._request import Request, Status
-from nas_plugins.cli._run import Interruptible, Stop
-from nas_plugins.errors import EngineError
+from nas_plugins._frozen import FrozenDict
+from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.history import Trial, TrialState
 from nas_plugins.nni._callbacks import StrategyWithCallbacks
 from nas_plugins.nni._experiment import experiment, logs_in_files
-from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, engine_of
+from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, engine_of, experiments_in, is_identity
 from nas_plugins.nni._space import published_or_own
 from nas_plugins.nni._state import REASON_NOTE
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.display import Display, Finished
+from nas_plugins.runner.nni_evaluator import RequestEvaluator
+from nas_plugins.runner.options import as_usage
+from nas_plugins.runner.problem import Problem
+from nas_plugins.runner.request import SearchRequest
+from nas_plugins.runner.search import BROKEN, FINISHED, INTERRUPTED, TERMINATED, TIMEOUT, Ended
+from nas_plugins.runner.session import Callbacks
+from nas_plugins.runner.signals import Interruptible, Stop
+from nas_plugins.runner.storage import StorageURL
 
-_ENGINES = {SEQUENTIAL: "--workers 1", SERVICE: "--workers 2 or more"}
+_UNNAMED = "search"
+_RECORD, _LOCK = "nas-plugins.json", "nas-plugins.lock"
+_ENGINES = {SEQUENTIAL: "`workers=1`", SERVICE: "`workers=2` or more"}
 
 
-class Search:
+@dataclass(frozen=True)
+class Place:
+    """Where an experiment lives.
+
+    Attributes:
+        folder: Of experiments.
+        identity: Of this one; the name of its own folder in there.
+        kept: Whether it outlasts this process.
+    """
+
+    folder: Path
+    identity: str
+    kept: bool
+
+    @property
+    def record(self) -> Path:
+        """What was asked for when it was begun."""
+        return self.folder / self.identity / _RECORD
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs away from the experiment.
+
+        Raises:
+            EngineError: The folder cannot be made, or another run works there.
+        """
+        import filelock
+
+        try:
+            (self.folder / self.identity).mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.folder / self.identity / _LOCK)
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise EngineError(
+                f"another process works on experiment {self.identity!r} in {self.folder}"
+            ) from None
+        except OSError as error:
+            raise EngineError(f"{self.folder} cannot be written: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def run(
+    request: SearchRequest,
+    problem: Problem,
+    shown: Display,
+    callbacks: Callbacks,
+    *,
+    stack: contextlib.ExitStack,
+) -> Ended:
+    """Runs a search in an experiment to its end, whatever ends it.
+
+    Raises:
+        NasPluginsError: It could not begin.
+    """
+    if callbacks:
+        raise UsageError("`callbacks` go with `engine=optuna`: they take a study of Optuna's")
+    if request.workers > 1 and request.objects:
+        raise UsageError(
+            f"`{'` and `'.join(request.objects)}` must be names with `engine=nni` and several "
+            "`workers`: its trial processes build them anew"
+        )
+    request, place = _placed(request, stack)
+    stack.enter_context(place.locked())
+    watch = _Watch(request, problem, place, shown)
+    status, error = watch.run()
+    found = watch.result()
+    result = replace(found, versions=FrozenDict({**found.versions, "nni": version("nni")}))
+    if not place.kept:
+        request = replace(request, storage=None, study=None)
+    return Ended(request, result, watch.seed, status, error)
+
+
+def _placed(request: SearchRequest, stack: contextlib.ExitStack) -> tuple[SearchRequest, Place]:
+    """Finds the folder: the storage, that of the results for several workers, or a temporary one.
+
+    As with the other engine, what one worker does is not kept unless that is asked for.
+
+    Raises:
+        UsageError: The name of the study is none for an experiment.
+        EngineError: There is no experiment of this name to resume, or one to begin.
+    """
+    if request.storage is not None:
+        folder, kept = request.storage.folder, True
+    elif request.workers > 1 and request.out is not None:
+        folder, kept = request.out, True
+    else:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="nas-plugins-"))
+        folder, kept = Path(name), False
+    request = replace(
+        request, storage=StorageURL.of_folder(folder), study=request.study or _UNNAMED
+    )
+    identity = request.study or _UNNAMED
+    if not is_identity(identity):
+        raise UsageError(
+            "`study` must be at most 32 letters, digits, `-` and `_`, as it is the identity of "
+            f"an NNI experiment, got {identity!r}"
+        )
+    known = experiments_in(folder)
+    if request.resume and identity not in known:
+        raise unknown_name(f"study of {request.storage}", identity, known)
+    if not request.resume and identity in known:
+        raise request.exists_already()
+    return request, Place(folder, identity, kept)
+
+
+class _Watch:
     """An experiment and who watches it.
 
     Args:
@@ -41,7 +158,9 @@ class Search:
         shown: Shows the state.
     """
 
-    def __init__(self, request: Request, problem: Problem, place: Place, shown: Display) -> None:
+    def __init__(
+        self, request: SearchRequest, problem: Problem, place: Place, shown: Display
+    ) -> None:
         self._request, self._problem, self._place, self._shown = request, problem, place, shown
         self._deadline = math.inf
         self._left = request.trials
@@ -77,7 +196,7 @@ class Search:
         if before != engine:
             raise EngineError(
                 f"study {request.study!r} was begun with {_ENGINES.get(before, before)}, and NNI "
-                f"cannot go on with --workers {request.workers}"
+                f"cannot go on with `workers={request.workers}`"
             )
         try:
             record = json.loads(place.record.read_text(encoding="utf-8"))
@@ -91,7 +210,7 @@ class Search:
 
     # -- running ---------------------------------------------------------------------------
 
-    def run(self) -> tuple[Status, EngineError | None]:
+    def run(self) -> tuple[str, EngineError | None]:
         """Runs the experiment to its end, whatever ends it.
 
         Returns:
@@ -101,11 +220,11 @@ class Search:
             EngineError: It could not begin.
         """
         request, problem = self._request, self._problem
-        evaluator = PlanEvaluator(request.plan)
+        evaluator = RequestEvaluator(request)
         if request.workers == 1:
             here = Interruptible(problem.evaluator, self._stop)
-            with as_usage("--engine nni"):
-                evaluator = PlanEvaluator.here(request.plan, problem, here)
+            with as_usage("`engine=nni`"):
+                evaluator = RequestEvaluator.here(request, problem, here)
         kept = experiment(
             published_or_own(problem.space),
             evaluator,
@@ -129,11 +248,11 @@ class Search:
             finally:
                 self._shown.close()
         if error is not None:
-            return Status.BROKEN, error
+            return BROKEN, error
         if self._stop:
             stopped = self._stop.signal == signal.SIGINT
-            return (Status.INTERRUPTED if stopped else Status.TERMINATED), None
-        return (Status.TIMEOUT if self._timed_out else Status.FINISHED), None
+            return (INTERRUPTED if stopped else TERMINATED), None
+        return (TIMEOUT if self._timed_out else FINISHED), None
 
     def _broken(self, raised: Exception) -> EngineError:
         error = raised
@@ -210,4 +329,4 @@ def _without_failures() -> Iterator[None]:
         logger.setLevel(level)
 
 
-__all__ = ["Search"]
+__all__ = ["Place", "run"]

@@ -13,7 +13,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-journal = pytest.importorskip("nas_plugins.cli._journal")
+journal = pytest.importorskip("nas_plugins.runner.journal")
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="file locks need POSIX")
 

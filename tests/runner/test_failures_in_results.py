@@ -8,14 +8,14 @@ from pathlib import Path
 import optuna
 import pytest
 
-from nas_plugins.cli._plan import Plan, prepare
-from nas_plugins.cli._result import assemble, with_problem
 from nas_plugins.optuna import create_study, objective
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.problem import prepare
+from nas_plugins.runner.request import SearchRequest, named
+from nas_plugins.runner.results import assemble, with_problem
 
-PLAN = Plan(
-    benchmark=None,
-    evaluators=("complexity",),
+REQUEST = SearchRequest(
+    evaluators=named("complexity"),
     space="nasbench201",
     strategy="random",
     objectives=("params_m:min",),
@@ -25,7 +25,7 @@ PLAN = Plan(
 @pytest.fixture
 def result() -> SearchResult:
     """Two complete trials, one that failed, one that ended without an architecture."""
-    problem = prepare(PLAN)
+    problem = prepare(REQUEST)
     study = create_study(problem.space, problem.objectives, strategy=problem.strategy, seed=0)
     function = objective(problem.evaluator, problem.space, problem.objectives)
     study.optimize(function, n_trials=2)

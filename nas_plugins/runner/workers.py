@@ -9,44 +9,30 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import pickle
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins.cli._owner import Owner
-from nas_plugins.cli._plan import Plan, prepare
-from nas_plugins.cli._progress import Display, Finished
-from nas_plugins.cli._pruner import NONE, make_pruner
-from nas_plugins.cli._run import OWNER, Session, Stop
-from nas_plugins.cli._storage import StorageURL, open_storage, storage_errors
-from nas_plugins.errors import EngineError
+from nas_plugins.errors import EngineError, UsageError
+from nas_plugins.runner.display import Finished
+from nas_plugins.runner.problem import prepare
+from nas_plugins.runner.processes import Owner
+from nas_plugins.runner.request import SearchRequest
+from nas_plugins.runner.session import OWNER, Session
+from nas_plugins.runner.signals import Stop
+from nas_plugins.runner.storage import open_storage, storage_errors
 
 _TICK = 0.2  # seconds after which the parent looks at the clock and at signals again
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker needs to know; pickles.
-
-    Attributes:
-        plan: What to search.
-        url: The storage.
-        study: Its name.
-        pruner: Name of the pruner.
-    """
-
-    plan: Plan
-    url: StorageURL
-    study: str
-    pruner: str = NONE
 
 
 @dataclass(frozen=True)
@@ -98,40 +84,46 @@ class _Worker:
 
 
 class Pool:
-    """Runs a job in worker processes until `take` says no more.
+    """Runs a search in worker processes until `take` says no more.
 
     Args:
         session: The study, opened in this process too.
-        job: What each worker does.
-        n_workers: How many.
+        request: What is searched, in which storage and by how many.
         stop: May interrupt the wait for workers.
     """
 
-    def __init__(self, session: Session, job: Job, n_workers: int, *, stop: Stop) -> None:
+    def __init__(self, session: Session, request: SearchRequest, *, stop: Stop) -> None:
         self._session = session
-        self._job = job
-        self._n_workers = n_workers
+        url = request.storage and request.storage.absolute()
+        self._request = replace(request, storage=url)
         self._stop = stop
         self._workers: list[_Worker] = []
         self._broken: Broken | None = None
         self._returned = 0
 
-    def run(self, take: Callable[[], bool], display: Display) -> None:
+    def run(
+        self,
+        take: Callable[[], bool],
+        report: Callable[[Finished], None],
+        say: Callable[[str], None],
+    ) -> None:
         """Runs the trials.
 
         Args:
             take: As in `Session.work`; a granted trial of a lost worker is granted again
                 without asking it.
-            display: Told of finished trials and lost workers.
+            report: Told of each trial that has ended.
+            say: Told of lost workers and of what workers log.
 
         Raises:
             EngineError: A worker met an error of the storage, or all workers are gone.
             KeyboardInterrupt: A second Ctrl-C.
         """
+        self._report, self._say = report, say
         try:
-            self._workers += [self._start(i) for i in range(self._n_workers)]
+            self._workers += [self._start(i) for i in range(self._request.workers)]
             while any(worker.open for worker in self._workers):
-                self._listen(display)
+                self._listen()
                 self._answer(take)
         except BaseException:
             self._kill()
@@ -147,14 +139,14 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=work, args=(self._job, theirs), name=f"worker {i}", daemon=True
+            target=work, args=(self._request, theirs), name=f"worker {i}", daemon=True
         )
         with _interrupts_blocked():
             process.start()
         theirs.close()
         return _Worker(process, ours, str(Owner.of(process.pid or 0)))
 
-    def _listen(self, display: Display) -> None:
+    def _listen(self) -> None:
         """Takes in what workers have sent, waiting a moment for it."""
         pipes = [worker.pipe for worker in self._workers if worker.open]
         with self._stop.interruptible():
@@ -164,18 +156,18 @@ class Pool:
                 try:
                     message = worker.pipe.recv()
                 except (EOFError, OSError):
-                    self._ended(worker, display)
+                    self._ended(worker)
                 else:
-                    self._take_in(worker, message, display)
+                    self._take_in(worker, message)
 
-    def _take_in(self, worker: _Worker, message: object, display: Display) -> None:
+    def _take_in(self, worker: _Worker, message: object) -> None:
         if isinstance(message, Next):
             worker.asking = True
         elif isinstance(message, Finished):
             worker.reported.add(message.number)
-            display.add(message)
+            self._report(message)
         elif isinstance(message, Said):
-            display.say(message.text)
+            self._say(message.text)
         elif isinstance(message, Broken):
             self._broken = self._broken or message
 
@@ -202,20 +194,20 @@ class Pool:
         with suppress(OSError):  # a worker that has just died is met again as an ended one
             worker.pipe.send(answer)
 
-    def _ended(self, worker: _Worker, display: Display) -> None:
+    def _ended(self, worker: _Worker) -> None:
         worker.open = worker.asking = False
         worker.pipe.close()
         worker.process.join()
         reason = f"its worker was lost ({_ending(worker)})"
         if worker.process.exitcode:
-            display.say(f"{worker.process.name} was lost ({_ending(worker)})")
+            self._say(f"{worker.process.name} was lost ({_ending(worker)})")
         begun = self._begun(worker)
         for trial in begun:
             if trial.state == TrialState.RUNNING:
                 self._session.fail(trial, reason)
-                display.add(Finished(trial.number, reason=reason))
+                self._report(Finished(trial.number, reason=reason))
             elif trial.number not in worker.reported:
-                display.add(self._session.describe(trial))
+                self._report(self._session.describe(trial))
         self._returned += max(worker.granted - len(begun), 0)
 
     def _begun(self, worker: _Worker) -> list[FrozenTrial]:
@@ -254,14 +246,52 @@ def _ending(worker: _Worker) -> str:
         return f"killed by signal {-code}"
 
 
-def work(job: Job, pipe: Connection) -> None:
+def check_pickles(request: SearchRequest) -> None:
+    """Tells before a search begins that workers, which start afresh, would not get it.
+
+    Raises:
+        UsageError: An object in the request does not pickle, or is defined where no other process
+            can import it.
+    """
+    objects = request.objects
+    if not objects:
+        return
+    here = f"`workers={request.workers}` sends `{'` and `'.join(objects)}` to other processes"
+    try:
+        written = pickle.dumps(request)
+    except Exception as error:  # whatever a user's object raises
+        raise UsageError(
+            f"{here}, which needs that they pickle: {error}; define classes and functions at the "
+            "top of a module, or use `workers=1`"
+        ) from error
+    if b"__main__" in written and not hasattr(sys.modules["__main__"], "__file__"):
+        raise UsageError(
+            f"{here}, and these cannot import what a notebook or prompt defines; put it into a "
+            "module, or use `workers=1`"
+        )
+
+
+def check_not_in_worker() -> None:
+    """Ends a worker that runs the user's script from the top rather than imports it.
+
+    Raises:
+        UsageError: This process is about to become a worker.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UsageError(
+            "a worker has imported this script and begun the search again: call it below "
+            "if __name__ == '__main__':"
+        )
+
+
+def work(request: SearchRequest, pipe: Connection) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = Stop()
     try:
         with stop.listening(signal.SIGTERM):
             _log_to(pipe)
-            session = _session(job)
+            session = _session(request)
 
             def take() -> bool:
                 if stop:
@@ -279,18 +309,18 @@ def work(job: Job, pipe: Connection) -> None:
         pipe.close()
 
 
-def _session(job: Job) -> Session:
-    problem = prepare(job.plan)
-    opened = open_storage(job.url, create=False, write=False)
-    with storage_errors(job.url):
+def _session(request: SearchRequest) -> Session:
+    problem = prepare(request)
+    opened = open_storage(request.storage, create=False, write=False)
+    with storage_errors(request.storage):
         return Session.open(
             problem,
             opened.storage,
-            name=job.study,
+            name=request.study,
             seed=None,
             resume=True,
             settings={},
-            pruner=make_pruner(job.pruner),
+            pruner=request.pruner,
         )
 
 
@@ -314,4 +344,4 @@ def _log_to(pipe: Connection) -> None:
     logger.propagate = False
 
 
-__all__ = ["Job", "Pool", "work"]
+__all__ = ["Pool", "check_not_in_worker", "check_pickles", "work"]

@@ -1,0 +1,186 @@
+"""The language model that a strategy asks: what it may spend, and what is kept of it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_plugins import registry
+from nas_plugins.errors import OutputError, UsageError, unknown_name
+from nas_plugins.protocols import Strategy
+from nas_plugins.runner.options import options_of
+
+if TYPE_CHECKING:
+    from nas_plugins.runner.request import SearchRequest
+
+LEDGER_FILE, OLD_LEDGER_FILE = "llm-calls.jsonl", "llm-calls.old.jsonl"
+
+_LEDGER, _STORE, _MODE = "ledger", "store", "mode"
+_OPTIONS = {
+    "name": "llm",
+    "options": "llm_options",
+    "calls": "max_calls",
+    "tokens": "max_tokens",
+    "usd": "max_usd",
+    "seconds": "max_seconds",
+    "ledger": _LEDGER,
+    "record": _STORE,
+    "cache": _STORE,
+    "prices": "prices",
+}
+"""Option of the strategy by the key of `llm`."""
+
+_OF_THE_RUN = frozenset(
+    {
+        "attempts",
+        "max_calls",
+        "max_seconds",
+        "max_tokens",
+        "max_usd",
+        "prices",
+        "requests_per_minute",
+        "tokens_per_minute",
+        _LEDGER,
+        _MODE,
+        _STORE,
+    }
+)
+_SECRET = re.compile(r"key|secret|password|credential|authori[sz]|(?:^|[_-])token$", re.IGNORECASE)
+
+
+def with_language_model(
+    strategy: str | Strategy, options: Mapping[str, Any], llm: str | Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The options of the strategy with those of its model.
+
+    Args:
+        strategy: The strategy, or its name.
+        options: Given for it otherwise.
+        llm: Name of the chat model, or a mapping: its ``name`` as `nas_plugins.llm.chat_model`
+            takes it and its ``options``; budgets ``calls``, ``tokens``, ``usd`` (which needs
+            ``prices``, a file) and ``seconds``; files for every call (``ledger``), for every
+            reply (``record``), and for replies that are also taken from there (``cache``).
+
+    Raises:
+        UsageError: The strategy asks no model, or an option is given twice.
+        UnknownNameError: The strategy, the model or an option of the model is not known.
+    """
+    words: dict[str, Any] = {"name": llm} if isinstance(llm, str) else dict(llm or {})
+    given = {word: value for word, value in words.items() if value not in (None, {})}
+    for word in given.keys() - _OPTIONS.keys():
+        raise unknown_name("key of `llm`", word, _OPTIONS)
+    if "record" in given and "cache" in given:
+        raise UsageError("give `llm[record]` or `llm[cache]`, not both")
+    asks = kind_of(strategy).asks_language_model if given else True
+    found = dict(options)
+    for word, value in given.items():
+        option, argument = _OPTIONS[word], "llm" if word == "name" else f"llm[{word}]"
+        if not asks:
+            raise UsageError(
+                f"`{argument}` goes with a strategy that asks a language model, such as "
+                f"`strategy=llm-coevolution`; {strategy} has no option `{option}`"
+            )
+        if option in options:
+            raise UsageError(
+                f"`{argument}` and `strategy_options={option}=...` say the same thing"
+            )
+        found[option] = str(value) if isinstance(value, Path) else value
+        if option == _STORE:
+            found[_MODE] = word
+    if "options" in given and "llm" in found:
+        with options_of("chat model", str(found["llm"]).partition(":")[0], given["options"]):
+            pass
+    return found
+
+
+def kind_of(strategy: str | Strategy) -> type[Strategy]:
+    """The class that tells what a strategy asks for; `Strategy` where a name makes another.
+
+    Raises:
+        UnknownNameError: There is no such strategy; suggests the nearest.
+    """
+    kind = registry.load("strategy", strategy) if isinstance(strategy, str) else type(strategy)
+    return kind if isinstance(kind, type) and issubclass(kind, Strategy) else Strategy
+
+
+def lasting_options(strategy: str | Strategy, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that all runs of a study must share: not budgets, not files of the calls."""
+    if not kind_of(strategy).asks_language_model:
+        return dict(options)
+    return {name: value for name, value in shown(options).items() if name not in _OF_THE_RUN}
+
+
+def shown(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a strategy as a result may tell them: without where the ledger is, and masked.
+
+    A key belongs into the environment. If somebody has put one into the options of a model all
+    the same, it does not get into files.
+    """
+    kept = {name: value for name, value in options.items() if name != _LEDGER}
+    if isinstance(kept.get("llm_options"), Mapping):
+        kept["llm_options"] = _masked(kept["llm_options"])
+    return kept
+
+
+@contextmanager
+def ledger(request: SearchRequest) -> Iterator[SearchRequest]:
+    """Gives a strategy that asks a language model a file to note every call in.
+
+    It lies in the folder of the results. Without such a folder several workers get one of their
+    own for as long as they run, as they keep to the budget together. A ledger that lies there
+    belongs to this search if that is resumed; otherwise it is an older search's, which is kept
+    under another name.
+
+    Yields:
+        The request with the file.
+
+    Raises:
+        OutputError: An older ledger cannot be renamed.
+    """
+    named = isinstance(request.strategy, str)  # an object has a ledger, or does without
+    asks = named and kind_of(request.strategy).asks_language_model
+    if not asks or request.strategy_options.get(_LEDGER) is not None:
+        yield request
+    elif request.out is not None:
+        with _fresh(request.out, resume=request.resume) as path:
+            yield _with(request, path)
+    elif request.workers > 1:
+        with tempfile.TemporaryDirectory(prefix="nas-plugins-") as name:
+            yield _with(request, Path(name) / LEDGER_FILE)
+    else:
+        yield request
+
+
+@contextmanager
+def _fresh(folder: Path, *, resume: bool) -> Iterator[Path]:
+    path, old = folder / LEDGER_FILE, folder / OLD_LEDGER_FILE
+    moved = not resume and path.is_file()
+    try:
+        if moved:
+            path.replace(old)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be renamed: {error.strerror}") from error
+    try:
+        yield path
+    finally:
+        # A search that could not begin has not replaced anything.
+        if moved and not path.exists():
+            old.replace(path)
+
+
+def _with(request: SearchRequest, path: Path) -> SearchRequest:
+    return replace(request, strategy_options={**request.strategy_options, _LEDGER: str(path)})
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: "***" if _SECRET.search(str(k)) else _masked(v) for k, v in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list) else value
+
+
+__all__ = ["LEDGER_FILE", "kind_of", "lasting_options", "ledger", "shown", "with_language_model"]

@@ -1,0 +1,69 @@
+"""Options of plug-ins: whose they are, and which of them are wrong."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from nas_plugins import registry
+from nas_plugins.composition import SEPARATOR
+from nas_plugins.errors import NasPluginsError, UsageError, unknown_name
+
+Options = Mapping[str, Any]
+
+
+def options_by_source(
+    options: Options, sources: Sequence[str], option: str
+) -> dict[str, dict[str, Any]]:
+    """Shares ``source.key`` options out; without a source, to the only one there is.
+
+    Args:
+        options: By name, or by `source.name`.
+        sources: Names that may qualify a key.
+        option: Name of the argument that they come from, for messages.
+
+    Raises:
+        UsageError: Nobody can tell whose option one is.
+        UnknownNameError: A key is qualified by another name; suggests the nearest.
+    """
+    found: dict[str, dict[str, Any]] = {source: {} for source in sources}
+    for key, value in options.items():
+        source, dot, plain = key.rpartition(SEPARATOR)
+        if dot and source not in found:
+            raise unknown_name(f"name in `{option}` {key}", source, sources)
+        if not dot and len(sources) != 1:
+            names = ", ".join(f"{name}{SEPARATOR}{key}" for name in sources)
+            raise UsageError(f"`{option}`: say whose option {key!r} is, e.g. {names}")
+        found[source if dot else sources[0]][plain] = value
+    return found
+
+
+@contextmanager
+def options_of(kind: str, name: str, options: Options) -> Iterator[None]:
+    """Says which option of a plug-in is wrong, where Python would name a function."""
+    target = registry.load(kind, name)
+    parameters = inspect.signature(target).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        known = [key for key, parameter in parameters.items() if parameter.kind in named]
+        for key in options:
+            if key not in known:
+                raise unknown_name(f"option of {kind} {name!r}", key, known)
+    with as_usage(f"{kind} {name!r}", (TypeError, ValueError)):
+        yield
+
+
+@contextmanager
+def as_usage(what: str, errors: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
+    """Turns errors that are not ours into a wrong use of `what`."""
+    try:
+        yield
+    except NasPluginsError:
+        raise
+    except errors as error:
+        raise UsageError(f"{what}: {error}") from error
+
+
+__all__ = ["Options", "as_usage", "options_by_source", "options_of"]

@@ -1,0 +1,107 @@
+"""Lines in a pipe, bars on a terminal, nothing on request."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from nas_plugins.runner.progress import CountingDisplay, DownloadDisplay, TrainingDisplay
+from nas_plugins.strategies.arch_vq.fit import Progress
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Makes the standard error stream a terminal."""
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    return stream
+
+
+def epochs(stage: str, n: int) -> list[Progress]:
+    """What training reports of a stage."""
+    return [
+        Progress(stage, i, n, {"loss": 1 / i}, float(i), float(n - i)) for i in range(1, n + 1)
+    ]
+
+
+def test_counting_says_how_long_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    with CountingDisplay("scored", 10, clock=lambda: now) as display:
+        for second in range(1, 11):
+            now = float(second)
+            display.add(failed=second == 2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "2/10 scored · 1 failed · 1/s · 0:00:08 left"
+    assert lines[-1] == "10/10 scored · 1 failed · 1/s"
+
+
+def test_what_is_short_leaves_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with CountingDisplay("scored", 2) as display:
+        display.add()
+        display.add()
+    assert capsys.readouterr().err == ""
+
+
+def test_training_writes_the_last_epoch_of_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(clock=lambda: 0.0) as display:
+        display.begin("learning", "vqvae")
+        for epoch in (*epochs("vqvae", 3), *epochs("prior", 2)):
+            display(epoch)
+    assert capsys.readouterr().err.splitlines() == [
+        "learning",
+        "vqvae · epoch 1/3 · 0:00:02 left · loss 1.0000",
+        "vqvae · epoch 3/3 · loss 0.3333",
+        "prior · epoch 2/2 · loss 0.5000",
+    ]
+
+
+def test_a_terminal_gets_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = terminal(monkeypatch)
+    with TrainingDisplay() as display:
+        display.begin("learning", "vqvae")
+        for epoch in (*epochs("vqvae", 3), *epochs("prior", 2)):
+            display(epoch)
+        display.say("a [remark]")
+    shown = stream.getvalue()
+    assert "vqvae 3/3" in shown
+    assert "prior 2/2" in shown
+    assert "a [remark]" in shown
+    assert "· epoch" not in shown
+    with CountingDisplay("scored", 2) as counting:
+        counting.add(failed=True)
+    assert "1/2 1 failed" in stream.getvalue()
+    with DownloadDisplay("a.tar") as download:
+        download(1_000_000, 4_000_000)
+    assert "1.0/4.0 MB" in stream.getvalue()
+
+
+def test_a_download_leaves_no_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with DownloadDisplay("a.tar") as display:
+        display(1, None)
+    assert capsys.readouterr().err == ""
+
+
+def test_without_being_asked_a_pipe_gets_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(shown=None) as display:
+        display.begin("learning", "vqvae")
+        display(epochs("vqvae", 1)[0])
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = terminal(monkeypatch)
+    with TrainingDisplay(shown=False) as display:
+        display.begin("learning", "vqvae")
+        display(epochs("vqvae", 1)[0])
+    with CountingDisplay("scored", 1, shown=False, clock=iter(range(9)).__next__) as counting:
+        counting.add()
+    assert stream.getvalue() == ""
