@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import nas_plugins as nap
 from nas_plugins import _public
 from nas_plugins.cli import main
 from nas_plugins.drawing import draw
+from nas_plugins.strategies.llm_coevolution.axes import axis
 from nas_plugins.strategies.warm_start import WarmStart
 
 _PLUGINS = '''
@@ -202,6 +205,13 @@ def _sections() -> list[str]:
     return re.findall(r'<section id="([^"]+)"', page)
 
 
+def test_niches_lie_along_the_axis_that_the_space_declares() -> None:
+    space = nap.space("triangle")
+    found = axis("auto", space)
+    assert found.name == "n_conv3x3"
+    assert found.measure_rows(np.array([[0, 0, 2]])).tolist() == [2]
+
+
 def test_its_networks_are_small_where_ours_are() -> None:
     pytest.importorskip("torch")
     from nas_plugins.evaluators.training.networks import network_options
@@ -238,6 +248,17 @@ def test_its_strategy_declares_what_it_takes() -> None:
     assert declared.asks_language_model
     assert declared.takes_task
     assert not _public.strategy_class("random").asks_language_model
+
+
+def test_its_strategy_tells_of_the_search_as_ours_does(capsys: pytest.CaptureFixture[str]) -> None:
+    _run(*_SEARCH, "--strategy", "oracle", "--llm-calls", "100", "--json")
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert document["oracle"] == {"asked": 8}
+    assert json.loads(Path("out/result.json").read_text())["details"]["oracle"] == {"asked": 8}
+    assert "oracle" in _sections()
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert "Nothing &lt;b&gt;new&lt;/b&gt;." in page
+    assert Path("out/llm-calls.jsonl").read_text().count("\n") >= 8
 
 
 def test_our_strategy_reports_on_its_space_as_on_ours() -> None:
