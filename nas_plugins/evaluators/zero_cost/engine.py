@@ -47,10 +47,10 @@ def score_network(
 ) -> Scores:
     """Computes zero-cost proxies of a network, each pass once for all proxies that need it.
 
-    The network is left exactly as it was: parameters, buffers, ``requires_grad``, modes, hooks,
-    gradients, device, and the state of PyTorch's random generators. Nothing about it raises: a
-    network that fails gives NaN and a reason for the proxies that this concerns. A value does
-    not depend on which other proxies are asked for.
+    The network is left exactly as it was: parameters, buffers, attributes, ``requires_grad``,
+    modes, hooks, gradients, device, and the state of all random generators; one with lazy
+    layers is copied. Nothing about it raises: a network that fails gives NaN and a reason for
+    the proxies that this concerns. A value does not depend on which other proxies are asked for.
 
     Args:
         network: Maps `(B, C, H, W)` to logits `(B, K)`, or to a tuple that begins with these.
@@ -80,11 +80,12 @@ def score_network(
     groups = [(low, True), ([p for p in wanted if p not in low], False)]
     layout = where.type == "cpu" if channels_last is None else channels_last
     try:
-        with torch.enable_grad(), prepared(network, where):
-            local = batch.to(where)
+        local = batch.to(where)
+        images = local.inputs.to(_dtype(network))
+        with torch.enable_grad(), prepared(network, where, images) as ready:
             for group, autocast in groups:
                 if group:
-                    recording = Recording(network, local, theta(network))
+                    recording = Recording(ready, local, theta(ready))
                     with torch.autocast(where.type, torch.bfloat16, enabled=autocast):
                         _record(recording, group, seed, layout)
                     _compute(recording, group, values, reasons)

@@ -2,52 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import copy
+import random
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from torch.nn import parameter
+
 from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.recording import theta
+from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
+
+_lazily: Any = parameter  # whose lazy kinds are not in its type stubs
 
 
 @contextmanager
-def prepared(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Trains mode, gradients for theta, nothing in place; all put back at the end.
+def prepared(network: nn.Module, device: torch.device, images: Tensor) -> Iterator[nn.Module]:
+    """Yields the network for scoring: training mode, gradients for theta, nothing in place.
 
-    Also put back are the device, the buffers and the state of PyTorch's random generators.
+    At the end everything reachable from the network is as it was (see `Snapshot`), and so is the
+    state of the random generators of PyTorch, numpy and Python. A network with lazy layers is
+    copied and the copy initialised: the layers of the copy forget how to be lazy.
 
     Args:
         network: The network.
         device: Where it is to run.
+        images: What initialises lazy layers; two of them are used.
     """
-    home = next((p.device for p in network.parameters()), device)
-    modes = [(module, module.training) for module in network.modules()]
-    inplace = [m for m in network.modules() if getattr(m, "inplace", None) is True]
-    frozen = [weight for weight in theta(network) if not weight.requires_grad]
-    moved = home != device
     generators = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=generators), kept_buffers(network):
+    with torch.random.fork_rng(devices=generators), _other_generators():
+        if _lazy(network):
+            network = _initialised(network, images[:2], device)
+        snapshot = Snapshot(network)
+        scripted = [m for m in network.modules() if isinstance(m, torch.jit.ScriptModule)]
+        modes = [(module, module.training) for module in scripted]
         try:
-            if moved:
+            if any(t.device != device for t in (*network.parameters(), *network.buffers())):
                 network.to(device)
             network.train()
-            _set_inplace(inplace, False)
-            for weight in frozen:
+            parts: list[Any] = list(network.modules())
+            for module in parts:
+                if getattr(module, "inplace", None) is True:
+                    module.inplace = False
+            for weight in theta(network):
                 weight.requires_grad_(True)
-            yield
+            yield network
         finally:
             for module, training in modes:
                 module.training = training
-            _set_inplace(inplace, True)
-            for weight in frozen:
-                weight.requires_grad_(False)
-            if moved:
-                network.to(home)
+            snapshot.restore()
 
 
-def _set_inplace(modules: Iterable[Any], value: bool) -> None:
-    for module in modules:
-        module.inplace = value
+@contextmanager
+def _other_generators() -> Iterator[None]:
+    """Puts the global random generators of Python and numpy back."""
+    ours, numpys = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numpys)
+
+
+def _lazy(network: nn.Module) -> bool:
+    tensors = (*network.parameters(), *network.buffers())
+    return any(_lazily.is_lazy(tensor) for tensor in tensors)
+
+
+def _initialised(network: nn.Module, images: Tensor, device: torch.device) -> nn.Module:
+    # PyTorch cannot copy an uninitialised buffer.
+    memo = {
+        id(buffer): _lazily.UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)
+        for buffer in network.buffers()
+        if isinstance(buffer, _lazily.UninitializedBuffer)
+    }
+    copied = copy.deepcopy(network, memo).to(device)
+    torch.default_generator.manual_seed(0)
+    modes = [(module, module.training) for module in copied.modules()]
+    with torch.no_grad():
+        copied.eval()(images)
+    for module, training in modes:
+        module.training = training
+    return copied
 
 
 @contextmanager
@@ -62,21 +100,22 @@ def kept_buffers(network: nn.Module) -> Iterator[None]:
         for name, buffer in module._buffers.items()
     ]
     versions = [None if buffer is None else buffer._version for _, _, buffer, _ in found]
-    for module, name, _, copy in found:
-        module._buffers[name] = None if copy is None else copy.clone()
+    for module, name, _, values in found:
+        module._buffers[name] = None if values is None else values.clone()
     try:
         yield
     finally:
-        for (module, name, buffer, copy), version in zip(found, versions, strict=True):
+        for (module, name, buffer, values), version in zip(found, versions, strict=True):
             module._buffers[name] = buffer
             # Only a module that holds its buffer under another name as well gets here.
-            if isinstance(buffer, Tensor) and copy is not None and buffer._version != version:
+            if isinstance(buffer, Tensor) and values is not None and buffer._version != version:
                 with torch.no_grad():
-                    buffer.copy_(copy)
+                    buffer.copy_(values)
 
 
 def pass_generator(seed: int, name: str, device: torch.device) -> torch.Generator:
-    """Returns a generator of one pass, and seeds the global ones (for dropout) for it.
+    """Returns a generator of one pass, and seeds the global ones (for dropout, and a
+    network that asks Python's or numpy's) for it.
 
     Args:
         seed: The user's seed.
@@ -87,6 +126,8 @@ def pass_generator(seed: int, name: str, device: torch.device) -> torch.Generato
     for letter in name.encode():
         state = (state * 1_000_003 + letter) % 2**63
     torch.default_generator.manual_seed(state)
+    random.seed(state)
+    np.random.seed(state % 2**32)
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(state)
