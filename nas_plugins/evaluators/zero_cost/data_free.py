@@ -1,25 +1,20 @@
 """The passes that see no images: synflow and zen, with other weights than the network's own.
 
-Other weights are put in with `torch.func.functional_call`; the network's are not touched.
+Other weights are put in the place of the network's, which are not touched.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from torch.func import functional_call
-from torch.overrides import TorchFunctionMode
-
-from nas_plugins._torch import Tensor, nn, torch
+from nas_plugins._torch import Tensor, torch
+from nas_plugins.evaluators.zero_cost.calls import NORMS, Function, norm_options
+from nas_plugins.evaluators.zero_cost.layers import Layers, Origins, swapped
 from nas_plugins.evaluators.zero_cost.network_state import pass_generator
-from nas_plugins.evaluators.zero_cost.proxy import Need
-from nas_plugins.evaluators.zero_cost.recording import Perturbation, Recording, theta
-from nas_plugins.evaluators.zero_cost.tracing import (
-    NORMS,
-    Function,
-    LastFeatures,
-    logits_of,
-)
+from nas_plugins.evaluators.zero_cost.passes import used_weights
+from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
+from nas_plugins.evaluators.zero_cost.recording import Perturbation, Recording
+from nas_plugins.evaluators.zero_cost.tracing import LastFeatures, LayerTracer, logits_of
 
 ZEN_IMAGES = 16
 _MIXUP = 0.01
@@ -37,20 +32,31 @@ def synflow(recording: Recording, inputs: Tensor) -> None:
         recording: Where the result goes.
         inputs: Images that give the shape and the device.
     """
-    network = recording.network
-    state = {
-        name: value.detach().abs().double() if value.is_floating_point() else value
-        for name, value in (*network.named_parameters(), *network.named_buffers())
+    network, layers = recording.network, recording.layers
+    values = {
+        id(tensor): tensor.detach().abs().double()
+        for tensor in (*network.parameters(), *network.buffers())
+        if tensor.is_floating_point()
     }
-    names = _names(network)
-    leaves = [state[name].requires_grad_() for name in names]
-    image = torch.ones((1, *inputs.shape[1:]), dtype=torch.float64, device=inputs.device)
-    with torch.enable_grad(), _WithoutNorms():
-        output = logits_of(functional_call(network, state, (image,)))
-    found = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
+    _check_registered(layers, values)
+    # A weight that is computed, and a normalisation of one, is told by what it is computed of.
+    told = bool(layers.computed) or layers.weight_norms
+    if told:
+        for parameter in network.parameters():
+            if id(parameter) in values:
+                values[id(parameter)].requires_grad_()
+    leaves = {i: values[id(w)].requires_grad_() for i, w in layers.parameters}
+    alias = {id(value): known for known, value in values.items()}
+    shape = (1, *inputs.shape[1:])
+    image = torch.ones(shape, dtype=torch.float64, device=inputs.device, requires_grad=told)
+    tracer = _WithoutNorms(layers, image, alias)
+    with torch.enable_grad(), swapped(network, values), tracer:
+        output = logits_of(network(image.clone()))
+    targets = [(i, leaves.get(i, tensor)) for i, tensor in used_weights(layers, tracer)]
+    found = torch.autograd.grad(output.sum(), [t for _, t in targets], allow_unused=True)
     recording.made[Need.SYNFLOW] = tuple(
-        torch.zeros_like(leaf) if g is None else leaf.detach() * g
-        for leaf, g in zip(leaves, found, strict=True)
+        torch.zeros_like(tensor) if g is None else tensor.detach() * g
+        for (_, tensor), g in zip(targets, found, strict=True)
     )
 
 
@@ -66,19 +72,32 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
         inputs: Images that give the shape; at most `ZEN_IMAGES` are drawn.
         seed: Of weights and images.
     """
-    network = recording.network
+    network, layers = recording.network, recording.layers
+    if layers.computed:
+        raise NoValueError("a layer's weight is computed in the forward pass: it cannot be drawn")
     generator = pass_generator(seed, "zen", inputs.device)
-    state = {name: _drawn(value, generator) for name, value in _redrawn(network).items()}
+    weights = {id(weight) for weight in layers.weights}
+    state = {
+        id(value): _drawn(value, generator)
+        for value in network.parameters()
+        if id(value) in weights or id(value) in layers.biases
+    }
+    _check_registered(layers, state)
+    for value in state.values():
+        value.requires_grad_(layers.weight_norms)
     shape = (min(len(inputs), ZEN_IMAGES), *inputs.shape[1:])
     image, noise = (torch.randn(shape, generator=generator).to(inputs) for _ in range(2))
     seen: list[tuple[Tensor, list[Tensor]]] = []
     for images in (image, image + _MIXUP * noise):
-        watch = _FreshNorms()
-        with torch.no_grad(), watch:
-            functional_call(network, state, (_laid_out(images, inputs),))
+        given = _laid_out(images, inputs)
+        if layers.weight_norms:
+            given.requires_grad_()
+        watch = _FreshNorms(Origins(given) if layers.weight_norms else None)
+        with torch.set_grad_enabled(layers.weight_norms), swapped(network, state), watch:
+            network(given.clone() if layers.weight_norms else given)
         if watch.features is None:
             raise ValueError("neither global pooling nor a linear layer was called")
-        seen.append((watch.features.float(), watch.variances))
+        seen.append((watch.features.detach().float(), watch.variances))
     (first, before), (second, after) = seen
     difference = (first - second).abs()
     variances = tuple(
@@ -88,31 +107,48 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
     recording.made[Need.PERTURBATION] = Perturbation(difference.flatten(1).sum(1), variances)
 
 
-class _WithoutNorms(TorchFunctionMode):
-    """Batch normalisation returns its input."""
+def _check_registered(layers: Layers, values: dict[int, Tensor]) -> None:
+    if any(id(weight) not in values for _, weight in layers.parameters):
+        raise NoValueError("a layer's weight is no parameter of the network")
 
-    def __torch_function__(
-        self, func: Function, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        options = kwargs or {}
+
+class _WithoutNorms(LayerTracer):
+    """Batch normalisation returns its input, except where it normalises weights."""
+
+    def __init__(self, layers: Layers, image: Tensor, alias: dict[int, int]) -> None:
+        super().__init__((), layers, image, alias)
+        self._of_weights_normed = self._origins.of_weights if layers.weight_norms else None
+
+    def replaced(self, func: Function, args: Any, kwargs: Any) -> Any:
+        """Replaces batch normalisation."""
         if func in NORMS:
-            return args[0] if args else options["input"]
-        return func(*args, **options)
+            values = norm_options(func, args, kwargs)["input"]
+            if self._of_weights_normed is None or not self._of_weights_normed(values):
+                return values
+        return func(*args, **kwargs)
 
 
 class _FreshNorms(LastFeatures):
-    """Batch normalisation by the batch alone, whose variances are kept."""
+    """Batch normalisation by the batch alone, whose variances are kept.
 
-    def __init__(self) -> None:
+    Args:
+        origins: Tells the normalisation of weights, which stays; ``None`` if there is none.
+    """
+
+    def __init__(self, origins: Origins | None) -> None:
         super().__init__()
         self.variances: list[Tensor] = []
+        self._origins = origins
 
-    def call(self, func: Function, args: Any, kwargs: Any) -> Any:
+    def replaced(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Replaces batch normalisation."""
         if func not in NORMS:
             return func(*args, **kwargs)
-        values: Tensor = args[0] if args else kwargs["input"]
-        eps = kwargs.get("eps", args[-1] if isinstance(args[-1], float) else 1e-5)
+        options = norm_options(func, args, kwargs)
+        values: Tensor = options["input"]
+        if self._origins is not None and self._origins.of_weights(values):
+            return func(*args, **kwargs)
+        eps = options.get("eps", 1e-5)
         width = values.shape[1]
         result, _, inverse = torch.native_batch_norm(
             values, None, None, None, None, True, _MOMENTUM, eps
@@ -120,28 +156,8 @@ class _FreshNorms(LastFeatures):
         count = values.numel() / width
         # The running variance of PyTorch is the unbiased one.
         variance = (inverse.float() ** -2 - eps) * count / (count - 1)
-        self.variances.append(variance.mean())
+        self.variances.append(variance.detach().mean())
         return result
-
-
-def _names(network: nn.Module) -> list[str]:
-    """Names of the weights of `theta`, in its order."""
-    by_weight = {id(value): name for name, value in network.named_parameters()}
-    return [by_weight[id(weight)] for weight in theta(network)]
-
-
-def _redrawn(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters of convolutions and linear layers, by name."""
-    layers = [
-        (name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, (nn.Conv2d, nn.Linear))
-    ]
-    return {
-        f"{name}.{part}" if name else part: value
-        for name, module in layers
-        for part, value in module.named_parameters(recurse=False)
-    }
 
 
 def _drawn(value: Tensor, generator: torch.Generator) -> Tensor:

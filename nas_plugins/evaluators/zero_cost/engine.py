@@ -9,14 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins._torch import nn, torch
+from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.errors import unknown_name
 from nas_plugins.evaluators.zero_cost import data_free, passes
 from nas_plugins.evaluators.zero_cost.batch import Batch
-from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, prepared
+from nas_plugins.evaluators.zero_cost.layers import Layers, survey
+from nas_plugins.evaluators.zero_cost.network_state import (
+    kept_buffers,
+    pass_generator,
+    prepared,
+)
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, Proxy, resolve
-from nas_plugins.evaluators.zero_cost.recording import Recording, theta
+from nas_plugins.evaluators.zero_cost.recording import Recording
 
+# What the calls of functions and modules show.
+_SHOWN = passes.WATCHED | passes.BLOCKS | {Need.SYNFLOW, Need.PERTURBATION}
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -83,9 +90,13 @@ def score_network(
         local = batch.to(where)
         images = local.inputs.to(_dtype(network))
         with torch.enable_grad(), prepared(network, where, images) as ready:
+            parameters = sum(p.numel() for p in ready.parameters())
+            layers = _layers(ready, images, seed) if _pass_needed(wanted) else None
             for group, autocast in groups:
                 if group:
-                    recording = Recording(ready, local, theta(ready))
+                    recording = Recording(
+                        ready, local, layers or Layers.declared(ready), parameters
+                    )
                     with torch.autocast(where.type, torch.bfloat16, enabled=autocast):
                         _record(recording, group, seed, layout)
                     _compute(recording, group, values, reasons)
@@ -98,14 +109,37 @@ def score_network(
     return Scores(ordered, FrozenDict(reasons), time.perf_counter() - start)
 
 
+def _pass_needed(proxies: Sequence[Proxy]) -> bool:
+    """Whether anything but the number of parameters is asked for."""
+    return [proxy.name for proxy in proxies] != ["params"]
+
+
+def _layers(network: nn.Module, images: Tensor, seed: int) -> Layers:
+    """The layers that an image shows; if it cannot, those that the modules declare."""
+    try:
+        with kept_buffers(network):
+            pass_generator(seed, "survey", images.device)
+            return survey(network, images[:1])
+    except Exception as error:
+        found = Layers.declared(network)
+        found.uncounted = _said(error)
+        return found
+
+
 def _record(recording: Recording, proxies: Sequence[Proxy], seed: int, layout: bool) -> None:
     needs = frozenset(need for proxy in proxies for need in proxy.needs)
     form = torch.channels_last if layout else torch.contiguous_format
     inputs = recording.batch.inputs.to(_dtype(recording.network)).contiguous(memory_format=form)
-    if needs & passes.SHARED == {Need.MACS}:
-        with _attempt(recording, {Need.MACS}):
-            passes.macs(recording, inputs)
-    elif needs & passes.SHARED:
+    if recording.layers.uncounted:
+        recording.reasons[Need.MACS] = recording.layers.uncounted
+    if Need.MACS in needs:
+        recording.made[Need.MACS] = recording.layers.macs
+    if recording.layers.scripted:
+        recording.reasons.update(
+            dict.fromkeys(_SHOWN, "TorchScript hides what the network's layers are called with")
+        )
+        needs -= _SHOWN
+    if needs & passes.SHARED:
         _shared(passes.SharedForward(recording, needs, inputs, seed))
     single: dict[Need, Callable[[], None]] = {
         Need.HALF_GRADIENTS: lambda: passes.half_gradients(recording, inputs, seed),
@@ -122,11 +156,6 @@ def _shared(forward: passes.SharedForward) -> None:
     recording = forward.recording
     with _attempt(recording, passes.SHARED):
         forward.run()
-    if Need.MACS in forward.needs and recording.reasons.get(Need.MACS):
-        # A count stands for a dead network, too.
-        with _attempt(recording, {Need.MACS}):
-            passes.macs(recording, forward.inputs.detach())
-            del recording.reasons[Need.MACS]
     parts: list[tuple[frozenset[Need], Callable[[], None]]] = [
         (frozenset({Need.INPUT_GRADIENT}), forward.input_gradient),
         (passes.LOSS, forward.loss_gradient),

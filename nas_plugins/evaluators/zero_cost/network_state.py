@@ -12,7 +12,7 @@ import numpy as np
 from torch.nn import parameter
 
 from nas_plugins._torch import Tensor, nn, torch
-from nas_plugins.evaluators.zero_cost.recording import theta
+from nas_plugins.evaluators.zero_cost.plain_weights import plain_weights
 from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
 
 _lazily: Any = parameter  # whose lazy kinds are not in its type stubs
@@ -20,7 +20,7 @@ _lazily: Any = parameter  # whose lazy kinds are not in its type stubs
 
 @contextmanager
 def prepared(network: nn.Module, device: torch.device, images: Tensor) -> Iterator[nn.Module]:
-    """Yields the network for scoring: training mode, gradients for theta, nothing in place.
+    """Yields the network for scoring: training mode, gradients, plain weights, nothing in place.
 
     At the end everything reachable from the network is as it was (see `Snapshot`), and so is the
     state of the random generators of PyTorch, numpy and Python. A network with lazy layers is
@@ -41,13 +41,16 @@ def prepared(network: nn.Module, device: torch.device, images: Tensor) -> Iterat
         try:
             if any(t.device != device for t in (*network.parameters(), *network.buffers())):
                 network.to(device)
+            plain_weights(network)
             network.train()
             parts: list[Any] = list(network.modules())
             for module in parts:
                 if getattr(module, "inplace", None) is True:
                     module.inplace = False
-            for weight in theta(network):
-                weight.requires_grad_(True)
+            # Not those of layers alone: the graph tells what a computed weight is made of.
+            for weight in network.parameters():
+                if weight.is_floating_point() or weight.is_complex():
+                    weight.requires_grad_(True)
             yield network
         finally:
             for module, training in modes:

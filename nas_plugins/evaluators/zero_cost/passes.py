@@ -6,18 +6,23 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from nas_plugins._torch import Tensor, functional, torch
+from nas_plugins.evaluators.zero_cost.layers import Layers
 from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, pass_generator
-from nas_plugins.evaluators.zero_cost.proxy import Need
+from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
 from nas_plugins.evaluators.zero_cost.recording import OutputProduct, Recording, Tensors
 from nas_plugins.evaluators.zero_cost.second_order import TwiceDifferentiable
-from nas_plugins.evaluators.zero_cost.tracing import Blocks, LayerTracer, flat, logits_of
+from nas_plugins.evaluators.zero_cost.tracing import (
+    Blocks,
+    LayerOutput,
+    LayerTracer,
+    flat,
+    logits_of,
+)
 
 LOSS = frozenset({Need.LOSS_GRADIENT, Need.OUTPUT_GRADIENT, Need.HESSIAN_GRADIENT})
 BLOCKS = frozenset({Need.BLOCKS, Need.BLOCK_GRADIENTS})
 DIFFERENTIATED = LOSS | {Need.INPUT_GRADIENT, Need.BLOCK_GRADIENTS}
-WATCHED = frozenset(
-    {Need.MACS, Need.RELU_GRAM, Need.RELU_PATTERNS, Need.MAPS, Need.OUTPUT_GRADIENT}
-)
+WATCHED = frozenset({Need.RELU_GRAM, Need.RELU_PATTERNS, Need.MAPS, Need.OUTPUT_GRADIENT})
 SHARED = WATCHED | BLOCKS | DIFFERENTIATED
 
 
@@ -41,7 +46,7 @@ class SharedForward:
         self.recording = recording
         self.needs = frozenset(needs) & SHARED
         self.differentiated = bool(self.needs & DIFFERENTIATED)
-        self.inputs = inputs.detach().requires_grad_(Need.INPUT_GRADIENT in self.needs)
+        self.inputs = inputs.detach().requires_grad_(self.differentiated)
         self.seed = seed
         self.labels = recording.batch.labels.to(inputs.device)
 
@@ -52,14 +57,17 @@ class SharedForward:
             DeadError: All images have the same logits, and these no gradient at the input.
             Exception: Whatever the network raises.
         """
-        network, weights = self.recording.network, self.recording.weights
+        network = self.recording.network
         kind = TwiceDifferentiable if Need.HESSIAN_GRADIENT in self.needs else LayerTracer
-        tracer = kind(self.needs, weights)
-        watch = Blocks(network, self.inputs) if self.needs & BLOCKS else None
+        tracer = kind(self.needs, self.recording.layers, self.inputs)
+        # A network may normalise its input in place.
+        with torch.set_grad_enabled(self.differentiated):
+            images = self.inputs.clone()
+        watch = Blocks(network, images) if self.needs & BLOCKS else None
         pass_generator(self.seed, "forward", self.inputs.device)
         try:
             with torch.set_grad_enabled(self.differentiated), tracer:
-                output = network(self.inputs)
+                output = network(images)
         finally:
             if watch is not None:
                 watch.remove()
@@ -83,15 +91,13 @@ class SharedForward:
         """Whether the logits depend on the input after all; equal rows may be rounding."""
         inputs = self.inputs.detach().requires_grad_()
         with torch.enable_grad(), kept_buffers(self.recording.network):
-            logits = _widened(logits_of(self.recording.network(inputs)))
+            logits = _widened(logits_of(self.recording.network(inputs.clone())))
             # Any one image's logits: their sum over a batch may be free of the input through
             # batch normalisation.
             return logits.requires_grad and _nonzero(logits[0].square().sum(), inputs)
 
     def _keep(self) -> None:
         made, seen = self.recording.made, self.tracer
-        if Need.MACS in self.needs:
-            made[Need.MACS] = round(seen.macs / len(self.inputs))
         if Need.MAPS in self.needs:
             made[Need.MAPS] = tuple(seen.maps)
         for need, found in ((Need.RELU_GRAM, seen.gram), (Need.RELU_PATTERNS, seen.patterns)):
@@ -124,8 +130,10 @@ class SharedForward:
 
     def loss_gradient(self) -> None:
         """Gradients of the mean cross-entropy at weights and layers' outputs, and of these."""
-        weights, seen = self.recording.weights, self.tracer
-        outputs = [output for _, output, _ in seen.outputs]
+        seen = self.tracer
+        outputs = [found.output for found in seen.outputs]
+        self.targets = used_weights(self.recording.layers, seen)
+        weights = [tensor for _, tensor in self.targets]
         twice = Need.HESSIAN_GRADIENT in self.needs
         seen.wanted.weights = True
         loss = cross_entropy(self.logits, self.labels)
@@ -136,32 +144,36 @@ class SharedForward:
             retain_graph=twice or Need.BLOCK_GRADIENTS in self.needs,
             allow_unused=True,
         )
-        gradients = [_or_zeros(g, w) for g, w in zip(found, weights, strict=False)]
+        gradients = _per_weight(self.recording, self.targets, found)
         self.recording.made[Need.LOSS_GRADIENT] = tuple(g.detach() for g in gradients)
         if Need.OUTPUT_GRADIENT in self.needs:
-            if any(output._version != version for _, output, version in seen.outputs):
-                self.recording.reasons[Need.OUTPUT_GRADIENT] = (
-                    "the output of a layer is overwritten in place"
-                )
-            else:
-                products = zip(seen.outputs, found[len(weights) :], strict=True)
-                self.recording.made[Need.OUTPUT_GRADIENT] = tuple(
-                    OutputProduct(index, _product(output.detach(), g.detach()))
-                    for (index, output, _), g in products
-                    if g is not None
-                )
+            self._keep_products(found[len(weights) :])
         if twice:
             self._hessian(gradients)
 
+    def _keep_products(self, gradients: tuple[Tensor | None, ...]) -> None:
+        seen = self.tracer.outputs
+        reason = self.recording.layers.hidden
+        if any(found.output._version != found.version for found in seen):
+            reason = "the output of a layer is overwritten in place"
+        if reason:
+            self.recording.reasons[Need.OUTPUT_GRADIENT] = reason
+            return
+        self.recording.made[Need.OUTPUT_GRADIENT] = tuple(
+            _product(found, gradient.detach(), len(self.inputs))
+            for found, gradient in zip(seen, gradients, strict=True)
+            if gradient is not None
+        )
+
     def _hessian(self, gradients: list[Tensor]) -> None:
-        weights = self.recording.weights
+        weights = [tensor for _, tensor in self.targets]
         inner = torch.stack([(g.detach() * g).sum() for g in gradients]).sum()
         if not inner.requires_grad:
             raise ValueError("the loss has no second derivative")
         later = Need.BLOCK_GRADIENTS in self.needs
         found = torch.autograd.grad(inner, weights, retain_graph=later, allow_unused=True)
         self.recording.made[Need.HESSIAN_GRADIENT] = tuple(
-            _or_zeros(g, w) for g, w in zip(found, weights, strict=True)
+            _per_weight(self.recording, self.targets, found)
         )
 
     def block_gradients(self) -> None:
@@ -191,28 +203,42 @@ def half_gradients(recording: Recording, inputs: Tensor, seed: int) -> None:
     pass_generator(seed, "halves", inputs.device)
     found: list[Tensors] = []
     for part in (slice(0, half), slice(half, None)):
-        with torch.enable_grad():
-            logits = _widened(logits_of(recording.network(inputs[part])))
-            loss = cross_entropy(logits, labels[part])
-        gradients = torch.autograd.grad(loss, recording.weights, allow_unused=True)
-        pairs = zip(gradients, recording.weights, strict=True)
-        found.append(tuple(_or_zeros(g, w) for g, w in pairs))
+        images = inputs[part].detach().requires_grad_(bool(recording.layers.computed))
+        tracer = LayerTracer((), recording.layers, images)
+        with torch.enable_grad(), tracer:
+            logits = _widened(logits_of(recording.network(images.clone())))
+        loss = cross_entropy(logits, labels[part])
+        targets = used_weights(recording.layers, tracer)
+        weights = [tensor for _, tensor in targets]
+        gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+        found.append(tuple(_per_weight(recording, targets, gradients)))
     recording.made[Need.HALF_GRADIENTS] = tuple(found)
 
 
-def macs(recording: Recording, inputs: Tensor) -> None:
-    """Multiply-accumulates alone: one image in evaluation mode."""
-    tracer = LayerTracer({Need.MACS}, recording.weights)
-    network = recording.network
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad(), tracer:
-            network(inputs[:1])
-    finally:
-        for module, training in modes:
-            module.training = training
-    recording.made[Need.MACS] = tracer.macs
+def used_weights(layers: Layers, tracer: LayerTracer) -> list[tuple[int, Tensor]]:
+    """The tensors of a pass that are the weights, with their indices.
+
+    Raises:
+        NoValueError: There is none.
+    """
+    parameters = layers.parameters
+    computed = [(i, tensor) for i, tensors in tracer.used.items() for tensor in tensors]
+    if not parameters and not computed:
+        raise NoValueError("the network has no convolution or linear layer")
+    return parameters + computed
+
+
+def _per_weight(
+    recording: Recording, targets: list[tuple[int, Tensor]], found: tuple[Tensor | None, ...]
+) -> list[Tensor]:
+    """Sums over the uses of each weight; zeros where a weight is not used."""
+    gradients: list[Tensor | None] = [None] * len(recording.layers.weights)
+    for (index, _), gradient in zip(targets, found, strict=False):
+        if gradient is not None:
+            before = gradients[index]
+            gradients[index] = gradient if before is None else before + gradient
+    pairs = zip(gradients, recording.layers.weights, strict=True)
+    return [torch.zeros_like(w) if g is None else g for g, w in pairs]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -233,17 +259,20 @@ def _widened(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
-def _product(output: Tensor, gradient: Tensor) -> Tensor:
-    """Sums over positions of output times gradient, `(B, C)`."""
-    if output.ndim == 2:
-        return output * gradient
-    if output.ndim == 4:
-        return (output * gradient).sum((2, 3))
-    return (output * gradient).flatten(1, -2).sum(1)
-
-
-def _or_zeros(gradient: Tensor | None, weight: Tensor) -> Tensor:
-    return torch.zeros_like(weight) if gradient is None else gradient
+def _product(found: LayerOutput, gradient: Tensor, images: int) -> OutputProduct:
+    """Sums over positions of output times gradient."""
+    product = found.output.detach() * gradient
+    if not found.channels_last:
+        product = product.sum(tuple(range(2, product.ndim))) if product.ndim > 2 else product
+    elif found.columns or (product.ndim == 3 and len(product) != images == product.shape[1]):
+        # A sequence of batches.
+        columns = found.columns or images
+        product = product.reshape(-1, columns, product.shape[-1]).sum(0)
+    elif product.ndim > 2:
+        product = product.flatten(1, -2).sum(1)
+    elif found.positions and len(product) % images == 0:
+        product = product.reshape(images, -1, product.shape[1]).sum(1)
+    return OutputProduct(found.weight, product, found.size // product.shape[1])
 
 
 def _nonzero(value: Tensor, at: Tensor) -> bool:
@@ -252,4 +281,4 @@ def _nonzero(value: Tensor, at: Tensor) -> bool:
 
 
 __all__ = ["DIFFERENTIATED", "LOSS", "SHARED", "DeadError", "SharedForward", "cross_entropy",
-           "flat", "half_gradients", "macs"]  # fmt: skip
+           "flat", "half_gradients", "used_weights"]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.batch import Batch
+from nas_plugins.evaluators.zero_cost.layers import Layers
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
 
 T = TypeVar("T")
@@ -29,15 +30,17 @@ class Perturbation:
 
 @dataclass(frozen=True, eq=False)
 class OutputProduct:
-    """One call of a convolution or linear layer.
+    """One call of a layer.
 
     Attributes:
         weight: Index of its weight in `Recording.weights`.
         product: `(B, C)` sums over positions of the output times the loss's gradient at it.
+        filter_size: Weights per channel of the output.
     """
 
     weight: int
     product: Tensor
+    filter_size: int
 
 
 @dataclass(eq=False)
@@ -50,21 +53,28 @@ class Recording:
     Attributes:
         network: The network, in training mode.
         batch: The images and labels.
-        weights: Weights of all convolutions and linear layers, those that count as theta in
-            the published proxies: no biases, no normalisation.
+        layers: The network's layers, see `nas_plugins.evaluators.zero_cost.layers`.
+        parameters: Number of all parameters.
         made: The recordings, by need.
         reasons: Why one could not be made.
     """
 
     network: nn.Module
     batch: Batch
-    weights: Tensors
+    layers: Layers
+    parameters: int
     made: dict[Need, object] = field(default_factory=dict)
     reasons: dict[Need, str] = field(default_factory=dict)
 
     @property
+    def weights(self) -> Tensors:
+        """Weights of all layers, each once: those that count as theta in the published proxies,
+        no biases, no normalisation."""
+        return tuple(self.layers.weights)
+
+    @property
     def macs(self) -> int:
-        """Multiply-accumulates of convolutions and linear layers for one image."""
+        """Multiply-accumulates of all matrix products for one image, in evaluation mode."""
         return self._get(Need.MACS, int)
 
     @property
@@ -141,9 +151,8 @@ class Recording:
 
 
 def theta(network: nn.Module) -> Tensors:
-    """Weights of all convolutions and linear layers of a network, each once."""
-    weights = (m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear)))
-    return tuple({id(w): w for w in weights if isinstance(w, Tensor)}.values())
+    """Weights that the modules of a network declare, each once."""
+    return tuple(Layers.declared(network).weights)
 
 
 def total(values: Tensors) -> Tensor:

@@ -10,26 +10,26 @@ from __future__ import annotations
 from typing import Any
 
 from nas_plugins._torch import Tensor, functional, torch
+from nas_plugins.evaluators.zero_cost.calls import NORMS, Function, norm_options
 from nas_plugins.evaluators.zero_cost.proxy import NoValueError
-from nas_plugins.evaluators.zero_cost.tracing import NORMS, Function, LayerTracer
+from nas_plugins.evaluators.zero_cost.tracing import LayerTracer
 
 _aten: Any = torch.ops.aten
 _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 _UNUSED = (0, 0)  # output padding of a convolution that is not transposed
 
 
 class TwiceDifferentiable(LayerTracer):
     """A `LayerTracer` whose convolution and batch normalisation are those of this module."""
 
-    def call(self, func: Function, args: Any, kwargs: Any) -> Any:
+    def replaced(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function, or ours in its place."""
         if func is functional.conv2d:
             options = _convolution(dict(zip(_CONVOLUTION, args, strict=False)) | kwargs)
             if options is not None:
                 return _convolve(*options, self.wanted)
         elif func in NORMS:
-            options = _norm(dict(zip(_NORM, args, strict=False)) | kwargs)
+            options = _norm(norm_options(func, args, kwargs))
             if options is not None:
                 return _normalise(*options)
         return func(*args, **kwargs)

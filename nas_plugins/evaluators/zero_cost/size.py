@@ -18,22 +18,27 @@ def params(recording: Recording) -> float:
 
     With those of batch normalisation and the layers of branches that lead nowhere.
     """
-    return sum(p.numel() for p in recording.network.parameters()) / 1e6
+    return recording.parameters / 1e6
 
 
-@proxy("flops", needs=[Need.MACS], source=_SUITE)
+@proxy("flops", needs=[Need.MACS], source=_SUITE, version=2)
 def flops(recording: Recording) -> float:
     """Multiply-accumulates of convolutions and linear layers for one image, in millions.
 
-    NAS-Bench-Suite-Zero adds an operation for every element of a normalisation, activation or
-    pooling; the benchmarks themselves do not.
+    And of attention's products and recurrent layers: half of what `torch.utils.flop_counter`
+    counts, in evaluation mode. NAS-Bench-Suite-Zero adds an operation for every element of a
+    normalisation, activation or pooling; the benchmarks themselves do not.
     """
     return recording.macs / 1e6
 
 
 @proxy("n_layers", source="Tybl and Neumann, VKDNW, CVPR 2025, table 1 (as a baseline)")
 def n_layers(recording: Recording) -> float:
-    """Number of convolutions and linear layers."""
+    """Number of convolutions and linear layers.
+
+    With the projections of attention, the products of recurrent layers and those that are called
+    as functions: as many as there are weights.
+    """
     return len(recording.weights)
 
 

@@ -18,6 +18,11 @@ def synflow(recording: Recording) -> float:
     score = float(total(recording.synflow))
     if score == 0:
         raise NoValueError("dead network: no path leads from the input to the output")
+    if score < 0:
+        raise NoValueError(
+            "the sum is negative: a layer between the weights, such as a normalisation or an "
+            "activation, takes the sign of what it is given"
+        )
     return math.log(score)
 
 

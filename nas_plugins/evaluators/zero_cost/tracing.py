@@ -6,16 +6,20 @@ function counts like a module, and nothing has to be hooked into the network or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch.overrides import TorchFunctionMode
-
 from nas_plugins._torch import Tensor, functional, nn, torch
+from nas_plugins.evaluators.zero_cost.calls import (
+    CONVOLUTIONS,
+    CallMode,
+    Function,
+    LayerCall,
+    layer_call,
+)
+from nas_plugins.evaluators.zero_cost.layers import Layers, Origins
 from nas_plugins.evaluators.zero_cost.proxy import Need
-
-Function = Callable[..., Any]
 
 RELUS: frozenset[Function] = frozenset(
     {
@@ -24,8 +28,6 @@ RELUS: frozenset[Function] = frozenset(
         torch.prelu, functional.rrelu, functional.rrelu_,
     }
 )  # fmt: skip
-LAYERS: frozenset[Function] = frozenset({functional.conv2d, functional.linear})
-NORMS: frozenset[Function] = frozenset({functional.batch_norm, torch.batch_norm})
 POOLS: frozenset[Function] = frozenset({functional.adaptive_avg_pool2d, functional.avg_pool2d})
 MEANS: frozenset[Function] = frozenset({torch.mean, Tensor.mean})
 _WORD = 64  # images in one int64 of a pattern
@@ -47,51 +49,97 @@ class BackwardTargets:
     weights: bool = True
 
 
-class LayerTracer(TorchFunctionMode):
+@dataclass(frozen=True, eq=False)
+class LayerOutput:
+    """The output of one call of a layer.
+
+    Attributes:
+        weight: Index of its weight.
+        output: Of the call.
+        version: Of the output when it was new.
+        channels_last: Whether its last dimension is that of the channels, and not its second.
+        positions: Whether its rows may be those of several positions of each image.
+        columns: See `CallMode`.
+        size: Numbers in the weight.
+    """
+
+    weight: int
+    output: Tensor
+    version: int
+    channels_last: bool
+    positions: bool
+    columns: int
+    size: int
+
+
+class LayerTracer(CallMode):
     """Records layers and ReLUs while it is active.
 
     Args:
         needs: What to record.
-        weights: Weights of the layers that count.
+        layers: The layers of the network.
+        data: The input of the pass; requires a gradient if weights are computed.
+        alias: Identities of the parameters that stand in for the network's.
     """
 
-    def __init__(self, needs: Iterable[Need], weights: Iterable[Tensor]) -> None:
+    def __init__(
+        self,
+        needs: Iterable[Need],
+        layers: Layers,
+        data: Tensor,
+        alias: dict[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.needs = frozenset(needs)
         self.wanted = BackwardTargets()
-        self.index = {id(weight): i for i, weight in enumerate(weights)}
-        self.macs = 0
-        self.units = 0
         self.gram: Tensor | None = None
         self.patterns: list[Tensor] = []
         self.maps: list[Tensor] = []
-        self.outputs: list[tuple[int, Tensor, int]] = []
+        self.outputs: list[LayerOutput] = []
+        self.used: dict[int, list[Tensor]] = {}
+        self._layers, self._origins = layers, Origins(data)
+        self._alias = {} if alias is None else alias
+        self._of_weights = self._origins.of_weights if layers.products else None
         self._signs = bool(self.needs & {Need.RELU_GRAM, Need.RELU_PATTERNS})
-
-    def __torch_function__(
-        self, func: Function, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        """Calls the function and records what it returns."""
-        result = self.call(func, args, kwargs or {})
-        if func in LAYERS:
-            self._layer(func, args, kwargs or {}, result)
-        elif func in RELUS and self._signs:
-            self._relu(result)
-        return result
+        self._follows = bool(layers.computed) or Need.OUTPUT_GRADIENT in self.needs
 
     def call(self, func: Function, args: Any, kwargs: Any) -> Any:
+        """Calls the function and records what it returns."""
+        result = self.replaced(func, args, kwargs)
+        if func in CONVOLUTIONS and Need.MAPS in self.needs:
+            self.maps.append(result.detach()[0].flatten(1).float().clone())
+        if func in RELUS and self._signs:
+            self._relu(result)
+        if self._follows and torch.is_grad_enabled():
+            found = layer_call(func, args, kwargs, self._of_weights)
+            if found is not None:
+                self._layer(func, found, result)
+        return result
+
+    def replaced(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function; a subclass may replace it."""
         return func(*args, **kwargs)
 
-    def _layer(self, func: Function, args: Any, kwargs: Any, result: Tensor) -> None:
-        weight = args[1] if len(args) > 1 else kwargs["weight"]
-        if Need.MACS in self.needs:
-            per_output = weight[0].numel() if func is functional.conv2d else weight.shape[-1]
-            self.macs += result.numel() * per_output
-        if Need.MAPS in self.needs and result.ndim == 4:
-            self.maps.append(result.detach()[0].flatten(1).float().clone())
-        if Need.OUTPUT_GRADIENT in self.needs and id(weight) in self.index:
-            self.outputs.append((self.index[id(weight)], result, result._version))
+    def _layer(self, func: Function, found: LayerCall, result: Tensor) -> None:
+        weight = found.weight
+        index = self._layers.find(weight, self._origins, self._alias, product=found.product)
+        if index is None:
+            return
+        if index in self._layers.computed_indices:
+            self.used.setdefault(index, []).append(weight)
+        if Need.OUTPUT_GRADIENT in self.needs:
+            last = func not in CONVOLUTIONS
+            self.outputs.append(
+                LayerOutput(
+                    index,
+                    result,
+                    result._version,
+                    last,
+                    found.product,
+                    self.columns,
+                    weight.numel(),
+                )
+            )
 
     def _relu(self, result: Tensor) -> None:
         values = (flat(result.detach()) > 0).float()
@@ -132,7 +180,7 @@ def _packed(on: Tensor) -> Tensor:
     return torch.stack(words, dim=1)
 
 
-class LastFeatures(TorchFunctionMode):
+class LastFeatures(CallMode):
     """Keeps the feature map that goes into the last global pooling of a network.
 
     Without one it keeps what goes into the last linear layer.
@@ -143,11 +191,9 @@ class LastFeatures(TorchFunctionMode):
         self.pooled: Tensor | None = None
         self.linear: Tensor | None = None
 
-    def __torch_function__(
-        self, func: Function, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def call(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function and keeps its input if it is a global pooling."""
-        result = self.call(func, args, kwargs or {})
+        result = self.replaced(func, args, kwargs)
         if args and isinstance(args[0], Tensor) and isinstance(result, Tensor):
             self._keep(func, args[0], result)
         return result
@@ -165,7 +211,7 @@ class LastFeatures(TorchFunctionMode):
         """The feature map, `(B, ...)`."""
         return self.linear if self.pooled is None else self.pooled
 
-    def call(self, func: Function, args: Any, kwargs: Any) -> Any:
+    def replaced(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function; a subclass may replace it."""
         return func(*args, **kwargs)
 
@@ -244,5 +290,5 @@ def _is_map(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim == 4
 
 
-__all__ = ["LAYERS", "NORMS", "RELUS", "Blocks", "LastFeatures", "LayerTracer", "blocks", "flat",
+__all__ = ["RELUS", "Blocks", "LastFeatures", "LayerTracer", "blocks", "flat",
            "logits_of"]  # fmt: skip

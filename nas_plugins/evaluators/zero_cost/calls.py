@@ -1,0 +1,146 @@
+"""Calls of PyTorch's functions, and which of their arguments are what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+from nas_plugins._torch import Tensor, functional, torch
+
+Function = Callable[..., Any]
+
+CONVOLUTIONS: frozenset[Function] = frozenset(
+    {
+        functional.conv1d, functional.conv2d, functional.conv3d, functional.conv_transpose1d,
+        functional.conv_transpose2d, functional.conv_transpose3d,
+    }
+)  # fmt: skip
+NORMS: frozenset[Function] = frozenset({functional.batch_norm, torch.batch_norm})
+RECURRENT: frozenset[Function] = frozenset(
+    {
+        torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu,
+        torch.lstm_cell, torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell,
+    }
+)  # fmt: skip
+_PRODUCTS: frozenset[Function] = frozenset(
+    {
+        torch.matmul, torch.mm, torch.bmm, torch.mv, Tensor.matmul, Tensor.mm, Tensor.bmm,
+        Tensor.mv, Tensor.__matmul__, torch.einsum, torch.tensordot,
+    }
+)  # fmt: skip
+_SUMMED: frozenset[Function] = frozenset(
+    {torch.addmm, torch.baddbmm, torch.addmv, Tensor.addmm, Tensor.baddbmm, Tensor.addmv}
+)
+_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+_TORCH_NORM = ("input", "weight", "bias", "running_mean", "running_var", *_NORM[5:], "cudnn")
+
+
+class CallMode(TorchFunctionMode):
+    """Sees every call of a PyTorch function, those within attention as well.
+
+    Attributes:
+        columns: Within attention, whose first dimension is the sequence, the length of its
+            second; else 0.
+    """
+
+    columns = 0
+
+    def __torch_function__(
+        self, func: Function, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Calls the function by way of `call`."""
+        opened = _OPENED.get(func)
+        if opened is not None:
+            query = args[0] if args else (kwargs or {})["query"]
+            self.columns = query.shape[1] if query.ndim == 3 else 1
+            try:
+                with self:
+                    return opened(*args, **(kwargs or {}))
+            finally:
+                self.columns = 0
+        return self.call(func, args, kwargs or {})
+
+    def call(self, func: Function, args: Any, kwargs: Any) -> Any:
+        """Calls the function; a subclass looks at it or replaces it."""
+        return func(*args, **kwargs)
+
+
+def _opened(function: Any) -> Function:
+    """A function of PyTorch's, written in Python, without the question who wants to see it.
+
+    That question would hand the whole call to the mode that is to see the calls within.
+    """
+    scope = {**function.__globals__, "has_torch_function": lambda arguments: False}
+    made = FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+_OPENED: dict[Function, Function] = {
+    functional.multi_head_attention_forward: _opened(functional.multi_head_attention_forward)
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """A call that may be a layer's.
+
+    Attributes:
+        weight: What is multiplied by.
+        bias: What is added.
+        product: Whether the weight is an operand of a product.
+        hidden: Why the output's channels are not known; empty if they are.
+    """
+
+    weight: Tensor
+    bias: Tensor | None = None
+    product: bool = False
+    hidden: str = ""
+
+
+def layer_call(
+    func: Function, args: Any, kwargs: Any, of_weights: Callable[[Tensor], bool] | None
+) -> LayerCall | None:
+    """Reads a call.
+
+    Args:
+        func: What is called.
+        args: Its arguments.
+        kwargs: Those by name.
+        of_weights: Tells a tensor that is computed of parameters only; ``None`` if products with
+            such tensors do not count.
+    """
+    if func in CONVOLUTIONS or func is functional.linear:
+        weight = args[1] if len(args) > 1 else kwargs["weight"]
+        return LayerCall(weight, args[2] if len(args) > 2 else kwargs.get("bias"))
+    if func is functional.bilinear:
+        weight = args[2] if len(args) > 2 else kwargs["weight"]
+        return LayerCall(weight, args[3] if len(args) > 3 else kwargs.get("bias"))
+    if of_weights is None or not (func in _PRODUCTS or func in _SUMMED):
+        return None
+    given = [part for part in _flat((*args, *kwargs.values())) if isinstance(part, Tensor)]
+    bias, operands = (given[0], given[1:]) if func in _SUMMED else (None, given)
+    weights = [part for part in operands if of_weights(part)]
+    if len(operands) != 2 or len(weights) != 1:
+        return None
+    plain = operands[1] is weights[0] and weights[0].ndim == 2 and func is not torch.einsum
+    known = plain and func is not torch.tensordot
+    return LayerCall(weights[0], bias, True, "" if known else "the channels of a product's output "
+                     "are not known")  # fmt: skip
+
+
+def _flat(values: Any) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        found += _flat(value) if isinstance(value, (tuple, list)) else [value]
+    return found
+
+
+def norm_options(func: Function, args: Any, kwargs: Any) -> dict[str, Any]:
+    """The arguments of a batch normalisation by name, whichever function it is."""
+    names = _TORCH_NORM if func is torch.batch_norm else _NORM
+    return {**dict(zip(names, args, strict=False)), **kwargs}
