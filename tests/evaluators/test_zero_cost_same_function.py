@@ -238,7 +238,8 @@ def test_attention_as_a_module_and_by_hand() -> None:
     assert_same(Attention(False), Attention(True), names)
     # Patches, projections, attention's two products, the head.
     expected = 9 * 48 * 8 + 9 * 8 * 24 + 2 * 9 * 9 * 8 + 9 * 8 * 8 + 8 * 5
-    assert score_network(Attention(True), batch(), "flops").values["flops"] * 1e6 == expected
+    found = score_network(Attention(True), batch(), "flops").values["flops"]
+    assert found * 1e6 == pytest.approx(expected)
 
 
 class Rows(nn.Module):
@@ -284,7 +285,7 @@ def test_recurrent_layers_count(kind: type[nn.RNNBase]) -> None:
     found = score_network(built, batch(), "flops,n_layers,l2_norm,snip,zen,fisher")
     weights = [built.recurrent.weight_ih_l0, built.recurrent.weight_hh_l0, built.head.weight]
     used = 12 * (weights[0].numel() + weights[1].numel()) + weights[2].numel()
-    assert found.values["flops"] * 1e6 == used
+    assert found.values["flops"] * 1e6 == pytest.approx(used)
     assert found.values["n_layers"] == 3
     assert found.values["l2_norm"] == pytest.approx(sum(float(w.detach().norm()) for w in weights))
     assert "recurrent" in found.reasons["fisher"]

@@ -47,6 +47,12 @@ class Batch:
         """Returns the batch on `device`."""
         return Batch(self.inputs.to(device), self.labels.to(device))
 
+    def own(self) -> Batch:
+        """Returns the batch in tensors that take part in gradients, wherever it was made."""
+        if not self.inputs.is_inference() and not self.labels.is_inference():
+            return self
+        return Batch(self.inputs.clone(), self.labels.clone())
+
 
 def _check(name: str, value: object, dtype: torch.dtype) -> None:
     if not isinstance(value, Tensor):

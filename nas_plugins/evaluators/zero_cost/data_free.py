@@ -5,6 +5,7 @@ Other weights are put in the place of the network's, which are not touched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nas_plugins._torch import Tensor, torch
@@ -21,7 +22,7 @@ _MIXUP = 0.01
 _MOMENTUM = 0.1
 
 
-def synflow(recording: Recording, inputs: Tensor) -> None:
+def synflow(recording: Recording, inputs: Tensor, seed: int) -> None:
     """abs(w) * dR/dw for R = the sum of the outputs for an image of ones.
 
     Weights, biases and buffers are replaced by their absolute values in float64 (float32
@@ -31,6 +32,7 @@ def synflow(recording: Recording, inputs: Tensor) -> None:
     Args:
         recording: Where the result goes.
         inputs: Images that give the shape and the device.
+        seed: Of dropout.
     """
     network, layers = recording.network, recording.layers
     values = {
@@ -49,6 +51,7 @@ def synflow(recording: Recording, inputs: Tensor) -> None:
     alias = {id(value): known for known, value in values.items()}
     shape = (1, *inputs.shape[1:])
     image = torch.ones(shape, dtype=torch.float64, device=inputs.device, requires_grad=told)
+    pass_generator(seed, "synflow", inputs.device)
     tracer = _WithoutNorms(layers, image, alias)
     with torch.enable_grad(), swapped(network, values), tracer:
         output = logits_of(network(image.clone()))
@@ -86,7 +89,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
     for value in state.values():
         value.requires_grad_(layers.weight_norms)
     shape = (min(len(inputs), ZEN_IMAGES), *inputs.shape[1:])
-    image, noise = (torch.randn(shape, generator=generator).to(inputs) for _ in range(2))
+    image, noise = (_noise(shape, generator).to(inputs) for _ in range(2))
     seen: list[tuple[Tensor, list[Tensor]]] = []
     for images in (image, image + _MIXUP * noise):
         given = _laid_out(images, inputs)
@@ -163,7 +166,12 @@ class _FreshNorms(LastFeatures):
 def _drawn(value: Tensor, generator: torch.Generator) -> Tensor:
     if value.ndim == 1:
         return torch.zeros_like(value)
-    return torch.randn(value.shape, generator=generator).to(value)
+    return _noise(value.shape, generator).to(value)
+
+
+def _noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Standard normal numbers, whatever PyTorch makes by default."""
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def _laid_out(images: Tensor, like: Tensor) -> Tensor:

@@ -18,9 +18,11 @@ from nas_plugins.evaluators.zero_cost.network_state import (
     kept_buffers,
     pass_generator,
     prepared,
+    surroundings,
 )
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, Proxy, resolve
 from nas_plugins.evaluators.zero_cost.recording import Recording
+from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
 
 # What the calls of functions and modules show.
 _SHOWN = passes.WATCHED | passes.BLOCKS | {Need.SYNFLOW, Need.PERTURBATION}
@@ -87,18 +89,20 @@ def score_network(
     groups = [(low, True), ([p for p in wanted if p not in low], False)]
     layout = where.type == "cpu" if channels_last is None else channels_last
     try:
-        local = batch.to(where)
-        images = local.inputs.to(_dtype(network))
-        with torch.enable_grad(), prepared(network, where, images) as ready:
+        dtype = _dtype(network)
+        with surroundings(where, dtype), prepared(network, where, batch.inputs.to(dtype)) as ready:
+            local = batch.to(where).own()
             parameters = sum(p.numel() for p in ready.parameters())
-            layers = _layers(ready, images, seed) if _pass_needed(wanted) else None
+            state = Snapshot(ready, tensors=False)
+            layers = _layers(ready, local.inputs.to(dtype), seed) if _pass_needed(wanted) else None
+            state.restore()
             for group, autocast in groups:
                 if group:
                     recording = Recording(
                         ready, local, layers or Layers.declared(ready), parameters
                     )
                     with torch.autocast(where.type, torch.bfloat16, enabled=autocast):
-                        _record(recording, group, seed, layout)
+                        _record(recording, group, seed, layout, state)
                     _compute(recording, group, values, reasons)
     except Exception as error:
         # Such as an out of memory error while the network is moved to the device.
@@ -126,7 +130,9 @@ def _layers(network: nn.Module, images: Tensor, seed: int) -> Layers:
         return found
 
 
-def _record(recording: Recording, proxies: Sequence[Proxy], seed: int, layout: bool) -> None:
+def _record(
+    recording: Recording, proxies: Sequence[Proxy], seed: int, layout: bool, state: Snapshot
+) -> None:
     needs = frozenset(need for proxy in proxies for need in proxy.needs)
     form = torch.channels_last if layout else torch.contiguous_format
     inputs = recording.batch.inputs.to(_dtype(recording.network)).contiguous(memory_format=form)
@@ -140,21 +146,21 @@ def _record(recording: Recording, proxies: Sequence[Proxy], seed: int, layout: b
         )
         needs -= _SHOWN
     if needs & passes.SHARED:
-        _shared(passes.SharedForward(recording, needs, inputs, seed))
+        _shared(passes.SharedForward(recording, needs, inputs, seed), state)
     single: dict[Need, Callable[[], None]] = {
         Need.HALF_GRADIENTS: lambda: passes.half_gradients(recording, inputs, seed),
-        Need.SYNFLOW: lambda: data_free.synflow(recording, inputs),
+        Need.SYNFLOW: lambda: data_free.synflow(recording, inputs, seed),
         Need.PERTURBATION: lambda: data_free.perturbation(recording, inputs, seed),
     }
     for need, work in single.items():
         if need in needs:
-            with _attempt(recording, {need}):
+            with _attempt(recording, {need}, state):
                 work()
 
 
-def _shared(forward: passes.SharedForward) -> None:
+def _shared(forward: passes.SharedForward, state: Snapshot) -> None:
     recording = forward.recording
-    with _attempt(recording, passes.SHARED):
+    with _attempt(recording, passes.SHARED, state):
         forward.run()
     parts: list[tuple[frozenset[Need], Callable[[], None]]] = [
         (frozenset({Need.INPUT_GRADIENT}), forward.input_gradient),
@@ -168,14 +174,22 @@ def _shared(forward: passes.SharedForward) -> None:
 
 
 @contextmanager
-def _attempt(recording: Recording, needs: frozenset[Need] | set[Need]) -> Iterator[None]:
-    """Turns an error into the reason of the needs that are not yet served."""
+def _attempt(
+    recording: Recording, needs: frozenset[Need] | set[Need], state: Snapshot | None = None
+) -> Iterator[None]:
+    """Turns an error into the reason of the needs that are not yet served.
+
+    What the network keeps of a pass is taken from it afterwards: the next one begins as this one.
+    """
     try:
         with kept_buffers(recording.network):
             yield
     except Exception as error:
         for need in needs - recording.made.keys():
             recording.reasons[need] = _said(error)
+    finally:
+        if state is not None:
+            state.restore()
 
 
 def _compute(

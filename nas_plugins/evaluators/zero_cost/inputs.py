@@ -37,7 +37,8 @@ def make_batch(settings: Settings, given: Any = None) -> Batch:
     generator = torch.Generator().manual_seed(settings.seed)
     shape = (settings.batch_size, 3, settings.resolution, settings.resolution)
     return Batch(
-        torch.randn(shape, generator=generator), balanced_labels(shape[0], settings.classes)
+        torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu"),
+        balanced_labels(shape[0], settings.classes),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,27 @@ from nas_plugins.evaluators.zero_cost.plain_weights import plain_weights
 from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
 
 _lazily: Any = parameter  # whose lazy kinds are not in its type stubs
+
+
+@contextmanager
+def surroundings(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """What a value must not depend on: autocast, gradient modes, the default type of numbers.
+
+    Args:
+        device: Where the network runs.
+        dtype: The network's.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if dtype == torch.float64 else torch.float32)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            for kind in {"cpu", device.type}:
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextmanager
@@ -102,7 +123,7 @@ def kept_buffers(network: nn.Module) -> Iterator[None]:
         for module in network.modules()
         for name, buffer in module._buffers.items()
     ]
-    versions = [None if buffer is None else buffer._version for _, _, buffer, _ in found]
+    versions = [_version(buffer) for _, _, buffer, _ in found]
     for module, name, _, values in found:
         module._buffers[name] = None if values is None else values.clone()
     try:
@@ -111,9 +132,14 @@ def kept_buffers(network: nn.Module) -> Iterator[None]:
         for (module, name, buffer, values), version in zip(found, versions, strict=True):
             module._buffers[name] = buffer
             # Only a module that holds its buffer under another name as well gets here.
-            if isinstance(buffer, Tensor) and values is not None and buffer._version != version:
+            if isinstance(buffer, Tensor) and values is not None and _version(buffer) != version:
                 with torch.no_grad():
                     buffer.copy_(values)
+
+
+def _version(tensor: Tensor | None) -> int | None:
+    """Counts changes in place, where PyTorch does."""
+    return None if tensor is None or tensor.is_inference() else tensor._version
 
 
 def pass_generator(seed: int, name: str, device: torch.device) -> torch.Generator:

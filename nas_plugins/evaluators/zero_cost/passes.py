@@ -184,7 +184,9 @@ class SharedForward:
         features, pairs = self.watch.features, []
         self.tracer.wanted.weights = False
         for earlier, later in pairwise(features):
-            draw = torch.randint(0, 2, later.shape, generator=generator, dtype=torch.int8)
+            draw = torch.randint(
+                0, 2, later.shape, generator=generator, dtype=torch.int8, device="cpu"
+            )
             signs = (2 * draw - 1).to(later)
             if not (earlier.requires_grad and later.requires_grad):
                 continue

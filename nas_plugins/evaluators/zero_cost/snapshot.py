@@ -12,6 +12,8 @@ import numpy as np
 
 from nas_plugins._torch import Tensor, nn, torch
 
+_ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device})
+
 
 class Snapshot:
     """A network's modules, attributes, containers and tensors, and what they hold.
@@ -23,43 +25,60 @@ class Snapshot:
 
     Args:
         network: The network.
+        tensors: Whether tensors are put back, too.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, tensors: bool = True) -> None:
+        self._dictionaries: list[tuple[dict[Any, Any], list[Any], list[Any]]] = []
+        self._collections: list[tuple[Any, list[Any]]] = []
         self._undo: list[Callable[[], None]] = []
+        self._tensors = tensors
         # Holds what was visited: the identity of a freed object would be given to another.
         self._seen: dict[int, object] = {}
         waiting: list[Any] = [network, *network.parameters(), *network.buffers()]
         while waiting:
             found = waiting.pop()
-            if id(found) not in self._seen:
+            if type(found) not in _ATOMS and id(found) not in self._seen:
                 self._seen[id(found)] = found
                 waiting.extend(self._visit(found))
 
     def restore(self) -> None:
         """Puts back whatever has changed; the rest is not written to."""
+        for mapping, keys, values in self._dictionaries:
+            if not _are(mapping.values(), values) or not _are(mapping, keys):
+                mapping.clear()
+                mapping.update(zip(keys, values, strict=True))
+        for collection, items in self._collections:
+            if not _are(collection, items):
+                collection.clear()
+                (collection.update if isinstance(collection, set) else collection.extend)(items)
         for undo in self._undo:
             undo()
 
     def _visit(self, found: Any) -> Iterable[Any]:
         """Remembers one object; returns what it holds."""
-        if isinstance(found, Tensor):
-            return self._tensor(found)
         if isinstance(found, dict):
-            self._undo.append(_mapping(found))
-            return list(found.values())
+            return self._dictionary(found)
+        if isinstance(found, Tensor):
+            return self._tensor(found) if self._tensors else ()
         if isinstance(found, (list, deque, set)):
-            self._undo.append(_collection(found))
-            return list(found)
+            items = list(found)
+            self._collections.append((found, items))
+            return items
         if isinstance(found, (tuple, frozenset)):
             return found
         undo = _state(found)
         if undo is not None:
             self._undo.append(undo)
         elif isinstance(found, nn.Module) or _foreign(found):
-            self._undo += [_class(found), _mapping(vars(found))]
-            return list(vars(found).values())
+            self._undo.append(_class(found))
+            return self._dictionary(vars(found))
         return ()
+
+    def _dictionary(self, found: dict[Any, Any]) -> Iterable[Any]:
+        values = list(found.values())
+        self._dictionaries.append((found, list(found), values))
+        return values
 
     def _tensor(self, found: Tensor) -> Iterable[Any]:
         memory, wanted = found.data, found.requires_grad
@@ -84,31 +103,9 @@ class Snapshot:
         return () if gradient is None else (gradient,)
 
 
-def _mapping(found: dict[Any, Any]) -> Callable[[], None]:
-    saved = list(found.items())
-
-    def undo() -> None:
-        now = list(found.items())
-        same = len(now) == len(saved) and all(
-            a is c and b is d for (a, b), (c, d) in zip(now, saved, strict=True)
-        )
-        if not same:
-            found.clear()
-            found.update(saved)
-
-    return undo
-
-
-def _collection(found: Any) -> Callable[[], None]:
-    saved = list(found)
-
-    def undo() -> None:
-        now = list(found)
-        if len(now) != len(saved) or any(a is not b for a, b in zip(now, saved, strict=True)):
-            found.clear()
-            (found.update if isinstance(found, set) else found.extend)(saved)
-
-    return undo
+def _are(now: Iterable[Any], before: list[Any]) -> bool:
+    """Whether two collections hold the same objects in the same order."""
+    return list(map(id, now)) == list(map(id, before))
 
 
 def _class(found: Any) -> Callable[[], None]:
