@@ -68,7 +68,9 @@ def measure(
     protocol = Protocol(threads=threads, warmup=warmup, repeats=repeats, seconds=seconds)
     place = _check(backend, device, shape, batch)
     generator = torch.Generator().manual_seed(_SEED)
-    inputs = torch.randn((batch, *shape), generator=generator).to(place)
+    inputs = torch.randn((batch, *shape), generator=generator, dtype=torch.float32)
+    # On the CPU, the same numbers whatever the network computes with.
+    inputs = inputs.to(place, _dtype(module))
     with pinned(threads), _current(place), torch.no_grad():
         try:
             with _same_random_state(place), _evaluating(_placed(module, place)) as ready:
@@ -78,6 +80,12 @@ def measure(
         except Exception as error:
             raise EvaluationError(_reason(backend, error)) from error
     return replace(timing, source=_describe(backend, place, threads, (batch, *shape)))
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    """What a module computes with: the type of its first weights."""
+    found = (p.dtype for p in module.parameters() if p.is_floating_point())
+    return next(found, torch.float32)
 
 
 class LatencyEvaluator(Evaluator):

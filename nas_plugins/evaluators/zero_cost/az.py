@@ -66,6 +66,8 @@ def _entropy(feature: Tensor) -> float:
 def _spectral_norm(signs: Tensor, found: Tensor) -> Tensor:
     height, width = signs.shape[2:]
     if found.shape[2:] != signs.shape[2:]:
+        if width == found.shape[3] == 1:
+            raise NoValueError("the number of tokens changes from block to block")
         stride = max(1, round(found.shape[2] / height))
         # An odd side is rounded up by the block; what is missing is filled with zeros.
         pad = (0, width * stride - found.shape[3], 0, height * stride - found.shape[2])

@@ -35,6 +35,28 @@ _PRODUCTS: frozenset[Function] = frozenset(
 _SUMMED: frozenset[Function] = frozenset(
     {torch.addmm, torch.baddbmm, torch.addmv, Tensor.addmm, Tensor.baddbmm, Tensor.addmv}
 )
+RELUS: frozenset[Function] = frozenset(
+    {
+        functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_,
+        functional.relu6, functional.leaky_relu, functional.leaky_relu_, functional.prelu,
+        torch.prelu, Tensor.prelu, functional.rrelu, functional.rrelu_, torch.rrelu, torch.rrelu_,
+    }
+)  # fmt: skip
+_CLAMPS: frozenset[Function] = frozenset(
+    {
+        torch.clamp, torch.clamp_, torch.clip, torch.clip_, Tensor.clamp, Tensor.clamp_,
+        Tensor.clip, Tensor.clip_, torch.clamp_min, torch.clamp_min_, Tensor.clamp_min,
+        Tensor.clamp_min_,
+    }
+)  # fmt: skip
+_HARDTANHS: frozenset[Function] = frozenset({functional.hardtanh, functional.hardtanh_})
+_functions: Any = functional  # whose type stubs lack some
+_THRESHOLDS: frozenset[Function] = frozenset(
+    {functional.threshold, _functions.threshold_, torch.threshold, torch.threshold_}
+)
+_MAXIMA: frozenset[Function] = frozenset(
+    {torch.maximum, torch.max, torch.fmax, Tensor.maximum, Tensor.max, Tensor.fmax}
+)
 _NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 _TORCH_NORM = ("input", "weight", "bias", "running_mean", "running_var", *_NORM[5:], "cudnn")
 
@@ -138,6 +160,49 @@ def _flat(values: Any) -> list[Any]:
     for value in values:
         found += _flat(value) if isinstance(value, (tuple, list)) else [value]
     return found
+
+
+def is_relu(func: Function, args: Any, kwargs: Any) -> bool:
+    """Whether a call is linear above zero, up to a bound maybe, and flatter below: a ReLU."""
+    if func in RELUS:
+        return True
+    low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
+    high = args[2] if len(args) > 2 else kwargs.get("max", kwargs.get("max_val"))
+    if func in _CLAMPS or func in _HARDTANHS:
+        return _is_zero(low) and (high is None or _is_positive(high))
+    if func in _THRESHOLDS:
+        return _is_zero(kwargs.get("threshold", low)) and _is_zero(kwargs.get("value", high))
+    if func in _MAXIMA:
+        other = args[1] if len(args) > 1 else kwargs.get("other")
+        return isinstance(other, Tensor) and not other.requires_grad and not bool(other.any())
+    return False
+
+
+def _is_zero(bound: Any) -> bool:
+    return isinstance(bound, (int, float)) and bound == 0
+
+
+def _is_positive(bound: Any) -> bool:
+    return isinstance(bound, (int, float)) and bound > 0
+
+
+def image_axis(func: Function, now: Tensor, then: tuple[Any, ...], images: int) -> int | None:
+    """Which dimension of a tensor is that of the images, ``None`` if it cannot be told.
+
+    Args:
+        func: What returned the tensor.
+        now: The tensor.
+        then: The function and the shape of the same call for one image.
+        images: How many there are.
+    """
+    if not then or then[0] is not func or len(then[1]) != now.ndim:
+        return 0 if now.ndim and len(now) == images else None
+    pairs = list(zip(then[1], now.shape, strict=True))
+    grown = [i for i, (a, b) in enumerate(pairs) if a != b]
+    if len(grown) != 1 or pairs[grown[0]][1] != images * pairs[grown[0]][0]:
+        return 0 if now.ndim and len(now) == images else None
+    (axis,) = grown
+    return axis if axis == 0 or then[1][axis] == 1 else None
 
 
 def norm_options(func: Function, args: Any, kwargs: Any) -> dict[str, Any]:

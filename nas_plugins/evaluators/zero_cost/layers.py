@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils import _python_dispatch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from nas_plugins._torch import Tensor, nn, torch
@@ -25,12 +25,12 @@ from nas_plugins.evaluators.zero_cost.calls import (
     RECURRENT,
     CallMode,
     Function,
+    is_relu,
     layer_call,
     norm_options,
 )
 
 _aten: Any = torch.ops.aten
-_DispatchMode: Any = _python_dispatch.TorchDispatchMode
 _SCRIPTED = frozenset(
     {"Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
      "Linear", "Bilinear"}
@@ -75,6 +75,9 @@ class Layers:
         hidden: Why the outputs of some layer are not seen; empty if all are.
         weight_norms: Whether a batch normalisation normalises weights.
         products: Whether a product with a parameter is a layer.
+        relus: Of every ReLU, in the order of the calls, the function and the shape of what it
+            returned for one image; empty where that did not depend on the image.
+        calls: The same of the layers.
         scripted: Whether a part of the network is TorchScript, which shows no calls.
     """
 
@@ -87,6 +90,8 @@ class Layers:
     weight_norms: bool = False
     products: bool = False
     scripted: bool = False
+    relus: list[tuple[Any, ...]] = field(default_factory=list)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.index = {id(weight): i for i, weight in enumerate(self.weights)}
@@ -254,10 +259,12 @@ class _Survey(CallMode):
 
     def call(self, func: Function, args: Any, kwargs: Any) -> Any:
         layers, origins = self._layers, self._origins
+        result = func(*args, **kwargs)
         found = layer_call(func, args, kwargs, origins.of_weights)
         if found is not None:
             index = layers.find(found.weight, origins, {}, product=found.product, add=True)
             if index is not None:
+                layers.calls.append((func, tuple(result.shape)))
                 layers.products |= found.product
                 layers.hidden = layers.hidden or found.hidden
                 if found.bias is not None:
@@ -266,14 +273,17 @@ class _Survey(CallMode):
             layers.hidden = "the outputs of a recurrent layer's products are not seen"
         elif func in NORMS and origins.of_weights(norm_options(func, args, kwargs)["input"]):
             layers.weight_norms = True
-        return func(*args, **kwargs)
+        elif is_relu(func, args, kwargs):
+            given = origins.leaves(result) is None
+            layers.relus.append((func, tuple(result.shape)) if given else ())
+        return result
 
 
-class _MacCounter(_DispatchMode):
+class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Multiply-accumulates as `torch.utils.flop_counter` counts them, half as many."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.macs = 0
         self.reason = ""
 

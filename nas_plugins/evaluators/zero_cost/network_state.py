@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import parameter
 from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.plain_weights import plain_weights
 from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
+from nas_plugins.evaluators.zero_cost.tracing import unwrapped
 
 _lazily: Any = parameter  # whose lazy kinds are not in its type stubs
 
@@ -72,11 +73,20 @@ def prepared(network: nn.Module, device: torch.device, images: Tensor) -> Iterat
             for weight in network.parameters():
                 if weight.is_floating_point() or weight.is_complex():
                     weight.requires_grad_(True)
-            yield network
+            with _eagerly(network):
+                yield unwrapped(network)
         finally:
             for module, training in modes:
                 module.training = training
             snapshot.restore()
+
+
+def _eagerly(network: nn.Module) -> AbstractContextManager[object]:
+    """Without compilation, which would hide what a network calls."""
+    parts = [vars(module) for module in network.modules()]
+    compiled = any(p.get("_compiled_call_impl") or "_orig_mod" in p["_modules"] for p in parts)
+    stance: Any = getattr(torch.compiler, "set_stance", None)
+    return stance("force_eager") if compiled and stance is not None else nullcontext()
 
 
 @contextmanager

@@ -101,8 +101,9 @@ class SharedForward:
         if Need.MAPS in self.needs:
             made[Need.MAPS] = tuple(seen.maps)
         for need, found in ((Need.RELU_GRAM, seen.gram), (Need.RELU_PATTERNS, seen.patterns)):
-            if need in self.needs and (found is None or found == []):
-                self.recording.reasons[need] = "no ReLU was called"
+            missing = "no ReLU was called" if found is None or found == [] else ""
+            if need in self.needs and (seen.unclear or missing):
+                self.recording.reasons[need] = seen.unclear or missing
         if seen.gram is not None:
             made[Need.RELU_GRAM] = seen.gram
         if seen.patterns:
@@ -119,7 +120,9 @@ class SharedForward:
         if reason is not None:
             self.recording.reasons.update(dict.fromkeys(BLOCKS, reason))
             return
-        self.recording.made[Need.BLOCKS] = tuple(f.detach() for f in watch.features)
+        self.recording.made[Need.BLOCKS] = tuple(
+            watch.as_map(i, feature.detach()) for i, feature in enumerate(watch.features)
+        )
 
     def input_gradient(self) -> None:
         """Gradient of the sum of all logits at the images."""
@@ -183,7 +186,7 @@ class SharedForward:
         generator = pass_generator(self.seed, "blocks", self.inputs.device)
         features, pairs = self.watch.features, []
         self.tracer.wanted.weights = False
-        for earlier, later in pairwise(features):
+        for index, (earlier, later) in enumerate(pairwise(features)):
             draw = torch.randint(
                 0, 2, later.shape, generator=generator, dtype=torch.int8, device="cpu"
             )
@@ -194,7 +197,8 @@ class SharedForward:
                 later, earlier, signs, retain_graph=True, allow_unused=True
             )
             if found is not None:
-                pairs.append((signs, found))
+                watch = self.watch
+                pairs.append((watch.as_map(index + 1, signs), watch.as_map(index, found)))
         self.recording.made[Need.BLOCK_GRADIENTS] = tuple(pairs)
 
 
@@ -247,11 +251,12 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy.
 
     Raises:
-        ValueError: A label is not below the number of logits.
+        NoValueError: A label is not below the number of logits.
     """
     if int(labels.max()) >= logits.shape[1]:
-        raise ValueError(
-            f"label {int(labels.max())} does not fit the network's {logits.shape[1]} logits"
+        raise NoValueError(
+            f"label {int(labels.max())} does not fit the network's {logits.shape[1]} logits; "
+            f"score with classes={logits.shape[1]} or with labels of your own"
         )
     return functional.cross_entropy(logits, labels)
 
@@ -264,14 +269,12 @@ def _widened(logits: Tensor) -> Tensor:
 def _product(found: LayerOutput, gradient: Tensor, images: int) -> OutputProduct:
     """Sums over positions of output times gradient."""
     product = found.output.detach() * gradient
-    if not found.channels_last:
+    if found.columns:  # within attention, where positions come first
+        product = product.reshape(-1, found.columns, product.shape[-1]).sum(0)
+    elif not found.channels_last:
         product = product.sum(tuple(range(2, product.ndim))) if product.ndim > 2 else product
-    elif found.columns or (product.ndim == 3 and len(product) != images == product.shape[1]):
-        # A sequence of batches.
-        columns = found.columns or images
-        product = product.reshape(-1, columns, product.shape[-1]).sum(0)
     elif product.ndim > 2:
-        product = product.flatten(1, -2).sum(1)
+        product = product.movedim(found.axis, 0).flatten(1, -2).sum(1)
     elif found.positions and len(product) % images == 0:
         product = product.reshape(images, -1, product.shape[1]).sum(1)
     return OutputProduct(found.weight, product, found.size // product.shape[1])

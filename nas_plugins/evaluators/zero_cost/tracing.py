@@ -13,21 +13,17 @@ from typing import Any
 from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.evaluators.zero_cost.calls import (
     CONVOLUTIONS,
+    RELUS,
     CallMode,
     Function,
     LayerCall,
+    image_axis,
+    is_relu,
     layer_call,
 )
 from nas_plugins.evaluators.zero_cost.layers import Layers, Origins
 from nas_plugins.evaluators.zero_cost.proxy import Need
 
-RELUS: frozenset[Function] = frozenset(
-    {
-        functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_,
-        functional.relu6, functional.leaky_relu, functional.leaky_relu_, functional.prelu,
-        torch.prelu, functional.rrelu, functional.rrelu_,
-    }
-)  # fmt: skip
 POOLS: frozenset[Function] = frozenset({functional.adaptive_avg_pool2d, functional.avg_pool2d})
 MEANS: frozenset[Function] = frozenset({torch.mean, Tensor.mean})
 _WORD = 64  # images in one int64 of a pattern
@@ -60,6 +56,7 @@ class LayerOutput:
         channels_last: Whether its last dimension is that of the channels, and not its second.
         positions: Whether its rows may be those of several positions of each image.
         columns: See `CallMode`.
+        axis: Which dimension is that of the images.
         size: Numbers in the weight.
     """
 
@@ -69,6 +66,7 @@ class LayerOutput:
     channels_last: bool
     positions: bool
     columns: int
+    axis: int
     size: int
 
 
@@ -96,6 +94,9 @@ class LayerTracer(CallMode):
         self.patterns: list[Tensor] = []
         self.maps: list[Tensor] = []
         self.outputs: list[LayerOutput] = []
+        self.images = len(data)
+        self.unclear = ""
+        self._relus, self._calls = 0, 0
         self.used: dict[int, list[Tensor]] = {}
         self._layers, self._origins = layers, Origins(data)
         self._alias = {} if alias is None else alias
@@ -108,8 +109,8 @@ class LayerTracer(CallMode):
         result = self.replaced(func, args, kwargs)
         if func in CONVOLUTIONS and Need.MAPS in self.needs:
             self.maps.append(result.detach()[0].flatten(1).float().clone())
-        if func in RELUS and self._signs:
-            self._relu(result)
+        if self._signs and is_relu(func, args, kwargs):
+            self._relu(func, result)
         if self._follows and torch.is_grad_enabled():
             found = layer_call(func, args, kwargs, self._of_weights)
             if found is not None:
@@ -127,8 +128,11 @@ class LayerTracer(CallMode):
             return
         if index in self._layers.computed_indices:
             self.used.setdefault(index, []).append(weight)
+        then = _nth(self._layers.calls, self._calls)
+        self._calls += 1
         if Need.OUTPUT_GRADIENT in self.needs:
             last = func not in CONVOLUTIONS
+            axis = image_axis(func, result, then or (), self.images)
             self.outputs.append(
                 LayerOutput(
                     index,
@@ -137,12 +141,26 @@ class LayerTracer(CallMode):
                     last,
                     found.product,
                     self.columns,
+                    axis or 0,
                     weight.numel(),
                 )
             )
 
-    def _relu(self, result: Tensor) -> None:
-        values = (flat(result.detach()) > 0).float()
+    def _relu(self, func: Function, result: Tensor) -> None:
+        then = _nth(self._layers.relus, self._relus)
+        self._relus += 1
+        if then == ():
+            return  # of weights
+        axis = image_axis(func, result, then or (), self.images)
+        if axis is None:
+            # A bound on something small may be no activation.
+            if func in RELUS:
+                self.unclear = "a ReLU is called with what has no dimension for the images"
+            return
+        found = result.detach().movedim(axis, 0)
+        if len(found) != self.images:  # parts of each image
+            found = found.reshape(self.images, -1)
+        values = (flat(found) > 0).float()
         if Need.RELU_GRAM in self.needs:
             counts = values.sum(1)
             # Counts are exact in float32, not in what autocast would choose.
@@ -153,6 +171,10 @@ class LayerTracer(CallMode):
             self.gram = agree if self.gram is None else self.gram + agree
         if Need.RELU_PATTERNS in self.needs:
             self.patterns.append(_packed(values))
+
+
+def _nth(found: list[tuple[Any, ...]], position: int) -> tuple[Any, ...] | None:
+    return found[position] if position < len(found) else None
 
 
 def _per_channel(given: Tensor, result: Tensor) -> bool:
@@ -237,8 +259,9 @@ class Blocks:
     """Forward hooks that keep the feature maps between the blocks of a network.
 
     Blocks are the modules with parts of their own that are left when the network's plain
-    containers (``nn.Sequential``, ``nn.ModuleList``, ``nn.ModuleDict``) are opened: cells,
-    residual blocks. The input of the first block is kept, too, unless it is the image.
+    containers (``nn.Sequential``, ``nn.ModuleList``, ``nn.ModuleDict``) and what wraps a whole
+    network are opened: cells, residual blocks, the layers of a transformer. The input of the
+    first block is kept, too, unless it is the image. Tokens `(B, N, C)` are maps of one column.
 
     Args:
         network: The network.
@@ -249,6 +272,7 @@ class Blocks:
         self._images = images
         self.features: list[Tensor] = []
         self._versions: list[int] = []
+        self._layouts: list[bool] = []
         self._handles = [
             block.register_forward_hook(self._keep, with_kwargs=True) for block in blocks(network)
         ]
@@ -264,31 +288,60 @@ class Blocks:
             handle.remove()
 
     def _keep(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        found = output[0] if isinstance(output, tuple) and output else output
         if not self.features:
             inputs = [v for v in (*args, *kwargs.values()) if _is_map(v)]
-            self._add([v for v in inputs[-1:] if v is not self._images])
-        if _is_map(output):
-            self._add([output])
+            self._add(module, [v for v in inputs[-1:] if v is not self._images])
+        if _is_map(found):
+            self._add(module, [found])
 
-    def _add(self, maps: list[Tensor]) -> None:
+    def _add(self, module: nn.Module, maps: list[Tensor]) -> None:
         self.features += maps
         self._versions += [feature._version for feature in maps]
+        self._layouts += [_channels_last(module, feature) for feature in maps]
+
+    def as_map(self, index: int, values: Tensor) -> Tensor:
+        """A feature, or what has its shape, as `(B, C, H, W)`."""
+        if values.ndim == 3:
+            return values.transpose(1, 2).unsqueeze(3)
+        return values.permute(0, 3, 1, 2) if self._layouts[index] else values
 
 
 def blocks(network: nn.Module) -> list[nn.Module]:
     """The blocks of a network in the order of their definition, see `Blocks`."""
+    found = _opened(unwrapped(network))
+    while len(found) == 1 and len(inner := _opened(found[0])) > 0:
+        found = inner
+    return found
+
+
+def _opened(network: nn.Module) -> list[nn.Module]:
     found: list[nn.Module] = []
-    for child in network.children():
+    for child in map(unwrapped, network.children()):
         if type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict):
-            found += blocks(child)
+            found += _opened(child)
         elif next(child.children(), None) is not None:
             found.append(child)
     return found
 
 
+def unwrapped(network: nn.Module) -> nn.Module:
+    """What `torch.compile` and the data-parallel wrappers hold."""
+    while True:
+        held: Any = network._modules.get("_orig_mod")
+        if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            held = network.module
+        if not isinstance(held, nn.Module):
+            return network
+        network = held
+
+
 def _is_map(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.ndim == 4
+    return isinstance(value, Tensor) and value.ndim in (3, 4) and value.is_floating_point()
 
 
-__all__ = ["RELUS", "Blocks", "LastFeatures", "LayerTracer", "blocks", "flat",
-           "logits_of"]  # fmt: skip
+def _channels_last(module: nn.Module, feature: Tensor) -> bool:
+    """Whether a map is `(B, H, W, C)`: its last side is what the block normalises."""
+    norms = [m for m in module.modules() if isinstance(m, nn.LayerNorm)]
+    widths = {norm.normalized_shape[0] for norm in norms if len(norm.normalized_shape) == 1}
+    return feature.ndim == 4 and feature.shape[3] in widths and feature.shape[1] not in widths
