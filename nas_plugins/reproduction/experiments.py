@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.documents import Reproduction
+from nas_plugins.runner.outputs import prepare_folder
 
 ARCH_VQ, LLM_NAS = "Arch-VQ", "LLM-NAS"
 BUDGETS = ("quick", "small", "full")
@@ -48,7 +49,7 @@ class ExperimentRequest:
         """
         for name, limit in least.items():
             if getattr(self, name) < limit:
-                raise ValueError(f"`{name}` must be >= {limit}, got {getattr(self, name)}")
+                raise UsageError(f"`{name}` must be >= {limit}, got {getattr(self, name)}")
 
     def default(self, **usual: Any) -> None:
         """Puts the budget's values where nothing was asked for."""
@@ -173,8 +174,9 @@ def reproduce(
         ValueError: A number is out of range, or an option is not of this paper.
         DataError: A table is absent; says what to download and where.
         MissingDependencyError: An optional package is absent.
-        OSError: The folder cannot be written.
+        OutputError: The folder cannot be written.
     """
+    begin = time.perf_counter()
     shown = sys.stderr.isatty() if progress is None else progress
     request = experiment_request(
         name,
@@ -192,7 +194,9 @@ def reproduce(
         datasets=datasets,
         devices=devices,
     )
-    return run_experiment(name, request)
+    prepare_folder(request.out)
+    found: Reproduction = _loaded(EXPERIMENTS[name].target)(request)
+    return replace(found, seconds=time.perf_counter() - begin)
 
 
 def experiment_request(
@@ -206,17 +210,8 @@ def experiment_request(
 ) -> ExperimentRequest:
     """Checks what is asked for, before anything is run or written.
 
-    Args:
-        name: As of `reproduce`, like all others.
-        out: Folder.
-        budget: How much.
-        space: Where there is a choice.
-        note: Called with a line on what is being done.
-        **options: The others; ``None`` stands for the default.
-
-    Raises:
-        UnknownNameError: A name is not known; suggests the nearest.
-        ValueError: A number is out of range, or an option is not of this paper.
+    Arguments and errors are those of `reproduce`, but for `note`, which is called with a line on
+    what is being done; ``None`` stands for the default.
     """
     if name not in EXPERIMENTS:
         raise unknown_name("table or figure", name, EXPERIMENTS)
@@ -227,10 +222,10 @@ def experiment_request(
     for paper, own in _OWN_OPTIONS.items():
         for option in own:
             if paper != experiment.paper and option in given:
-                raise ValueError(f"`{option}` is for the tables of {paper}, not for {name}")
+                raise UsageError(f"`{option}` is for the tables of {paper}, not for {name}")
     for option, value in given.items():
         if isinstance(value, int) and value < 1:
-            raise ValueError(f"`{option}` must be >= 1, got {value}")
+            raise UsageError(f"`{option}` must be >= 1, got {value}")
     if experiment.paper == ARCH_VQ and space is not None:
         given["space"] = space
     if note is not None:
@@ -239,19 +234,6 @@ def experiment_request(
         out=Path(out), budget=budget, **given
     )
     return request
-
-
-def run_experiment(name: str, request: ExperimentRequest) -> Reproduction:
-    """Runs what `experiment_request` has checked.
-
-    Raises:
-        DataError: A table is absent; says what to download and where.
-        MissingDependencyError: An optional package is absent.
-        OSError: The folder cannot be written.
-    """
-    begin = time.perf_counter()
-    found: Reproduction = _loaded(EXPERIMENTS[name].target)(request)
-    return replace(found, seconds=time.perf_counter() - begin)
 
 
 def _note(line: str) -> None:
@@ -272,5 +254,4 @@ __all__ = [
     "ExperimentRequest",
     "experiment_request",
     "reproduce",
-    "run_experiment",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.experiments import ExperimentRequest
 from nas_plugins.reproduction.llm_nas.arms import NULL, Arm
 from nas_plugins.reproduction.llm_nas.cases import Case
@@ -54,7 +54,7 @@ class LLMNASRequest(ExperimentRequest):
         super().__post_init__()
         self.check(seeds=0, llm_seeds=0, evaluations=0)
         if not 1 <= self.workers <= MAX_WORKERS:
-            raise ValueError(f"`workers` must be 1 or {MAX_WORKERS}, got {self.workers}")
+            raise UsageError(f"`workers` must be 1 or {MAX_WORKERS}, got {self.workers}")
         for kind, given, known in (
             ("data set", self.datasets, DATASETS),
             ("device", self.devices, DEVICES),
