@@ -161,8 +161,8 @@ def search(
     Progress goes to the standard error stream, the result to the standard output stream.
     Ctrl-C ends the search after the running trial and says how to go on.
     """
-    from nas_plugins.runner.display import display
     from nas_plugins.runner.language_model import with_language_model
+    from nas_plugins.runner.progress import SearchDisplay
     from nas_plugins.runner.request import SearchRequest, named, with_stand_in
     from nas_plugins.runner.search import SearchBrokenError, run
     from nas_plugins.runner.storage import StorageURL
@@ -211,7 +211,7 @@ def search(
         remark(absent)
     broken = None
     try:
-        result = run(request, partial(display, progress=not quiet, words=in_options))
+        result = run(request, partial(SearchDisplay, shown=not quiet, words=in_options))
     except SearchBrokenError as error:
         result, broken = error.result, error
     _give_out(result, request, as_json=as_json, quiet=quiet, words=context.obj or [])

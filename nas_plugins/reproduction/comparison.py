@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import MissingDependencyError, unknown_name
+from nas_plugins._tables import data_frame
+from nas_plugins.errors import unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.reproduction.documents import DASH, Cell, ResultTable, Spread
@@ -35,9 +35,10 @@ from nas_plugins.reproduction.seed_runs import (
     seeds_of,
     told,
 )
+from nas_plugins.runner.progress import CountingDisplay
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame
     from plotly.graph_objects import Figure
 
 StrategySpec: TypeAlias = str | Strategy | tuple[str, Mapping[str, Any]]
@@ -108,20 +109,13 @@ class Comparison:
                     ]
         return tuple(rows)
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> DataFrame:
         """`scores` as a data frame.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependencyError(
-                "a data frame needs pandas: pip install pandas"
-            ) from error
-        columns = ["strategy", "engine", "seed", "trials", "score", "value"]
-        return pd.DataFrame(list(self.scores), columns=columns)
+        return data_frame(self.scores, ["strategy", "engine", "seed", "trials", "score", "value"])
 
     def table(self) -> ResultTable:
         """Mean and deviation over the seeds, at every budget.
@@ -404,29 +398,15 @@ def _runs(
         jobs = [replace(job, file=kept_file(out, job, same)) for job in jobs]
     done = {job: run for job in jobs if (run := kept_run(job)) is not None}
     missing = sorted((job for job in jobs if job not in done), key=lambda job: job.competitor.cost)
-    with _bar(len(missing), progress) as advance:
+    with CountingDisplay("searches", len(missing), shown=progress) as display:
         for job, run in in_processes(run_seed, missing, workers):
             done[job] = run
-            advance()
+            display.add()
     runs: dict[str, tuple[SeedRun, ...]] = {}
     for job in jobs:
         name = job.competitor.name
         runs[name] = (*runs.get(name, ()), done[job])
     return runs
-
-
-@contextmanager
-def _bar(total: int, shown: bool | None) -> Iterator[Callable[[], None]]:
-    """A bar on standard error; yields what moves it by one run."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if shown is None:
-        shown = console.is_terminal or console.is_jupyter
-    with Progress(console=console, disable=not (shown and total)) as bars:
-        task = bars.add_task("searches", total=total)
-        yield lambda: bars.advance(task)
 
 
 def _spread(values: Sequence[float]) -> Spread:

@@ -25,10 +25,10 @@ from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, engine_of, experiments_
 from nas_plugins.nni._space import published_or_own
 from nas_plugins.nni._state import REASON_NOTE
 from nas_plugins.results import SearchResult
-from nas_plugins.runner.display import Display, Finished
 from nas_plugins.runner.nni_evaluator import RequestEvaluator
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.problem import Problem
+from nas_plugins.runner.progress import Finished, SearchDisplay
 from nas_plugins.runner.request import SearchRequest
 from nas_plugins.runner.search import BROKEN, FINISHED, INTERRUPTED, TERMINATED, TIMEOUT, Ended
 from nas_plugins.runner.session import Callbacks
@@ -87,7 +87,7 @@ class Place:
 def run(
     request: SearchRequest,
     problem: Problem,
-    shown: Display,
+    shown: SearchDisplay,
     callbacks: Callbacks,
     *,
     stack: contextlib.ExitStack,
@@ -159,7 +159,7 @@ class _Watch:
     """
 
     def __init__(
-        self, request: SearchRequest, problem: Problem, place: Place, shown: Display
+        self, request: SearchRequest, problem: Problem, place: Place, shown: SearchDisplay
     ) -> None:
         self._request, self._problem, self._place, self._shown = request, problem, place, shown
         self._deadline = math.inf

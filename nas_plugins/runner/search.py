@@ -19,11 +19,11 @@ from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
-from nas_plugins.runner.display import Display, Finished, Score, display, logging_to
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import prepare_folder, writing
 from nas_plugins.runner.problem import Problem, prepare
+from nas_plugins.runner.progress import Finished, Score, SearchDisplay, logging_to
 from nas_plugins.runner.request import Measures, SearchRequest, named, with_stand_in
 from nas_plugins.runner.signals import Stop
 from nas_plugins.runner.storage import NNI, Opened, StorageURL, open_storage, storage_errors
@@ -179,7 +179,7 @@ def search(
         out=None if out is None else Path(out),
     )
     try:
-        result = run(request, partial(display, progress=progress), callbacks)
+        result = run(request, partial(SearchDisplay, shown=progress), callbacks)
     except SearchBrokenError as broken:
         _write(broken.result, request.out)
         raise
@@ -240,7 +240,7 @@ class Ended:
 
 
 def run(
-    request: SearchRequest, show: Callable[[Score], Display], callbacks: Callbacks = ()
+    request: SearchRequest, show: Callable[[Score], SearchDisplay], callbacks: Callbacks = ()
 ) -> SearchResult:
     """Runs a search to its end, whatever ends it.
 
@@ -295,7 +295,7 @@ def run(
 def _run(
     request: SearchRequest,
     problem: Problem,
-    shown: Display,
+    shown: SearchDisplay,
     callbacks: Callbacks,
     *,
     stack: contextlib.ExitStack,
@@ -386,7 +386,7 @@ class _Run:
         self,
         request: SearchRequest,
         session: Session,
-        shown: Display,
+        shown: SearchDisplay,
         callbacks: Callbacks,
         begun: float,
     ) -> None:

@@ -22,9 +22,9 @@ from nas_plugins.optuna import create_study, objective
 from nas_plugins.optuna._compat import call_back, new_trial
 from nas_plugins.optuna._history import convert
 from nas_plugins.optuna._objective import REASON
-from nas_plugins.runner.display import Finished
 from nas_plugins.runner.problem import Problem
 from nas_plugins.runner.processes import Life, Owner
+from nas_plugins.runner.progress import Finished
 from nas_plugins.runner.signals import Interruptible, Stop
 from nas_plugins.runner.storage import is_storage_error
 

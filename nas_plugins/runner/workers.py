@@ -24,9 +24,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins.errors import EngineError, UsageError
-from nas_plugins.runner.display import Finished
 from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.processes import Owner
+from nas_plugins.runner.progress import Finished
 from nas_plugins.runner.request import SearchRequest
 from nas_plugins.runner.session import OWNER, Session
 from nas_plugins.runner.signals import Stop
