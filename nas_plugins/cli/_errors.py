@@ -49,20 +49,18 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (DataError, ExitCode.DATA),
     (MissingDependencyError, ExitCode.DATA),
     (EngineError, ExitCode.STORAGE),
+    (OutputError, ExitCode.OUTPUT),
     (NasPluginsError, ExitCode.USAGE),
 )
 
 
+_PLAIN = (
+    "architectures budget datasets decoding device devices draws engine epochs_prior "
+    "epochs_vqvae evaluations force llm llm_seeds models out pruner resume samples "
+    "seed seeds take_over temperature timeout trials unique warm_start_trials workers"
+)
 _OPTIONS = {
-    **{
-        name: f"--{name.replace('_', '-')}"
-        for name in (
-            *("architectures", "budget", "datasets", "decoding", "device", "devices", "engine"),
-            *("epochs_prior", "epochs_vqvae", "evaluations", "force", "llm", "llm_seeds"),
-            *("models", "out", "pruner", "resume", "samples", "seed", "seeds", "take_over"),
-            *("temperature", "timeout", "trials", "unique", "warm_start_trials", "workers"),
-        )
-    },
+    **{name: f"--{name.replace('_', '-')}" for name in _PLAIN.split()},
     **{
         f"{name}s": f"--{name.replace('_', '-')}"
         for name in (
@@ -112,12 +110,7 @@ def _option(found: re.Match[str]) -> str:
 
 def exit_code(error: BaseException) -> ExitCode:
     """Returns the exit code that stands for `error`."""
-    if isinstance(error, OutputError):
-        return ExitCode.OUTPUT
-    for kind, code in _CODES:
-        if isinstance(error, kind):
-            return code
-    return ExitCode.INTERNAL
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.INTERNAL)
 
 
 def sentence(error: BaseException) -> str:

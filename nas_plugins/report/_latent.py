@@ -22,7 +22,7 @@ from nas_plugins.report._latent_figures import (
     temperature_figures,
     use_figures,
 )
-from nas_plugins.report._tables import breakable, pairs_table, plain_table, tile
+from nas_plugins.report._tables import breakable, copied, pairs_table, plain_table, tile
 
 
 def write_latent_report(latent: Latent, path: Path, *, title: str | None = None) -> Path:
@@ -246,7 +246,9 @@ def _model(latent: Latent) -> Markup:
         ),
     ]
     boxes = [
-        join([element("h3", title), _command(command)]) for title, command in commands if command
+        join([element("h3", title), copied(command, "Copy command", "notation command")])
+        for title, command in commands
+        if command
     ]
     versions = pairs_table(dict(card.versions), head=("Package", "Version"))
     return join(
@@ -260,11 +262,6 @@ def _model(latent: Latent) -> Markup:
             ),
         ]
     )
-
-
-def _command(command: str) -> Markup:
-    button = element("button", "Copy", type="button", class_="copy", aria_label="Copy command")
-    return element("div", element("code", command), button, class_="notation command")
 
 
 def _code(text: str) -> Markup:

@@ -303,8 +303,6 @@ def compare(
     goals = objectives_of([objectives] if isinstance(objectives, (str, Objective)) else objectives)
     if trials < 1 or workers < 1:
         raise ValueError(f"`trials` and `workers` must be >= 1, got {trials} and {workers}")
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
     table = benchmark_of(benchmark)
     reported = (replace(goals[0], name=report or goals[0].name), *goals[1:])
     known = [metric.name for metric in table.metrics]
@@ -312,14 +310,10 @@ def compare(
         if objective.name not in known:
             raise unknown_name(f"metric of benchmark {table.name!r}", objective.name, known)
     chosen = _budgets(budgets, trials)
-    competitors = _competitors(strategies, engine)
-    by_name = seeds if isinstance(seeds, Mapping) else dict.fromkeys(competitors, seeds)
-    if set(by_name) != set(competitors):
-        raise ValueError(f"`seeds` must have the names {list(competitors)}, got {list(by_name)}")
     jobs = [
         SeedJob(competitor, benchmark, goals, reported, trials, seed)
-        for name, competitor in competitors.items()
-        for seed in seeds_of(by_name[name])
+        for competitor, own in _competitors(strategies, engine, seeds)
+        for seed in own
     ]
     if workers > 1:
         _check_pickles(jobs)
@@ -333,9 +327,13 @@ def compare(
 
 
 def _competitors(
-    strategies: Sequence[StrategySpec] | Mapping[str, StrategySpec], engine: str
-) -> dict[str, Competitor]:
-    """By name, each built once, so that what is wrong with it is told before anything is run."""
+    strategies: Sequence[StrategySpec] | Mapping[str, StrategySpec],
+    engine: str,
+    seeds: int | Sequence[int] | Mapping[str, int | Sequence[int]],
+) -> list[tuple[Competitor, tuple[int, ...]]]:
+    """With their seeds; each is built once, so that what is wrong is told before anything runs."""
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
     if isinstance(strategies, str):
         raise TypeError(f"`strategies` must be a list or a mapping, got {strategies!r}")
     if isinstance(strategies, Mapping):
@@ -353,7 +351,10 @@ def _competitors(
         found[name] = replace(competitor, engine=STUDY) if competitor.sampler else competitor
     if not found:
         raise ValueError("`strategies` must not be empty")
-    return found
+    by_name = seeds if isinstance(seeds, Mapping) else dict.fromkeys(found, seeds)
+    if set(by_name) != set(found):
+        raise ValueError(f"`seeds` must have the names {list(found)}, got {list(by_name)}")
+    return [(competitor, seeds_of(by_name[name])) for name, competitor in found.items()]
 
 
 def _name(spec: StrategySpec) -> str:

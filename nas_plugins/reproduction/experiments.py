@@ -13,6 +13,7 @@ from typing import Any
 
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.documents import Reproduction
+from nas_plugins.runner.options import at_least
 from nas_plugins.runner.outputs import prepare_folder
 
 ARCH_VQ, LLM_NAS = "Arch-VQ", "LLM-NAS"
@@ -40,16 +41,6 @@ class ExperimentRequest:
     def __post_init__(self) -> None:
         if self.budget not in BUDGETS:
             raise unknown_name("budget", self.budget, BUDGETS)
-
-    def check(self, **least: int) -> None:
-        """Checks that numbers are not below their least.
-
-        Raises:
-            ValueError: One is; says which.
-        """
-        for name, limit in least.items():
-            if getattr(self, name) < limit:
-                raise UsageError(f"`{name}` must be >= {limit}, got {getattr(self, name)}")
 
     def default(self, **usual: Any) -> None:
         """Puts the budget's values where nothing was asked for."""
@@ -223,9 +214,7 @@ def experiment_request(
         for option in own:
             if paper != experiment.paper and option in given:
                 raise UsageError(f"`{option}` is for the tables of {paper}, not for {name}")
-    for option, value in given.items():
-        if isinstance(value, int) and value < 1:
-            raise UsageError(f"`{option}` must be >= 1, got {value}")
+    at_least(1, **{name: value for name, value in given.items() if isinstance(value, int)})
     if experiment.paper == ARCH_VQ and space is not None:
         given["space"] = space
     if note is not None:

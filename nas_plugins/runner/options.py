@@ -40,6 +40,17 @@ def options_by_source(
     return found
 
 
+def at_least(least: int, **given: int | None) -> None:
+    """Refuses numbers, by the names of their arguments, that are below the least.
+
+    Raises:
+        UsageError: One is.
+    """
+    for name, value in given.items():
+        if value is not None and value < least:
+            raise UsageError(f"`{name}` must be >= {least}, got {value}")
+
+
 @contextmanager
 def options_of(kind: str, name: str, options: Options) -> Iterator[None]:
     """Says which option of a plug-in is wrong, where Python would name a function."""
@@ -66,4 +77,4 @@ def as_usage(what: str, errors: tuple[type[Exception], ...] = (ValueError,)) -> 
         raise UsageError(f"{what}: {error}") from error
 
 
-__all__ = ["Options", "as_usage", "options_by_source", "options_of"]
+__all__ = ["Options", "as_usage", "at_least", "options_by_source", "options_of"]

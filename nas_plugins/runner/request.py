@@ -13,6 +13,7 @@ from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
 from nas_plugins.runner.language_model import lasting_options, shown
+from nas_plugins.runner.options import at_least
 from nas_plugins.runner.storage import ENGINES, OPTUNA, StorageURL, studies_in
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -95,10 +96,8 @@ class SearchRequest:
     def __post_init__(self) -> None:
         self._check_engine()
         self._check_storage()
-        for name, least in (("trials", 1), ("workers", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"`{name}` must be >= {least}, got {value}")
+        at_least(1, trials=self.trials, workers=self.workers)
+        at_least(0, seed=self.seed)
         if self.timeout is not None and not self.timeout > 0:
             raise UsageError(f"`timeout` must be > 0, got {self.timeout}")
         told = self.warm_start_trials is not None or self.warm_start_options
