@@ -302,7 +302,7 @@ def _run(
     begun: float,
 ) -> Ended:
     from nas_plugins.optuna import study_settings
-    from nas_plugins.optuna._dimensions import check
+    from nas_plugins.optuna.dimensions import check
     from nas_plugins.runner.results import assemble
     from nas_plugins.runner.session import check_pruner, settle
 
