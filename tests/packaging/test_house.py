@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -114,6 +115,15 @@ def test_imports_are_absolute() -> None:
         name for name, tree in modules().items() for o in imported(tree) if o.startswith(".")
     }
     assert not relative
+
+
+def test_the_picture_in_contributing_is_the_contract() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"^```\n(cli .*?)^```", text, re.DOTALL | re.MULTILINE)
+    drawn = [room for line in picture.splitlines() for room in line.split("  ")[0].split(" · ")]
+    (layers,) = [c["layers"] for c in contracts() if c["type"] == "layers"]
+    rooms = [room for layer in layers for room in re.split(r" [|:] ", layer)]
+    assert drawn == [room for room in rooms if not room.startswith("_")]
 
 
 @pytest.mark.parametrize("library", USERS)
