@@ -65,6 +65,8 @@ def score(
     """Score architectures by zero-cost proxies: one batch, no training.
 
     What is no architecture, and a network that fails, becomes a row with its reason.
+    \f
+    Long because its options are declared with their help.
     """
     from nas_plugins.runner import scoring
     from nas_plugins.runner.options import as_usage

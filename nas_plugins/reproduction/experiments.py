@@ -166,6 +166,8 @@ def reproduce(
         DataError: A table is absent; says what to download and where.
         MissingDependencyError: An optional package is absent.
         OutputError: The folder cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     begin = time.perf_counter()
     shown = sys.stderr.isatty() if progress is None else progress
