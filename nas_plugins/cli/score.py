@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_plugins.cli._console import print_json, remark
+from nas_plugins.cli._console import print_json, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _what, _how = panel("What to score"), panel("How")
 _STDIN = "-"
-_WIDE = 100_000
+_WIDE = 100_000  # rows with all proxies stay whole, so that `grep` finds them
 
 
 def score(
@@ -73,8 +73,6 @@ def score(
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.problem import build_space
 
-    if n is not None and n < 1:
-        raise UsageError(f"-n must be >= 1, got {n}")
     if out is not None and out.suffix not in scoring.FORMATS:
         raise UsageError(f"--out must end in {' or '.join(scoring.FORMATS)}, got {out}")
     texts = _texts(architectures or [], n)
@@ -158,22 +156,9 @@ def _say(result: ScoreResult, n: int | None) -> None:
 
 def _show(result: ScoreResult) -> None:
     """Prints the best-ranked first, and why values are missing under them."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     if result.rows:
         headings, cells = result.table()
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for heading in headings[:-1]:
-            table.add_column(Text(heading), justify="right", overflow="fold")
-        table.add_column(Text(headings[-1]), overflow="fold")
-        for line in cells:
-            table.add_row(*map(Text, line))
-        # A pipe has no width; rows stay whole there, so that `grep` finds them.
-        width = None if sys.stdout.isatty() else _WIDE
-        Console(width=width, highlight=False).print(table)
+        print_table(None, headings, cells, right=headings[:-1], pipe_width=_WIDE)
     for text in result.summary():
         print(text)
 

@@ -12,7 +12,7 @@ import numpy as np
 from nas_plugins._markup import Markup, element, join
 from nas_plugins.drawing import draw, short
 from nas_plugins.report import _document
-from nas_plugins.report._document import Document, PageSection
+from nas_plugins.report._document import PageSection
 from nas_plugins.report._figures import Figure
 from nas_plugins.report._format import count, duration
 from nas_plugins.report._latent_data import MAX_ENCODED, Latent, Sweep
@@ -61,9 +61,8 @@ def render_latent_report(latent: Latent, *, title: str | None = None) -> str:
         PageSection("cells", "Drawn from the prior", _cells(latent)),
         PageSection("model", "Model and versions", _model(latent)),
     ]
-    return _document.render(
-        Document(heading, _header(latent, heading), sections, [*use, *parts, *curves])
-    )
+    figures = [*use, *parts, *curves]
+    return _document.render(heading, _header(latent, heading), sections, figures)
 
 
 # -- head ----------------------------------------------------------------------------------

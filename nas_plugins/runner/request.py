@@ -34,31 +34,16 @@ Measures: TypeAlias = (
 class SearchRequest:
     """What is searched for and how; pickles if the objects in it do.
 
+    What is not described here is as the argument of `nas_plugins.search` of that name.
+
     Attributes:
         benchmark: Name or object, or ``None``.
         space: Name or object, or ``None`` where the benchmark's is meant.
         evaluators: By name, ``None`` for a registered one. A metric that the benchmark has too
             is taken from here, unless it is qualified.
-        strategy: Name or object.
         objectives: Written ``name:min``, ``name:max``, or ``name`` for the better direction,
             where the name may be ``<evaluator>.<metric>`` or ``<benchmark's family>.<metric>``.
         constraints: Written ``name<=number`` or ``name>=number``.
-        benchmark_options, evaluator_options, space_options, strategy_options: Arguments of
-            the constructors; those of evaluators may be ``<evaluator>.<key>``.
-        warm_start: Evaluator or benchmark whose scores choose the first trials.
-        warm_start_trials: How many it chooses; ``None`` for the usual number.
-        warm_start_options: ``metrics``, ``pool``, and options of it as ``<name>.<key>``.
-        trials: Trials in all, those of earlier runs included.
-        engine: What runs the trials.
-        seed: Of the strategy; ``None`` keeps a resumed study's, or draws one.
-        storage: Where trials are kept; ``None`` for memory.
-        study: Name; given exactly if `storage` is.
-        resume: Whether to go on with an existing study.
-        take_over: Whether to fail running trials of processes that nothing is known about.
-        workers: Processes.
-        timeout: Seconds after which no trial begins, or ``None``.
-        pruner: Name of the pruner.
-        out: Folder of the results, or ``None``.
         stands_in_for: Benchmark that was asked for where `benchmark` serves instead.
 
     Raises:

@@ -42,11 +42,12 @@ def figure2(request: ArchVQRequest) -> Reproduction:
     tables: list[ResultTable] = []
     figures: dict[str, str] = {}
     remarks: list[str] = []
+    temperatures = TEMPERATURES[1::2] if request.budget == "quick" else TEMPERATURES
     for preset in _PRESETS:
         known = trained_vq(request, space, preset)
         remarks += trained_as({preset: known}, ())
         for decoding in (PAPER, SEEN):
-            rows = [(t, *_counts(request, known, decoding, t)) for t in _temperatures(request)]
+            rows = [(t, *_counts(request, known, decoding, t)) for t in temperatures]
             title = f"`{preset}` preset, {decoding}"
             tables.append(ResultTable(title, columns, tuple(rows), _NOTES[decoding]))
             if decoding == PAPER:
@@ -68,10 +69,6 @@ def figure2(request: ArchVQRequest) -> Reproduction:
         tuple(remarks),
         settings(request, space),
     )
-
-
-def _temperatures(request: ArchVQRequest) -> tuple[float, ...]:
-    return TEMPERATURES[1::2] if request.budget == "quick" else TEMPERATURES
 
 
 def _counts(

@@ -75,8 +75,8 @@ def table5(request: LLMNASRequest) -> Reproduction:
 
 def _ablations(scored: RunScores, request: LLMNASRequest) -> ResultTable:
     rows: list[tuple[Cell, ...]] = [
-        (f"{row.name} ({paper.SOURCE})", None, _reported(row), *[None] * (len(_COLUMNS) - 1))
-        for row in paper.ABLATIONS
+        (f"{name} ({paper.SOURCE})", None, hypervolume, *[None] * (len(_COLUMNS) - 1))
+        for name, hypervolume in paper.ABLATIONS
     ]
     rows += [
         (arm.name, scored.seeds(arm), *(scored.over_cases(arm, column) for column in _COLUMNS))
@@ -120,13 +120,6 @@ def _surrogate(guessed: Results) -> ResultTable:
     return ResultTable(
         "Searching on predicted accuracy, CIFAR-10", heads, tuple(rows), notes, digits=3
     )
-
-
-def _reported(row: paper.Ablation) -> Cell:
-    if row.hypervolume is None:
-        return None
-    # `n` says no more than that there is a deviation: over how many runs is not known.
-    return Spread(row.hypervolume, row.sd or 0.0, 2)
 
 
 __all__ = ["table5"]

@@ -229,8 +229,8 @@ def _evaluator(job: SearchJob, out: Path) -> tuple[Floats, float]:
     case, known = job.case, case_table(job.case)
     if job.arm.evaluator != SURROGATE:
         return np.stack([known.accuracy[VALIDATION], known.latency], axis=1), float("nan")
-    found = predicted(case, job.seed, out / "surrogates")
-    return np.stack([found.values, known.latency], axis=1), found.spearman
+    values, correlation = predicted(case, job.seed, out / "surrogates")
+    return np.stack([values, known.latency], axis=1), correlation
 
 
 def _log(job: SearchJob, steps: Sequence[Step]) -> dict[str, Any]:
