@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,40 +20,6 @@ if TYPE_CHECKING:
 _what, _how, _model = panel("What to search"), panel("How long"), panel("Language model")
 _pair: Any = partial(_what, metavar="key=value")
 _file: Any = partial(_model, metavar="FILE")
-
-_LLMName: TypeAlias = Annotated[
-    str | None,
-    _model(
-        help="Chat model that the strategy asks: local, openai:MODEL, replay:FILE, null, ...",
-        metavar="NAME",
-    ),
-]
-_LLMOption: TypeAlias = Annotated[
-    Words, _model(help="Option of the chat model; repeatable.", metavar="key=value")
-]
-_LLMCalls: TypeAlias = Annotated[
-    int | None, _model(help="Most calls of the search, all workers and runs together.")
-]
-_LLMTokens: TypeAlias = Annotated[int | None, _model(help="Most tokens, likewise.")]
-_LLMUSD: TypeAlias = Annotated[
-    float | None, _model(help="Most US dollars, likewise; needs --llm-prices.")
-]
-_LLMSeconds: TypeAlias = Annotated[
-    float | None, _model(help="Most seconds with a call under way.")
-]
-_LLMPrices: TypeAlias = Annotated[
-    Path | None, _file(help="TOML or JSON file with US dollars per million tokens.")
-]
-_LLMLedger: TypeAlias = Annotated[
-    Path | None,
-    _file(help="File for every call; with --out, llm-calls.jsonl in that folder by default."),
-]
-_LLMRecord: TypeAlias = Annotated[
-    Path | None, _file(help="File for every reply, which --llm replay:FILE repeats.")
-]
-_LLMCache: TypeAlias = Annotated[
-    Path | None, _file(help="File that replies are taken from where it has them, and added to.")
-]
 
 
 def search(
@@ -121,16 +87,40 @@ def search(
         ),
     ] = "none",
     seed: Annotated[int | None, _how(help="Seed; drawn and shown by default.")] = None,
-    llm: _LLMName = None,
-    llm_option: _LLMOption = None,
-    llm_calls: _LLMCalls = None,
-    llm_tokens: _LLMTokens = None,
-    llm_usd: _LLMUSD = None,
-    llm_seconds: _LLMSeconds = None,
-    llm_prices: _LLMPrices = None,
-    llm_ledger: _LLMLedger = None,
-    llm_record: _LLMRecord = None,
-    llm_cache: _LLMCache = None,
+    llm: Annotated[
+        str | None,
+        _model(
+            help="Chat model that the strategy asks: local, openai:MODEL, replay:FILE, null, ...",
+            metavar="NAME",
+        ),
+    ] = None,
+    llm_option: Annotated[
+        Words, _model(help="Option of the chat model; repeatable.", metavar="key=value")
+    ] = None,
+    llm_calls: Annotated[
+        int | None, _model(help="Most calls of the search, all workers and runs together.")
+    ] = None,
+    llm_tokens: Annotated[int | None, _model(help="Most tokens, likewise.")] = None,
+    llm_usd: Annotated[
+        float | None, _model(help="Most US dollars, likewise; needs --llm-prices.")
+    ] = None,
+    llm_seconds: Annotated[
+        float | None, _model(help="Most seconds with a call under way.")
+    ] = None,
+    llm_prices: Annotated[
+        Path | None, _file(help="TOML or JSON file with US dollars per million tokens.")
+    ] = None,
+    llm_ledger: Annotated[
+        Path | None,
+        _file(help="File for every call; with --out, llm-calls.jsonl in that folder by default."),
+    ] = None,
+    llm_record: Annotated[
+        Path | None, _file(help="File for every reply, which --llm replay:FILE repeats.")
+    ] = None,
+    llm_cache: Annotated[
+        Path | None,
+        _file(help="File that replies are taken from where it has them, and added to."),
+    ] = None,
     storage: Annotated[
         str | None,
         keep(
