@@ -243,9 +243,7 @@ def _distribution(latent: Latent, node: int) -> Figure:
 
 def temperature_figures(latent: Latent) -> list[Figure]:
     """Validity, uniqueness and novelty over temperature, strictly and as published."""
-    figures = [
-        _temperature(latent, "strict", "Strictly", [(s, s.strict) for s in latent.sweep]),
-    ]
+    figures = [_temperature(latent, "strict", "Strictly", [(s, s.strict) for s in latent.sweep])]
     published = [(s, s.lenient) for s in latent.sweep if s.lenient is not None]
     if published:
         figures.append(_temperature(latent, "lenient", "As the papers count", published))

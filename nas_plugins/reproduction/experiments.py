@@ -105,10 +105,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
 )
 """Everything that `reproduce` knows, by name."""
 
-_REQUESTS = {
-    ARCH_VQ: "arch_vq.budget:ArchVQRequest",
-    LLM_NAS: "llm_nas.request:LLMNASRequest",
-}
+_REQUESTS = {ARCH_VQ: "arch_vq.budget:ArchVQRequest", LLM_NAS: "llm_nas.request:LLMNASRequest"}
 _OWN_OPTIONS = {
     ARCH_VQ: ("models", "samples"),
     LLM_NAS: ("llm", "llm_seeds", "evaluations", "datasets", "devices", "workers"),

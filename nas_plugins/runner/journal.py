@@ -7,11 +7,7 @@ import os
 from pathlib import Path
 from typing import IO, cast
 
-from optuna.storages.journal import (
-    JournalFileBackend,
-    JournalFileOpenLock,
-    JournalFileSymlinkLock,
-)
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 
 from nas_plugins import _files
 

@@ -35,10 +35,7 @@ _NOTES = {
 def figure2(request: ArchVQRequest) -> Reproduction:
     """The temperature sweep, lenient and strict, for both presets."""
     space = request.space or "nasbench201"
-    columns = (
-        "T",
-        *(f"{way} {name}" for way in ("lenient", "strict") for name in COLUMNS),
-    )
+    columns = ("T", *(f"{way} {name}" for way in ("lenient", "strict") for name in COLUMNS))
     tables: list[ResultTable] = []
     figures: dict[str, str] = {}
     remarks: list[str] = []

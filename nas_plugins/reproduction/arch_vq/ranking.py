@@ -19,11 +19,7 @@ from nas_plugins.reproduction.arch_vq.tables import settings
 from nas_plugins.reproduction.charts import Line, line_chart
 from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.spaces.base import Rows
-from nas_plugins.strategies.arch_vq.lstm import (
-    Predictor,
-    PredictorConfig,
-    kendall_tau,
-)
+from nas_plugins.strategies.arch_vq.lstm import Predictor, PredictorConfig, kendall_tau
 from nas_plugins.strategies.arch_vq.metrics import Graphs, strict_rows
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
 

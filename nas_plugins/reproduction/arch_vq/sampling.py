@@ -169,10 +169,7 @@ def counted(known: TrainedModel, draw: Draw, n: int, seed: int) -> GenerationCou
     """Draws and counts; graphs that were asked for and did not come are invalid."""
     graphs = draw(n, seed)
     space, keys = known.space, known.train_keys
-    return (
-        lenient(space, graphs, keys, requested=n),
-        strict(space, graphs, keys, requested=n),
-    )
+    return (lenient(space, graphs, keys, requested=n), strict(space, graphs, keys, requested=n))
 
 
 SHOWN = ("validity", "uniqueness", "novelty", "absolute_uniqueness")

@@ -6,18 +6,8 @@ from dataclasses import replace
 
 from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.reproduction.llm_nas import paper
-from nas_plugins.reproduction.llm_nas.arms import (
-    ABLATIONS,
-    ARCHIVE,
-    FULL,
-    ON_SURROGATE,
-    chosen,
-)
-from nas_plugins.reproduction.llm_nas.cases import (
-    LABELS,
-    TEST,
-    VALIDATION,
-)
+from nas_plugins.reproduction.llm_nas.arms import ABLATIONS, ARCHIVE, FULL, ON_SURROGATE, chosen
+from nas_plugins.reproduction.llm_nas.cases import LABELS, TEST, VALIDATION
 from nas_plugins.reproduction.llm_nas.request import DATASETS, LLMNASRequest
 from nas_plugins.reproduction.llm_nas.runs import Results, results
 from nas_plugins.reproduction.llm_nas.scores import (

@@ -10,13 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
-from nas_plugins.reproduction.llm_nas.cases import (
-    AXES,
-    TEST,
-    VALIDATION,
-    CaseTable,
-    Floats,
-)
+from nas_plugins.reproduction.llm_nas.cases import AXES, TEST, VALIDATION, CaseTable, Floats
 from nas_plugins.reproduction.llm_nas.runs import SearchRun
 
 HV, HV_SPACE, IGD, IGD_PLUS, HIT = "hv FN 1.1", "hv SN 1.0", "IGD", "IGD+", "front found"

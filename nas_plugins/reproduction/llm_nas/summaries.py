@@ -7,29 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nas_plugins.reproduction.documents import Cell, ResultTable, Spread
-from nas_plugins.reproduction.llm_nas.arms import (
-    ARCHIVE,
-    NULL,
-    RANDOM,
-    Arm,
-    spoken,
-)
-from nas_plugins.reproduction.llm_nas.cases import (
-    AXES,
-    TEST,
-    VALIDATION,
-    Case,
-    case_table,
-)
+from nas_plugins.reproduction.llm_nas.arms import ARCHIVE, NULL, RANDOM, Arm, spoken
+from nas_plugins.reproduction.llm_nas.cases import AXES, TEST, VALIDATION, Case, case_table
 from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
 from nas_plugins.reproduction.llm_nas.runs import Results
-from nas_plugins.reproduction.llm_nas.scores import (
-    HV,
-    IGD,
-    SCORES,
-    PairedComparison,
-    scores,
-)
+from nas_plugins.reproduction.llm_nas.scores import HV, IGD, SCORES, PairedComparison, scores
 
 Score = tuple[str, str]
 """A score and its axis."""
