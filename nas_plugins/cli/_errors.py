@@ -77,7 +77,6 @@ _OPTIONS = {
     "evaluators": "--evaluator NAME",
     "exclude": "--exclude FILE",
     "model": "--model DIR",
-    "n": "-n",
     "space": "--space NAME",
     "storage": "--storage URL",
     "strategy": "--strategy NAME",

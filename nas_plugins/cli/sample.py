@@ -67,6 +67,8 @@ def sample(
 
     if space is None and model is None:
         raise UsageError("say what to draw from: give --space NAME or --model DIR")
+    if n < 1:
+        raise UsageError(f"-n must be >= 1, got {n}")
     if out is not None:
         prepare_file(out)
     options = read_options(space_option or (), "--space-option")

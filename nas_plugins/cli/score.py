@@ -73,6 +73,8 @@ def score(
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.problem import build_space
 
+    if n is not None and n < 1:
+        raise UsageError(f"-n must be >= 1, got {n}")
     if out is not None and out.suffix not in scoring.FORMATS:
         raise UsageError(f"--out must end in {' or '.join(scoring.FORMATS)}, got {out}")
     texts = _texts(architectures or [], n)

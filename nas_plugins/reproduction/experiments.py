@@ -13,7 +13,6 @@ from typing import Any
 
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.documents import Reproduction
-from nas_plugins.runner.options import at_least
 from nas_plugins.runner.outputs import prepare_folder
 
 ARCH_VQ, LLM_NAS = "Arch-VQ", "LLM-NAS"
@@ -203,6 +202,8 @@ def experiment_request(
     Arguments and errors are those of `reproduce`, but for `note`, which is called with a line on
     what is being done; ``None`` stands for the default.
     """
+    from nas_plugins.runner.options import at_least  # imports NumPy
+
     if name not in EXPERIMENTS:
         raise unknown_name("table or figure", name, EXPERIMENTS)
     experiment = EXPERIMENTS[name]
