@@ -310,6 +310,15 @@ def test_a_result_is_readable(result: nap.SearchResult) -> None:
     assert "|nor_conv" in page
 
 
+def test_a_result_says_when_nothing_is_feasible_and_how_it_ended() -> None:
+    result = nap.search(
+        TABLE, objectives="val_accuracy", constraints="latency_ms<=-1", trials=5, seed=0,
+        callbacks=[lambda study, trial: study.stop() if trial.number == 2 else None],
+    )  # fmt: skip
+    told_first = repr(result).splitlines()[0]
+    assert told_first.startswith("SearchResult: 3 of 3 trials complete, stopped, none feasible")
+
+
 def test_a_result_is_kept(result: nap.SearchResult, tmp_path: Path) -> None:
     result.save(str(tmp_path / "out"))
     names = {path.name for path in (tmp_path / "out").iterdir()}
