@@ -381,11 +381,13 @@ def package_versions() -> FrozenDict[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Makes `value` strict JSON: tuples to lists, infinities and NaN to strings."""
+    """Makes `value` strict JSON: NumPy's numbers to Python's, infinities and NaN to strings."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

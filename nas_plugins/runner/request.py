@@ -13,6 +13,7 @@ from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
 from nas_plugins.runner.language_model import lasting_options, shown
+from nas_plugins.runner.options import whole
 from nas_plugins.runner.storage import ENGINES, OPTUNA, StorageURL, studies_in
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -62,6 +63,7 @@ class SearchRequest:
 
     Raises:
         UsageError: Two of them do not go together, or a number is out of range.
+        TypeError: A number is not whole.
         UnknownNameError: There is no such engine; suggests the nearest.
         MissingDependencyError: The engine is not installed; says what to do.
     """
@@ -97,8 +99,8 @@ class SearchRequest:
         self._check_storage()
         for name, least in (("trials", 1), ("workers", 1), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"`{name}` must be >= {least}, got {value}")
+            if name != "seed" or value is not None:
+                object.__setattr__(self, name, whole(name, value, least))
         if self.timeout is not None and not self.timeout > 0:
             raise UsageError(f"`timeout` must be > 0, got {self.timeout}")
         told = self.warm_start_trials is not None or self.warm_start_options

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nas_plugins as nap
@@ -250,6 +251,10 @@ def test_an_experiment_of_nni(tmp_path: Path) -> None:
     ("wrong", "error", "text"),
     [
         ({"trials": 0}, UsageError, "`trials` must be >= 1, got 0"),
+        ({"trials": "5"}, TypeError, "`trials` must be a whole number, got '5'"),
+        ({"trials": None}, TypeError, "`trials` must be a whole number, got None"),
+        ({"seed": 1.5}, TypeError, "`seed` must be a whole number, got 1.5"),
+        ({"workers": "2"}, TypeError, "`workers` must be a whole number, got '2'"),
         ({"timeout": -1}, UsageError, "`timeout` must be > 0, got -1"),
         ({"resume": True}, UsageError, "`resume` needs `storage=...` and `study=...`"),
         ({"objectives": ()}, UsageError, "give at least one of `objectives`; there are val_acc"),
@@ -329,6 +334,13 @@ def test_a_result_is_kept(result: nap.SearchResult, tmp_path: Path) -> None:
         assert nap.SearchResult.load(path) == result
     result.report(tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!")
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    wanted: Any = {"trials": np.int64(3), "seed": np.int64(2), "timeout": np.float64(60)}
+    result = nap.search(TABLE, objectives=BOTH, out=tmp_path, **wanted)
+    assert nap.SearchResult.load(tmp_path).settings["seed"] == 2
+    assert told(result) == told(nap.search(TABLE, objectives=BOTH, trials=3, seed=2))
 
 
 def test_out_is_written_at_the_end(tmp_path: Path) -> None:
