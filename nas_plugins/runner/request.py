@@ -63,7 +63,7 @@ class SearchRequest:
 
     Raises:
         UsageError: Two of them do not go together, or a number is out of range.
-        TypeError: A number is not whole.
+        TypeError: A number is none, or not whole.
         UnknownNameError: There is no such engine; suggests the nearest.
         MissingDependencyError: The engine is not installed; says what to do.
     """
@@ -101,13 +101,23 @@ class SearchRequest:
             value = getattr(self, name)
             if name != "seed" or value is not None:
                 object.__setattr__(self, name, whole(name, value, least))
-        if self.timeout is not None and not self.timeout > 0:
-            raise UsageError(f"`timeout` must be > 0, got {self.timeout}")
+        if self.timeout is not None:
+            self._check_timeout(self.timeout)
         told = self.warm_start_trials is not None or self.warm_start_options
         if self.warm_start is None and told:
             raise UsageError(
                 "`warm_start_trials` and `warm_start_options` go with `warm_start=...`"
             )
+
+    def _check_timeout(self, seconds: float) -> None:
+        try:
+            positive = seconds > 0
+        except TypeError:
+            raise TypeError(f"`timeout` must be a number of seconds, got {seconds!r}") from None
+        if not positive:
+            raise UsageError(f"`timeout` must be > 0, got {seconds}")
+        if isinstance(seconds, float):
+            object.__setattr__(self, "timeout", float(seconds))  # NumPy's are floats, too
 
     def _check_storage(self) -> None:
         if self.resume and self.storage is None:
