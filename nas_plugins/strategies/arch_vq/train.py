@@ -169,6 +169,8 @@ def train(
     Raises:
         DataError: The state to resume from is torn or of another run.
         ValueError: `resume` without `out`.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     if resume and out is None:
         raise ValueError("`resume` needs `out`, the folder to resume from")
