@@ -279,12 +279,14 @@ def as_strategy(given: Any) -> Strategy:
     """The strategy as it is, or an object with a method `propose` made one.
 
     Raises:
-        TypeError: It has no `propose`.
+        TypeError: It has no `propose`, or is a class.
     """
     if isinstance(given, Strategy):
         return given
     if not callable(getattr(given, "propose", None)):
         raise TypeError(f"`strategy` must have a method `propose`, got {given!r}")
+    if isinstance(given, type):
+        raise TypeError(f"`strategy` must be an object, got the class {given.__name__}")
     return _AdaptedStrategy(given)
 
 

@@ -279,6 +279,8 @@ def _called(one: Measure) -> str:
 
 
 def _measure(one: Measure | str | None) -> Measure | None:
+    if isinstance(one, type) and _evaluates(one):
+        raise TypeError(f"`evaluators` must be objects, got the class {one.__name__}")
     if one is None or callable(one) or _evaluates(one):
         return one  # type: ignore[return-value]
     raise TypeError(

@@ -62,6 +62,16 @@ class First:
         return found
 
 
+class Loose:
+    """An evaluator whose metrics are names."""
+
+    metrics = ("loss",)
+
+    def evaluate(self, architectures: Any) -> list[dict[str, float]]:
+        """Nothing."""
+        return [{"loss": 0.0} for _ in architectures]
+
+
 def told(result: nap.SearchResult) -> list[tuple[Any, ...]]:
     """What a search has tried and found."""
     return [(t.number, str(t.architecture), t.values) for t in result.history.trials]
@@ -118,6 +128,14 @@ def test_what_a_function_does_not_return_fails_its_trials_with_the_reason() -> N
     assert result.best is None
     assert result.counts()["failed"] == 3
     assert "returned no metric 'size'" in next(iter(result.failures()))
+
+
+@pytest.mark.parametrize("returned", [None, "much", [1.0], {"loss": None}])
+def test_what_is_no_number_fails_its_trials_with_the_reason(returned: Any) -> None:
+    result = nap.search({"a": [1, 2]}, lambda _: returned, objectives="loss:min", trials=1)
+    (reason,) = result.failures()
+    shown = returned if isinstance(returned, dict) else {"loss": returned}
+    assert f"must return numbers for ['loss'], got {shown}" in reason
 
 
 def test_evaluators_of_ones_own_names() -> None:
@@ -267,6 +285,9 @@ def test_an_experiment_of_nni(tmp_path: Path) -> None:
         ({"evaluators": [total, measured]}, UsageError, "may hold one function"),
         ({"evaluators": ["complexity", "complexity"]}, UsageError, "given more than once"),
         ({"evaluators": 3}, TypeError, "`evaluators` must be names, evaluators"),
+        ({"evaluators": Loose}, TypeError, "`evaluators` must be objects, got the class Loose"),
+        ({"evaluators": Loose()}, TypeError, "`metrics` of `evaluators` must be Metrics, got 'lo"),
+        ({"strategy": First}, TypeError, "`strategy` must be an object, got the class First"),
         ({"over": 3}, TypeError, "`over` must be the name"),
         ({"strategy": 3}, TypeError, "must have a method `propose`"),
         ({"strategy": First(), "strategy_options": {"n": 1}}, UsageError, "are for a name"),
