@@ -199,6 +199,7 @@ def _only_for_names(argument: str, given: object, options: Mapping[str, Any]) ->
 
 def _space(request: SearchRequest, benchmark: Benchmark | None) -> SearchSpace:
     if request.space is None:
+        _only_for_names("space", None, request.space_options)
         if benchmark is None:
             raise UsageError("say what to search: give `space=...` or `benchmark=...`")
         return benchmark.space

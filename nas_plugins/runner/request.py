@@ -164,7 +164,8 @@ class SearchRequest:
     @property
     def objects(self) -> list[str]:
         """Arguments that are objects rather than names."""
-        given = {"benchmark": self.benchmark, "space": self.space, "strategy": self.strategy}
+        over = self.space if self.benchmark is None else self.benchmark
+        given = {"over": over, "strategy": self.strategy}
         found = [name for name, value in given.items() if not isinstance(value, str | None)]
         return [*found, *(["evaluators"] if any(self.evaluators.values()) else [])]
 

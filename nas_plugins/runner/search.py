@@ -208,7 +208,8 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(over, SearchSpace):
         given: dict[str, Any] = {"space": over}
     elif isinstance(over, Mapping):
-        given = {"space": CategoricalSpace(over)}
+        with as_usage("`over`", (TypeError, ValueError)):
+            given = {"space": CategoricalSpace(over)}
     elif isinstance(over, Benchmark):
         given = {"benchmark": over}
     elif not isinstance(over, str):
@@ -223,6 +224,8 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
             raise unknown_name("benchmark or space", over, {*benchmarks, *spaces})
         space = family == over and over in spaces and (evaluators or family not in benchmarks)
         given = {"space" if space else "benchmark": over}
+    if "space" in given and not evaluators:
+        raise UsageError("say what to measure: give `evaluators`, or a benchmark as `over`")
     return {**given, "evaluators": evaluators}
 
 

@@ -187,6 +187,8 @@ def test_workers_keep_to_the_budget_and_callbacks_are_called_here() -> None:
 def test_what_does_not_reach_workers_is_told_before_the_search() -> None:
     with pytest.raises(UsageError, match=r"`workers=2` sends `evaluators` .* pickle"):
         nap.search("nasbench201", lambda a: 1.0, objectives="x:min", workers=2)
+    with pytest.raises(UsageError, match=r"sends `over` and `evaluators` to other processes"):
+        nap.search({"a": [1, 2]}, lambda a: 1.0, objectives="x:min", workers=2)
 
 
 def test_lost_workers_leave_what_was_found() -> None:
@@ -281,7 +283,12 @@ def test_an_experiment_of_nni(tmp_path: Path) -> None:
         ({"over": "nasbench21"}, UnknownNameError, "did you mean 'nasbench201'"),
         ({"over": "nasbench201", "evaluators": total, "objectives": "loss"}, UsageError,
          "say which way 'loss' is better"),
-        ({"over": {"a": [1, 2]}}, UsageError, "say what to measure"),
+        ({"over": {"a": [1, 2]}}, UsageError, "say what to measure: give `evaluators`, or"),
+        ({"over": {}, "evaluators": total}, UsageError, "`over`: `decisions` must not be empty"),
+        ({"over": {"a": 3}, "evaluators": total}, UsageError,
+         "`over`: `choices` of decision 'a' must be a list, got 3"),
+        ({"over": {"a": "abc"}, "evaluators": total}, UsageError, "must be a list, got 'abc'"),
+        ({"space_options": {"a": 1}}, UsageError, "`space_options` are for a name"),
         ({"evaluators": [total, measured]}, UsageError, "may hold one function"),
         ({"evaluators": ["complexity", "complexity"]}, UsageError, "given more than once"),
         ({"evaluators": 3}, TypeError, "`evaluators` must be names, evaluators"),
