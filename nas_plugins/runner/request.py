@@ -101,6 +101,8 @@ class SearchRequest:
             value = getattr(self, name)
             if name != "seed" or value is not None:
                 object.__setattr__(self, name, whole(name, value, least))
+        if self.warm_start_trials is not None:
+            whole("warm_start_trials", self.warm_start_trials, 1)
         if self.timeout is not None:
             self._check_timeout(self.timeout)
         told = self.warm_start_trials is not None or self.warm_start_options
