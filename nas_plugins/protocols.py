@@ -290,6 +290,12 @@ def as_strategy(given: Any) -> Strategy:
     return _AdaptedStrategy(given)
 
 
+def class_name(strategy: Strategy) -> str:
+    """Name of a strategy's class; of another's object, that of its own."""
+    given = strategy.given if isinstance(strategy, _AdaptedStrategy) else strategy
+    return type(given).__name__
+
+
 def as_evaluator(given: Any) -> Evaluator:
     """The evaluator as it is, or an object with `metrics` and `evaluate` made one.
 
@@ -397,4 +403,5 @@ __all__ = [
     "as_benchmark",
     "as_evaluator",
     "as_strategy",
+    "class_name",
 ]

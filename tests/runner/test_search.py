@@ -157,6 +157,16 @@ def test_a_strategy_of_ones_own_and_a_warm_start() -> None:
     assert "First" in result.settings["strategy"]
 
 
+def test_a_strategy_that_fails_is_called_by_its_own_name(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def propose(self, history: History, n: int, rng: Any) -> list[Proposal]:
+            raise ValueError("mine")
+
+    result = nap.search(TABLE, objectives="val_accuracy", trials=1, strategy=Broken())
+    assert "Broken failed; a random architecture is used" in caplog.text
+    assert "ValueError: mine" in result.history.trials[0].notes["fallback"]
+
+
 def test_a_language_model_is_an_argument_of_its_own() -> None:
     kept = nap.search(
         TABLE, objectives=BOTH, trials=4, seed=0, strategy="llm-coevolution",
