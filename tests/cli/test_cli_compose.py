@@ -236,7 +236,7 @@ def test_a_benchmark_may_rank_the_pool(run: Run) -> None:
         (("--warm-start", "complexity", "--warm-start-option", "pol=3"), "did you mean 'pool'"),
         (("--warm-start", "complexity", "--warm-start-option", "metrics=flops"),
          "did you mean 'flops_m'"),
-        (("--warm-start", "complexity", "--warm-start-trials", 0), "`n` must be >= 1, got 0"),
+        (("--warm-start", "complexity", "--warm-start-trials", 0), "--warm-start-trials must be >= 1, got 0"),
         (("--warm-start", "complexity", "--warm-start-option", "compleixty.classes=1"),
          "did you mean 'complexity'"),
         (("--warm-start", "complexity", "--warm-start-option", "pool=many"),
