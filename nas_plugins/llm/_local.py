@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._checks import at_least
 from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.llm._completion import parse_completion
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
@@ -71,9 +72,8 @@ class LocalChat(ChatModel):
         reuse_prompt: bool = False,
         verify: bool = False,
     ) -> None:
-        for option, value, least in (("threads", threads, 1), ("context", context, 256)):
-            if value < least:
-                raise ValueError(f"`{option}` must be >= {least}, got {value}")
+        at_least(1, threads=threads)
+        at_least(256, context=context)
         chosen = path or os.environ.get(MODEL_VARIABLE, "")
         self.path = _given(Path(chosen)) if chosen else default_model(verify=verify)
         self.threads = threads

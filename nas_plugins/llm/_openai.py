@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nas_plugins._checks import positive
 from nas_plugins.errors import MissingDependencyError
 from nas_plugins.llm._completion import parse_completion
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
@@ -98,8 +99,7 @@ class OpenAIChat(ChatModel):
     ) -> None:
         if not model:
             raise ChatSetupError("`openai` must name a model, e.g. openai:gpt-4.1")
-        if not timeout > 0:
-            raise ValueError(f"`timeout` must be > 0, got {timeout}")
+        positive(timeout=timeout)
         self.model = model
         self.timeout = timeout
         self.strict = strict

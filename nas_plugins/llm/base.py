@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
+from nas_plugins._checks import at_least
 from nas_plugins._default import default
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.llm.errors import ChatSetupError
@@ -86,9 +87,8 @@ class ChatRequest:
             raise ValueError("`messages` must not be empty")
         if not 0 <= self.temperature < math.inf:
             raise ValueError(f"`temperature` must be >= 0, got {self.temperature}")
-        for name, least in (("max_tokens", 1), ("seed", 0), ("sample", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be >= {least}, got {getattr(self, name)}")
+        at_least(1, max_tokens=self.max_tokens)
+        at_least(0, seed=self.seed, sample=self.sample)
 
     @cached_property
     def digest(self) -> str:

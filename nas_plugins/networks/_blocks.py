@@ -24,17 +24,6 @@ def checked_space(architecture: Architecture, kind: type[S]) -> S:
     return space
 
 
-def check_positive(**sizes: int) -> None:
-    """Refuses sizes below 1.
-
-    Raises:
-        ValueError: Names the first argument that is not at least 1.
-    """
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"`{name}` must be >= 1, got {size}")
-
-
 class Zero(nn.Module):
     """Zeros at the resolution of the stride, through which zero gradients still flow."""
 
@@ -47,4 +36,4 @@ class Zero(nn.Module):
         return inputs[:, :, :: self.stride, :: self.stride] * 0.0
 
 
-__all__ = ["Zero", "check_positive", "checked_space"]
+__all__ = ["Zero", "checked_space"]

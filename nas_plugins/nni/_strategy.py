@@ -15,6 +15,7 @@ from nni.nas.strategy.base import Strategy as NNIBase
 from nni.nas.strategy.base import StrategyStatus
 
 from nas_plugins import _public
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import EngineError
@@ -81,8 +82,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         _shims.apply_shims()
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must be >= 0, got {seed}")
+        at_least(0, seed=seed)
         if isinstance(strategy, str):
             strategy = _public.strategy(strategy)
         self._strategy = as_strategy(strategy)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
 from nas_plugins.spaces.graph import Graph
@@ -44,8 +45,7 @@ class CategoricalSpace(SearchSpace):
             n_layers: Number of decisions, named ``layer_0``, ``layer_1``, ...
             choices: E.g. channel counts, or the operations of a block.
         """
-        if n_layers < 1:
-            raise ValueError(f"`n_layers` must be >= 1, got {n_layers}")
+        at_least(1, n_layers=n_layers)
         return cls({f"layer_{i}": tuple(choices) for i in range(n_layers)})
 
     def format(self, architecture: Architecture) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
 from nas_plugins.spaces.graph import Graph
@@ -120,9 +121,7 @@ class FBNetShape:
             "classes": setting.classes if classes is None else classes,
             "resolution": setting.resolution if resolution is None else resolution,
         }
-        for name, value in numbers.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be >= 1, got {value}")
+        at_least(1, **numbers)
         return cls(
             stem_stride=setting.stem_stride,
             layers=_layers(setting.stage_strides),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
@@ -84,9 +85,8 @@ class ViTShape:
     relative_position: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("resolution", "patch", "in_channels", "classes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be >= 1, got {getattr(self, name)}")
+        names = ("resolution", "patch", "in_channels", "classes")
+        at_least(1, **{name: getattr(self, name) for name in names})
         if self.resolution % self.patch:
             raise ValueError(
                 f"`resolution` must be a multiple of `patch`, which is {self.patch}, "

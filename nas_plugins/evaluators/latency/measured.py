@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from nas_plugins._checks import at_least
 from nas_plugins._torch import nn, torch, usable_device
 from nas_plugins.errors import (
     EvaluationError,
@@ -190,8 +191,7 @@ class LatencyEvaluator(Evaluator):
 def _check(backend: str, device: str, shape: Sequence[int], batch: int) -> torch.device:
     if backend not in BACKENDS:
         raise unknown_name("`backend`", backend, BACKENDS)
-    if batch < 1:
-        raise ValueError(f"`batch` must be >= 1, got {batch}")
+    at_least(1, batch=batch)
     if not shape or min(shape) < 1:
         raise ValueError(f"`shape` must be one or more sizes >= 1, got {tuple(shape)}")
     place = usable_device(device)

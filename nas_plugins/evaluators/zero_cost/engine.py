@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._torch import nn, torch
 from nas_plugins.errors import unknown_name
@@ -71,8 +72,7 @@ def score_network(
     wanted = resolve(proxies)
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    if seed < 0:
-        raise ValueError(f"`seed` must be >= 0, got {seed}")
+    at_least(0, seed=seed)
     where = _device(device)
     start = time.perf_counter()
     values, reasons = dict[str, float](), dict[str, str]()

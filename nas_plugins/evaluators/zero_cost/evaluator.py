@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache
 from nas_plugins.evaluators.zero_cost.networks import (
@@ -111,8 +112,7 @@ class ZeroCostEvaluator(Evaluator):
     ) -> None:
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int)):
             raise TypeError(f"`workers` must be an integer or None, got {workers!r}")
-        if workers is not None and workers < 1:
-            raise ValueError(f"`workers` must be >= 1, got {workers}")
+        at_least(1, workers=workers)
         from nas_plugins._torch import usable_device
         from nas_plugins.evaluators.zero_cost.inputs import make_batch
         from nas_plugins.evaluators.zero_cost.proxy import resolve

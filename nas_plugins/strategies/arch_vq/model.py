@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least, positive
 from nas_plugins._torch import Tensor, torch
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace, space_from_json
@@ -224,7 +225,8 @@ class ArchVQModel:
         exclude: Exclude = frozenset(),
     ) -> Rows:
         """As `sample`, as rows of choices `(n, D)`."""
-        _check(n, temperature)
+        at_least(0, n=n)
+        positive(temperature=temperature)
         if decoding not in DECODINGS:
             raise ValueError(f"`decoding` must be one of {DECODINGS}, got {decoding!r}")
         rng = np.random.default_rng(seed)
@@ -240,7 +242,8 @@ class ArchVQModel:
         self, n: int, *, temperature: float = 1.0, seed: int | np.random.Generator = 0
     ) -> Drawn:
         """Draws as the paper does: codes one after the other, and whatever graph comes out."""
-        _check(n, temperature)
+        at_least(0, n=n)
+        positive(temperature=temperature)
         rng = np.random.default_rng(seed)
         parts = [self.decode(np.empty((0, self.prior.n_nodes), dtype=np.int64))]
         for start in range(0, n, _BATCH):
@@ -298,7 +301,7 @@ class ArchVQModel:
             Rows `(V, D)` of the architectures that could be completed, and which those are,
             `(B,)`.
         """
-        _check(len(rows), temperature)
+        positive(temperature=temperature)
         rng = np.random.default_rng(seed)
         graphs = self.decode(self.encode(rows))
         mask = np.broadcast_to(np.asarray(fixed, dtype=bool), graphs.codes.shape)
@@ -320,13 +323,6 @@ class ArchVQModel:
             kept, ended = drawn[alive], open_[alive]
             result[ended], done[ended] = self.rule.rows(kept.labels, kept.columns), True
         return result[done], done
-
-
-def _check(n: int, temperature: float) -> None:
-    if n < 0:
-        raise ValueError(f"`n` must be >= 0, got {n}")
-    if not temperature > 0:
-        raise ValueError(f"`temperature` must be > 0, got {temperature}")
 
 
 def _joined(parts: list[Drawn]) -> Drawn:
