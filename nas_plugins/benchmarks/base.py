@@ -269,6 +269,3 @@ def _sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if keys.dtype.kind != "V":
         return keys
     return np.ascontiguousarray(keys).view(f"S{keys.dtype.itemsize}")
-
-
-__all__ = ["Floats", "Table", "TabularBenchmark", "check_space", "table_name"]

@@ -253,6 +253,3 @@ def _official(device: str) -> tuple[dict[str, LookUp], str]:
     if not look_up:
         raise DataError(f"{origin} has no FBNet table of {device!r}")
     return look_up, f"FBNet on {device}, CIFAR-100 setting: official {origin.name}"
-
-
-__all__ = ["ADDITIVE", "MEASURED", "SOURCES", "FBNetLatencyTable", "LookUp"]

@@ -178,6 +178,3 @@ def _session(file: Path) -> Any:
     if [entry.name for entry in session.get_inputs()] != ["x_cat", "x_cont"]:
         raise DataError(f"{file} is not the surrogate of NAS-Bench-301")
     return session
-
-
-__all__ = ["EPOCHS", "NASBench301Surrogate", "encode"]

@@ -204,6 +204,3 @@ def _spread(wanted: Sequence[float], weights: Sequence[float]) -> list[float]:
         blocks.append((mean, mass, size))
     flat = [mean for mean, _, size in blocks for _ in range(size)]
     return [value + i for i, value in enumerate(flat)]
-
-
-__all__ = ["Edge", "Layout", "components", "layered"]

@@ -120,6 +120,3 @@ def _no_completion(why: str) -> ChatError:
 
 def _type(value: object) -> str:
     return "null" if value is None else f"of type {type(value).__name__}"
-
-
-__all__ = ["parse_completion"]

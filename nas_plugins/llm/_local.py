@@ -238,6 +238,3 @@ def _query(request: ChatRequest, *, reuse_prompt: bool) -> dict[str, Any]:
         form = {"name": "reply", "strict": True, "schema": dict(request.schema)}
         query["response_format"] = {"type": "json_schema", "json_schema": form}
     return query
-
-
-__all__ = ["INSTALL", "MODEL_VARIABLE", "LocalChat", "default_model"]

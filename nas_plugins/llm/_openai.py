@@ -335,6 +335,3 @@ def _was_sent(error: Exception) -> bool:
 
     never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
     return not isinstance(error.__cause__, (*never, httpx2.UnsupportedProtocol))
-
-
-__all__ = ["OpenAIChat"]

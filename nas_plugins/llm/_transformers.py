@@ -353,6 +353,3 @@ def _transformers() -> Any:
             f"models of the hub are run with transformers and PyTorch ({error}); run: {_INSTALL}"
         ) from error
     return transformers
-
-
-__all__ = ["TransformersChat"]

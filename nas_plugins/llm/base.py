@@ -320,21 +320,3 @@ def canonical_json(data: object) -> str:
 def sha256_of(data: object) -> str:
     """SHA-256 of plain JSON data, in hexadecimal."""
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()
-
-
-__all__ = [
-    "COUNT",
-    "FLAG",
-    "NUMBER",
-    "ROLES",
-    "TEXT",
-    "ChatModel",
-    "ChatReply",
-    "ChatRequest",
-    "Message",
-    "as_chat_model",
-    "canonical_json",
-    "chat_model",
-    "refuse_wrong_types",
-    "sha256_of",
-]

@@ -92,6 +92,3 @@ def _exceeded(which: str, limit: float, spent: float, ahead: str) -> BudgetExcee
         limit=limit,
         spent=spent,
     )
-
-
-__all__ = ["Budget", "Spent", "measure"]

@@ -91,6 +91,3 @@ class Throttle:
     def settle(self, reserved: int, used: int) -> None:
         """Sets right how many tokens a request took."""
         self._tokens.give_back(reserved - used)
-
-
-__all__ = ["Bucket", "RateLimits", "Throttle"]

@@ -99,6 +99,3 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
         except (TypeError, ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-__all__ = ["TRANSIENT_STATUSES", "Clock", "RetryPolicy", "is_transient", "retry_after"]

@@ -34,6 +34,3 @@ class Zero(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Maps `(B, C, H, W)` to `(B, C, ceil(H / stride), ceil(W / stride))`."""
         return inputs[:, :, :: self.stride, :: self.stride] * 0.0
-
-
-__all__ = ["Zero", "checked_space"]

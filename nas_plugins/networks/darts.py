@@ -267,6 +267,3 @@ def _auxiliary_head(channels: int, shape: DARTSNetworkShape) -> nn.Module:
         nn.Flatten(),
         nn.Linear(768, shape.classes),
     )
-
-
-__all__ = ["DARTSNetwork", "DARTSNetworkCell", "FactorizedReduce", "build"]

@@ -122,6 +122,3 @@ def _conv_bn(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
     ]
-
-
-__all__ = ["FBNetNetwork", "InvertedResidual", "build"]

@@ -153,6 +153,3 @@ def _operation(name: str, width: int) -> nn.Module:
     if name == "maxpool3x3":
         return nn.MaxPool2d(3, stride=1, padding=1)
     return ConvBNReLU(width, width, 3 if name == "conv3x3-bn-relu" else 1)
-
-
-__all__ = ["ConvBNReLU", "NASBench101Cell", "NASBench101Network", "build"]

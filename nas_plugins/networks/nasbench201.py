@@ -137,5 +137,3 @@ _BUILDERS: dict[str, Callable[[int], nn.Module]] = {
     "nor_conv_3x3": lambda width: _relu_conv_bn(width, width, 3),
     "avg_pool_3x3": lambda width: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
 }
-
-__all__ = ["NASBench201Cell", "NASBench201Network", "ReductionBlock", "build"]

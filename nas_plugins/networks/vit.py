@@ -183,6 +183,3 @@ class RelativePositions(nn.Module):
         distances = coordinates[None, :] - coordinates[:, None]
         clipped = distances.clamp(-self.reach, self.reach) + self.reach + 1
         return nn.functional.pad(clipped, (1, 0, 1, 0))
-
-
-__all__ = ["Attention", "RelativePositions", "TransformerLayer", "ViTNetwork", "build"]

@@ -118,6 +118,3 @@ class _ToldRunning(Running):
 
     def _look(self) -> None:
         self._tell()
-
-
-__all__ = ["SearchCallbacks", "StrategyWithCallbacks"]

@@ -82,6 +82,3 @@ def _is_open(trial: Trial, jobs: list[ServiceJob]) -> bool:
     return trial.state is not TrialState.FAILED and not any(
         job.live or job.result is not None for job in jobs
     )
-
-
-__all__ = ["TakenOver", "take_over"]

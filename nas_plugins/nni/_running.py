@@ -205,6 +205,3 @@ class Running:
         evaluation = self._pop(event.model)
         if evaluation is not None:
             self._ended(evaluation, event.status)
-
-
-__all__ = ["Evaluation", "Running"]

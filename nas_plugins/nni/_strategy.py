@@ -352,6 +352,3 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
             setattr(self, f"_{key}", value)
         self._forget()
         self._pending_state = state["trials"]
-
-
-__all__ = ["NNIStrategy"]

@@ -235,6 +235,3 @@ def _parameter(name: str, spec: Any) -> _Parameter:
         f"parameter {name!r} must be a `choice`, or a `randint` of at most {MAX_INTEGERS} "
         f"values, got {spec!r}"
     )
-
-
-__all__ = ["ArchVQTuner", "ArchVQTunerOptions", "StrategyTuner"]

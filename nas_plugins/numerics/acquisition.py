@@ -103,6 +103,3 @@ def hypervolume_gain(first: Floats, second: Floats, front: Floats, reference: fl
         width = np.maximum(right - np.maximum(first, left), 0.0).mean(axis=1)
         gain += width * np.maximum(height - second, 0.0).mean(axis=1)
     return gain
-
-
-__all__ = ["hypervolume_gain", "log_expected_improvement"]

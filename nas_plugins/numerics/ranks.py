@@ -75,6 +75,3 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale else 0.0
-
-
-__all__ = ["mid_ranks", "normal_quantiles", "normal_scores", "spearman"]

@@ -235,21 +235,3 @@ def _operation(labels: tuple[str, ...], node: int, operations: tuple[str, ...]) 
             f"node {node} must be one of {', '.join(operations)}, got {labels[node]!r}"
         )
     return operations.index(labels[node])
-
-
-__all__ = [
-    "CELL_LENGTH",
-    "GRAPH_NODES",
-    "NODES",
-    "NODE_OPERATIONS",
-    "NONE",
-    "OPERATIONS",
-    "PAIRS",
-    "cell_decisions",
-    "cell_graphs",
-    "cell_inputs",
-    "cell_keys",
-    "cell_operations",
-    "cell_row",
-    "cell_row_from_graph",
-]

@@ -202,6 +202,3 @@ def _auxiliary_params(channels: int, shape: DARTSNetworkShape) -> int:
 
 def _halved(side: int) -> int:
     return (side + 1) // 2
-
-
-__all__ = ["DARTSNetworkShape", "network_sizes"]

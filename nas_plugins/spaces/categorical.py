@@ -117,6 +117,3 @@ def _choice(decision: Decision, label: str) -> Choice:
         if json.dumps(choice) == label:
             return choice
     raise InvalidArchitectureError(f"decision {decision.name!r} has no choice {label}")
-
-
-__all__ = ["CategoricalSpace"]

@@ -293,16 +293,3 @@ def _complexity(blocks: tuple[str, ...], shape: FBNetShape) -> Complexity:
 
 def _strided(side: int, stride: int) -> int:
     return -(-side // stride)
-
-
-__all__ = [
-    "BLOCKS",
-    "NODE_OPERATIONS",
-    "N_LAYERS",
-    "SKIP",
-    "STEM_CHANNELS",
-    "FBNet",
-    "FBNetLayer",
-    "FBNetShape",
-    "block_settings",
-]

@@ -197,6 +197,3 @@ def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-__all__ = ["ABSENT", "NONE", "Graph", "live_nodes", "mix64", "wl_keys", "wl_md5"]

@@ -401,12 +401,3 @@ def _checked_matrix(matrix: Any, v: int) -> Matrix:
 
 def _length(row: Any) -> int:
     return len(row) if isinstance(row, list) else -1
-
-
-__all__ = [
-    "NODE_OPERATIONS",
-    "OPERATIONS",
-    "PADDINGS",
-    "NASBench101",
-    "vertex_channels",
-]

@@ -373,6 +373,3 @@ def _number(value: Any) -> float:
     if not np.isfinite(number):
         raise ValueError(f"{value!r} is not finite")
     return int(number) if number.is_integer() else number
-
-
-__all__ = ["HEAD_DIMENSION", "SUPERNETS", "Layer", "Supernet", "ViT", "ViTShape"]

@@ -63,6 +63,3 @@ class ArchiveEvolution(Strategy):
             if child is not None:
                 return child
         return draws.widening(parents[rng.integers(len(parents))], n_changes=2)
-
-
-__all__ = ["ArchiveEvolution"]

@@ -92,6 +92,3 @@ def _tournament_order(
             crowding[members] = pareto.crowding_distance(losses[members])
     order: list[int] = np.lexsort((-crowding, ranks)).tolist()
     return order
-
-
-__all__ = ["RegularizedEvolution"]

@@ -220,6 +220,3 @@ def _reason(row: Mapping[str, float], metric: str) -> str:
         return str(error)
     except KeyError:
         return f"the evaluator returned no {metric!r}"
-
-
-__all__ = ["NOTE", "WarmStart", "kind_of"]

@@ -104,6 +104,3 @@ def _lines(file: Path, dataset: str) -> npt.NDArray[np.float64]:
     except (OSError, EOFError, ValueError, TypeError, IndexError, zlib.error) as error:
         raise DataError(f"{file} is not a readable table of proxies: {error}") from error
     return values
-
-
-__all__ = ["PROXIES", "load", "simplest"]

@@ -261,6 +261,3 @@ def _best(
     if best is None:
         raise ValueError("`recipes` must not be empty")
     return best
-
-
-__all__ = ["FOLDS", "FORMAT", "LatencyModel", "folds"]

@@ -199,6 +199,3 @@ def _helpful(
 def _some(names: Sequence[str], most: int = 5) -> str:
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
-
-
-__all__ = ["balanced", "measured_sample", "unseen"]

@@ -258,6 +258,3 @@ def _reason(backend: str, error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines)[:500]
     return f"backend {backend!r}: {type(error).__name__}: {text or 'no message'}"
-
-
-__all__ = ["BACKENDS", "LatencyEvaluator", "measure"]

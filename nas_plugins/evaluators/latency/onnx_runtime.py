@@ -88,6 +88,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(others)
-
-
-__all__ = ["PACKAGES", "runner"]

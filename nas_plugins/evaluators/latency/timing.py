@@ -92,6 +92,3 @@ def pinned(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-__all__ = ["Protocol", "Timing", "pinned"]

@@ -236,7 +236,3 @@ def available() -> tuple[str, ...]:
             continue
         found.append(name)
     return tuple(found)
-
-
-__all__ = ["BLENDED", "GP", "MODELS", "SINGLE", "ExtraTrees", "Model", "XGBoost", "available",
-           "build", "require"]  # fmt: skip

@@ -86,6 +86,3 @@ def _column(index: int, known: Floats, values: Floats) -> QuantileColumn:
     mean = scores @ counts / len(known)
     spread = np.sqrt((scores - mean) ** 2 @ counts / len(known))
     return QuantileColumn(index, values, (scores - mean) / spread)
-
-
-__all__ = ["QuantileColumn", "Quantiles"]

@@ -136,7 +136,3 @@ def honest_coverage(ratios: Floats, fold: Sequence[int], level: float) -> float:
         for part in np.unique(parts)
     ]
     return float(np.concatenate(inside).mean()) if inside else float("nan")
-
-
-__all__ = ["ONE_SIGMA", "Held", "Mixture", "blend_weights", "choose", "conformal_quantile",
-           "cross_validate", "honest_coverage"]  # fmt: skip

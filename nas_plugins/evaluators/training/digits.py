@@ -46,6 +46,3 @@ def _stratified(labels: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         for part, piece in zip(parts, np.split(rows, cuts), strict=True):
             part.append(piece)
     return [np.sort(np.concatenate(pieces)) for pieces in parts]
-
-
-__all__ = ["digits"]

@@ -155,6 +155,3 @@ def _laid_out(images: Tensor, like: Tensor) -> Tensor:
     if like.is_contiguous(memory_format=last) and not like.is_contiguous():
         return images.contiguous(memory_format=last)
     return images.contiguous()
-
-
-__all__ = ["ZEN_IMAGES", "perturbation", "synflow"]

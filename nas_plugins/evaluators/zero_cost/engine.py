@@ -184,6 +184,3 @@ def _said(error: Exception) -> str:
     if isinstance(error, (passes.DeadError, NoValueError)):
         return str(error)
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-
-
-__all__ = ["PRECISIONS", "Scores", "score_network"]

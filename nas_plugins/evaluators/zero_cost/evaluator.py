@@ -378,6 +378,3 @@ def _cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
-
-
-__all__ = ["Row", "ZeroCostEvaluator", "score"]

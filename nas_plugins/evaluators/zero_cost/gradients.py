@@ -82,6 +82,3 @@ def _gradients(recording: Recording) -> Tensors:
 
 def _weights(recording: Recording) -> list[torch.Tensor]:
     return [weight.detach() for weight in recording.weights]
-
-
-__all__ = ["fisher", "grad_norm", "plain", "snip", "zico"]

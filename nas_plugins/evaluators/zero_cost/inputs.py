@@ -133,6 +133,3 @@ def _tensor(data: Any, what: str) -> torch.Tensor:
         return torch.from_numpy(np.array(data))
     except (TypeError, ValueError) as error:
         raise TypeError(f"`batch` must have {what} that numpy can read: {error}") from error
-
-
-__all__ = ["balanced_labels", "batch_digest", "make_batch"]

@@ -211,6 +211,3 @@ def work() -> None:
                 _send(answers, scorer.score(message.architecture, message.proxies))
     # Nothing is left to flush: the interpreter's own way out takes half a second with PyTorch.
     os._exit(0)
-
-
-__all__ = ["LOST", "ScoringTask", "in_processes", "work"]

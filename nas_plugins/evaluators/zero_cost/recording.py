@@ -151,6 +151,3 @@ def total(values: Tensors) -> Tensor:
     if not values:
         raise NoValueError("the network has no convolution or linear layer")
     return torch.stack([value.sum(dtype=torch.float64) for value in values]).sum()
-
-
-__all__ = ["OutputProduct", "Perturbation", "Recording", "Tensors", "theta", "total"]

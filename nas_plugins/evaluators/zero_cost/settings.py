@@ -110,5 +110,3 @@ RANKING = ("az_progressivity", "synflow")
 """Proxies that rank candidates for a warm start, chosen on CIFAR-10 of NAS-Bench-201."""
 FEATURES = ("flops", "jacov", "l2_norm", "meco", "n_layers", "nwot", "params", "swap", "synflow")
 """Proxies that need a forward pass or an input gradient at most, for a surrogate."""
-
-__all__ = ["FEATURES", "INPUTS", "PRECISIONS", "PRESETS", "RANKING", "SIZES", "Settings"]

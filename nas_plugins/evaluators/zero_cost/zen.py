@@ -23,6 +23,3 @@ def zen(recording: Recording) -> float:
         raise NoValueError("dead network: the features do not depend on the input")
     logs = [0.5 * math.log(float(variance)) for variance in seen.variances]
     return math.log(distance) + sum(logs)
-
-
-__all__ = ["zen"]

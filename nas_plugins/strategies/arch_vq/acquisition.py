@@ -126,6 +126,3 @@ def _loss_of(drawn: Floats, scores: Floats, losses: Floats) -> Floats:
     beyond = slope * np.minimum(drawn - knots[0], 0.0)
     result: Floats = np.interp(drawn, knots, values) + beyond
     return result
-
-
-__all__ = ["ACQUISITIONS", "outcomes", "several", "single"]

@@ -376,14 +376,3 @@ def _carriers(
     value = log_p[parents].masked_fill_(branch[parents] != wanted[:, None], -torch.inf)
     chosen: Ints = value.add_(torch.from_numpy(rng.gumbel(size=value.shape))).argmax(1).numpy()
     return chosen
-
-
-__all__ = [
-    "Columns",
-    "Decoder",
-    "Drawn",
-    "Kept",
-    "column_type",
-    "draw_distinct",
-    "draw_independent",
-]

@@ -73,6 +73,3 @@ class Codebook(nn.Module):
         n = self.counts.sum()
         smooth = (self.counts + _SMOOTHING) / (n + k * _SMOOTHING) * n
         self.vectors.copy_(self.sums / smooth[:, None])
-
-
-__all__ = ["Codebook"]

@@ -213,6 +213,3 @@ _ON_THE_FLY = Recipe(
     ),
     architectures=8_000,
 )
-
-
-__all__ = ["PRESETS", "PriorConfig", "Recipe", "Schedule", "VQVAEConfig", "recipe"]

@@ -95,6 +95,3 @@ def split(space: SearchSpace, limit: int, held_out: float, seed: int) -> Split:
 def digest(keys: npt.NDArray[np.generic]) -> str:
     """SHA-256 over sorted canonical keys: names a set of architectures."""
     return hashlib.sha256(np.sort(keys).tobytes()).hexdigest()
-
-
-__all__ = ["GraphSet", "Split", "digest", "distinct_rows", "n_labels", "split"]

@@ -294,15 +294,3 @@ def varying_nodes(space: SearchSpace) -> npt.NDArray[np.int64]:
     adjacency, operations = space.graphs(typical_rows(space, 64))
     columns = np.concatenate([adjacency.astype(np.int16), operations[:, None]], axis=1)
     return np.flatnonzero((columns != columns[0]).any(axis=(0, 1)))
-
-
-__all__ = [
-    "CellLatent",
-    "LatentSpace",
-    "ModelLatent",
-    "PlainLatent",
-    "Vectors",
-    "new_rows",
-    "typical_rows",
-    "varying_nodes",
-]

@@ -179,6 +179,3 @@ def _inversions(values: npt.NDArray[np.integer[Any]]) -> int:
         inside = before - np.repeat(before[begins], np.diff(begins, append=len(group)))
         total += int(inside[ones == 0].sum())
     return total
-
-
-__all__ = ["LatentPredictor", "Predictor", "PredictorConfig", "kendall_tau", "ordinal_scores"]

@@ -384,20 +384,3 @@ def _mean(hits: Bools) -> float:
 
 def _percent(part: int, whole: int) -> float:
     return 100.0 * part / whole if whole else float("nan")
-
-
-__all__ = [
-    "SHARES",
-    "Generation",
-    "Graphs",
-    "Reconstruction",
-    "TrainKeys",
-    "has_published_test",
-    "iid_ceiling",
-    "lenient",
-    "lenient_valid",
-    "raw_keys",
-    "reconstruction",
-    "strict",
-    "strict_rows",
-]

@@ -332,6 +332,3 @@ def _joined(parts: list[Drawn]) -> Drawn:
 
 def _unpacked(bits: Tensor) -> npt.NDArray[np.bool_]:
     return np.unpackbits(bits.numpy(), axis=1).astype(bool)
-
-
-__all__ = ["DECODINGS", "ArchVQModel"]

@@ -345,11 +345,3 @@ def _unpacked(describer: Describer, rows: bytes, scores: bytes) -> Labelled:
     width = len(describer.latent.space.decisions)
     values = np.frombuffer(scores, dtype=np.float64)
     return Labelled(np.frombuffer(rows, dtype=np.int16).reshape(-1, width), values)
-
-
-__all__ = [
-    "PREDICTORS",
-    "Beliefs",
-    "Labelled",
-    "beliefs",
-]

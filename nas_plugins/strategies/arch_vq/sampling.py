@@ -145,6 +145,3 @@ class StrictSampler:
             enough = 2 * width if not new else (n - len(found)) * width * 5 // (new * 4) + 1
             width = min(max(enough, _MIN_BEAMS), _MAX_BEAMS)
         return found, False
-
-
-__all__ = ["Exclude", "Excluded", "StrictSampler"]

@@ -274,6 +274,3 @@ def _informative(scores: Floats, limit: int) -> npt.NDArray[np.int64]:
 def _selected(rows: Rows, scores: Floats, limit: int) -> Labelled:
     index = _informative(scores[:, None], limit)
     return Labelled(np.ascontiguousarray(rows[index]), np.ascontiguousarray(scores[index]))
-
-
-__all__ = ["ArchVQ"]

@@ -264,6 +264,3 @@ def _timing(vqvae: Mapping[str, float], prior: Mapping[str, float]) -> dict[str,
 def _versions() -> dict[str, str]:
     packages = {name: metadata.version(name) for name in ("nas-plugins", "numpy", "torch")}
     return {"python": platform.python_version(), **packages}
-
-
-__all__ = ["PriorTask", "VQVAETask", "reconstruction", "train"]

@@ -129,6 +129,3 @@ class VQVAE(nn.Module):
         """Decoding as look-ups: label per code `(K,)` and edge per ordered pair `(K, K)`."""
         vectors = self.codebook.vectors
         return self.operation_head(vectors).argmax(1), self.edge_logits(vectors, vectors) > 0
-
-
-__all__ = ["VQVAE", "GraphLayer", "Losses"]

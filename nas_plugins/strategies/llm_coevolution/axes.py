@@ -387,16 +387,3 @@ def _architectures(space: SearchSpace, rows: Indices) -> list[Architecture]:
 def _is_number(choice: Choice) -> TypeGuard[int | float]:
     """``True`` is none."""
     return isinstance(choice, (int, float)) and not isinstance(choice, bool)
-
-
-__all__ = [
-    "Axis",
-    "CountAxis",
-    "DecisionAxis",
-    "Floats",
-    "Indices",
-    "Measure",
-    "auto_name",
-    "axis",
-    "axis_names",
-]

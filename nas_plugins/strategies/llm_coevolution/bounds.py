@@ -86,6 +86,3 @@ def _short(low: float, high: float) -> float:
         if low < number <= high:
             return number
     return high
-
-
-__all__ = ["automatic_bounds", "checked_bounds", "chosen_bounds"]

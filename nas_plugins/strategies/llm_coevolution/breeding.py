@@ -298,6 +298,3 @@ def _ranks(history: History) -> Floats:
     """Ranks of the losses in (0, 1], `(n, m)`; the infeasible rank behind all the feasible."""
     columns = [mid_ranks(losses, history.violations) for losses in history.losses.T]
     return np.stack(columns, axis=1) / len(history.complete)
-
-
-__all__ = ["MIN_TRIALS", "Breeder", "features", "most_promising"]

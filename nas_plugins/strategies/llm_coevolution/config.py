@@ -229,6 +229,3 @@ def _checked_task(task: Mapping[str, str]) -> FrozenDict[str]:
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"`task` must map texts to texts, got {name!r}: {value!r}")
     return FrozenDict(task)
-
-
-__all__ = ["HIDEABLE", "KNOWLEDGE", "OFF", "CoEvolutionOptions"]

@@ -250,6 +250,3 @@ def _why(faults: Sequence[Fault], answer: Answer) -> str:
         return f"the model failed: {answer.reason}"
     worst = reasons(faults, limit=1) or _TOO_FEW
     return f"the reply could not be used: {worst.removeprefix('- ')}"
-
-
-__all__ = ["Answer", "Conversation", "RememberingSession"]

@@ -196,6 +196,3 @@ def _mined(schedule: NicheSchedule, niche: int) -> tuple[Edit, ...]:
         *mined_edits(notation, own, base, label),
         *mined_edits(notation, common, base, GLOBAL),
     )
-
-
-__all__ = ["CROSSOVER", "MUTATION", "NicheGeneration", "RankedTrial", "begun"]

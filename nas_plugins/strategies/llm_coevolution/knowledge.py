@@ -363,23 +363,3 @@ def _clearest(
     members = np.flatnonzero(having)
     order = members[np.argsort(ranks[members] * (1 if z < 0 else -1), kind="stable")]
     return tuple(sorted(trials[i].number for i in order[:MAX_EVIDENCE].tolist()))
-
-
-__all__ = [
-    "ACTIONS",
-    "GLOBAL",
-    "MAX_EDITS",
-    "MAX_EVIDENCE",
-    "MAX_TEXT",
-    "POLARITIES",
-    "Change",
-    "Edit",
-    "Entry",
-    "Finding",
-    "KnowledgeBase",
-    "Rule",
-    "fold",
-    "mine",
-    "mined_edits",
-    "standing",
-]

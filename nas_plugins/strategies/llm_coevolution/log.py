@@ -255,6 +255,3 @@ def _niche(history: History, index: int, label: str, noted: _Noted) -> NicheLog:
         origins=_origins([note for _, note in noted]),
         front=tuple(trial.number for trial in inside.front),
     )
-
-
-__all__ = ["COUNTS", "CoEvolutionLog", "NicheLog", "Totals", "coevolution_log"]

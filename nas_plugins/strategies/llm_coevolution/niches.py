@@ -386,6 +386,3 @@ def _hashes(keys: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     for word in raw.view("<u8").T:
         state = mix64(state ^ word)
     return state
-
-
-__all__ = ["KINDS", "Integers", "Niche", "Partition", "partition"]

@@ -325,6 +325,3 @@ def joined(items: Iterable[str], *, limit: int, separator: str = "\n") -> str:
             break
         kept.append(item)
     return separator.join(kept)
-
-
-__all__ = ["MAX_GENE", "Counted", "Notation", "clean", "joined", "named", "number", "quoted"]

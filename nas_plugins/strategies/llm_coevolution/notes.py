@@ -193,17 +193,3 @@ def _whole(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise TypeError(f"expected a whole number >= 0, got {value!r}")
     return value
-
-
-__all__ = [
-    "MAX_RATIONALE",
-    "MAX_REASON",
-    "NOTE",
-    "ORIGINS",
-    "BatchRecord",
-    "Child",
-    "Note",
-    "proposal_notes",
-    "read",
-    "read_all",
-]

@@ -252,6 +252,3 @@ def _take(partition: Partition, row: Rows | None, draws: FreshDraws) -> Architec
     found = Architecture.trusted(partition.space, tuple(row.tolist()))
     draws.take([found])
     return found
-
-
-__all__ = ["cross_in", "draw_in", "exhausted", "mutate_in"]

@@ -376,6 +376,3 @@ def _between(low: float, high: float) -> str:
     if math.isinf(low):
         return "anything" if math.isinf(high) else f"below {number(high)}"
     return f"at least {number(low)}" + ("" if math.isinf(high) else f" and below {number(high)}")
-
-
-__all__ = ["VERSION", "Prompts", "render", "rule_lines", "template", "template_id"]

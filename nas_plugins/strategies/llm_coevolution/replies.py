@@ -353,19 +353,3 @@ def children_tokens(notation: Notation, n: int, *, small: bool) -> int:
     digits = len(str(max(map(max, notation.tokens))))
     rows = n * (notation.length * (digits + 1) + 8) + 16
     return rows if small else rows + n * _RATIONALE_TOKENS + 200
-
-
-__all__ = [
-    "FAULTS",
-    "KNOWLEDGE_SCHEMA",
-    "MAX_CHILDREN",
-    "MAX_REPLY",
-    "Fault",
-    "children_schema",
-    "children_tokens",
-    "read_children",
-    "read_edits",
-    "reasons",
-    "rule_grammar",
-    "rule_tokens",
-]

@@ -309,6 +309,3 @@ def _asked(batch: BatchRecord) -> str:
     if batch.edits:
         parts.append(f"{count(len(batch.edits), 'change')} of the rules")
     return ", ".join(parts)
-
-
-__all__ = ["BLOCK", "facts", "log_of", "sections", "summary"]

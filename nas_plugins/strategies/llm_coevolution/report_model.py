@@ -215,6 +215,3 @@ def _call_row(number: int, call: CallRecord) -> tuple[str, ...]:
         "unpriced" if call.usd is None else f"{call.usd:.5f}" if call.usd else "0",
         outcome,
     )
-
-
-__all__ = ["MAX_CALLS", "MAX_LABEL", "label_of", "left_out", "model_blocks"]

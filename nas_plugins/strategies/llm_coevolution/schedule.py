@@ -276,6 +276,3 @@ class NicheSchedule:
             return None
         inside = int(self.partition.niche_of([architecture])[0]) == niche
         return architecture if inside else None
-
-
-__all__ = ["HYBRID", "INITIAL", "MODEL", "NicheSchedule", "Offspring", "Slot"]
