@@ -232,6 +232,16 @@ class Benchmark(Evaluator):
         """The space whose architectures it can evaluate; every benchmark has its own."""
         raise NotImplementedError(f"{type(self).__name__} must have `space`")
 
+    def query(self, architecture: Architecture, metric: str) -> float:
+        """Looks one value up, or predicts it.
+
+        Raises:
+            UnknownNameError: The benchmark has no such metric.
+            MetricUnavailableError: It was not measured for this architecture.
+            InvalidArchitectureError: The architecture belongs to another space.
+        """
+        return self.evaluate([architecture])[0][metric]
+
     def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
         """Values of the true Pareto front, `(k, m)`; ``None`` where it is not known."""
         return None

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._files import write_text
-from nas_plugins.benchmarks.base import check_space
+from nas_plugins.benchmarks.base import check_spaces
 from nas_plugins.errors import DataError, NasPluginsError, unknown_name
 from nas_plugins.evaluators.latency.design import unseen
 from nas_plugins.evaluators.latency.features import (
@@ -123,8 +123,7 @@ class LatencyModel:
         """
         if not architectures:
             return np.zeros(0)
-        for position, architecture in enumerate(architectures):
-            check_space(architecture, self.space, owner="the model", position=position)
+        check_spaces(architectures, self.space, owner="the model")
         columns, _ = ingredients(self.space, architectures).columns(self.recipe)
         values: Floats = np.maximum(self.function(columns), 0.0)
         return values
@@ -214,8 +213,7 @@ def _checked(architectures: Sequence[Architecture], latencies: Sequence[float]) 
     if len(architectures) < _LEAST:
         raise ValueError(f"`architectures` must be at least {_LEAST}, got {len(architectures)}")
     space = architectures[0].space
-    for position, architecture in enumerate(architectures):
-        check_space(architecture, space, owner="the first one", position=position)
+    check_spaces(architectures, space, owner="the first one")
     for position, value in enumerate(latencies):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"`latencies[{position}]` must be finite and >= 0, got {value}")
