@@ -7,21 +7,11 @@ decoding is a look-up in two tables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.strategies.arch_vq.codebook import Codebook
 from nas_plugins.strategies.arch_vq.config import VQVAEConfig
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Parts of the training loss, each a mean over the batch."""
-
-    operations: Tensor
-    edges: Tensor
-    commitment: Tensor
 
 
 class GraphLayer(nn.Module):
@@ -103,8 +93,8 @@ class VQVAE(nn.Module):
             return score + self.edge_bias
         return source @ target.transpose(-1, -2)
 
-    def losses(self, adjacency: Tensor, operations: Tensor, z: Tensor, codes: Tensor) -> Losses:
-        """Reconstruction and commitment losses with the straight-through estimator.
+    def loss(self, adjacency: Tensor, operations: Tensor, z: Tensor, codes: Tensor) -> Tensor:
+        """Reconstruction and commitment with the straight-through estimator, weighted and added.
 
         Args:
             adjacency: `(B, N, N)`.
@@ -118,10 +108,11 @@ class VQVAE(nn.Module):
         op_logits = self.operation_head(through).flatten(0, 1)
         edge_logits = self.edge_logits(through, through)[:, self.upper]
         edges = adjacency[:, self.upper].float()
-        return Losses(
-            functional.cross_entropy(op_logits, operations.flatten()),
-            functional.binary_cross_entropy_with_logits(edge_logits, edges),
-            commitment,
+        return (
+            functional.cross_entropy(op_logits, operations.flatten())
+            + self.config.edge_weight
+            * functional.binary_cross_entropy_with_logits(edge_logits, edges)
+            + self.config.commitment * commitment
         )
 
     @torch.no_grad()
