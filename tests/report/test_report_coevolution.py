@@ -24,7 +24,7 @@ from nas_plugins.strategies.llm_coevolution.notes import (
     Note,
     proposal_notes,
 )
-from nas_plugins.strategies.llm_coevolution.report_model import MAX_CALLS
+from nas_plugins.strategies.llm_coevolution.report import MAX_CALLS
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import search
 
