@@ -22,7 +22,7 @@ import numpy.typing as npt
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
-from nas_plugins.spaces._draws import different
+from nas_plugins.spaces._random import different
 from nas_plugins.spaces.graph import Graph
 from nas_plugins.spaces.values import (
     Architecture,

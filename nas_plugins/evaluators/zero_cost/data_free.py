@@ -68,7 +68,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
     """
     network = recording.network
     generator = pass_generator(seed, "zen", inputs.device)
-    state = {name: _drawn(value, generator) for name, value in _redrawn(network).items()}
+    state = {name: _random(value, generator) for name, value in _parameters(network).items()}
     shape = (min(len(inputs), ZEN_IMAGES), *inputs.shape[1:])
     image, noise = (torch.randn(shape, generator=generator).to(inputs) for _ in range(2))
     seen: list[tuple[Tensor, list[Tensor]]] = []
@@ -130,7 +130,7 @@ def _names(network: nn.Module) -> list[str]:
     return [by_weight[id(weight)] for weight in theta(network)]
 
 
-def _redrawn(network: nn.Module) -> dict[str, Tensor]:
+def _parameters(network: nn.Module) -> dict[str, Tensor]:
     """Parameters of convolutions and linear layers, by name."""
     layers = [
         (name, module)
@@ -144,7 +144,7 @@ def _redrawn(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _drawn(value: Tensor, generator: torch.Generator) -> Tensor:
+def _random(value: Tensor, generator: torch.Generator) -> Tensor:
     if value.ndim == 1:
         return torch.zeros_like(value)
     return torch.randn(value.shape, generator=generator).to(value)

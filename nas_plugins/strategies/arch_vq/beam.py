@@ -71,7 +71,7 @@ def column_type(n_nodes: int) -> type[np.signedinteger[Any]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class CodedGraphs:
     """Graphs that were drawn, with one code sequence for each.
 
     The codes decode to the graph, but for nodes that were kept, see `Kept`.
@@ -89,8 +89,8 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, index: npt.NDArray[Any] | slice) -> Drawn:
-        return Drawn(self.codes[index], self.labels[index], self.columns[index])
+    def __getitem__(self, index: npt.NDArray[Any] | slice) -> CodedGraphs:
+        return CodedGraphs(self.codes[index], self.labels[index], self.columns[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class Kept:
         fixed: `(B, N)` True where label and incoming edges are kept.
     """
 
-    graphs: Drawn
+    graphs: CodedGraphs
     fixed: npt.NDArray[np.bool_]
 
 
@@ -112,7 +112,7 @@ class _Prefixes:
     def __init__(self, prior: Prior, decoder: Decoder, rule: PrefixRule | None, n: int) -> None:
         self.prior, self.decoder, self.rule = prior, decoder, rule
         empty = np.empty((n, 0), dtype=np.int64)
-        self.drawn = Drawn(empty, empty, empty.astype(decoder.edge.dtype))
+        self.drawn = CodedGraphs(empty, empty, empty.astype(decoder.edge.dtype))
         self.cache: Cache | None = None
 
     def next(
@@ -169,7 +169,7 @@ class _Prefixes:
     def grow(self, step: _Step, rows: Ints, chosen: Ints) -> None:
         """Continues prefix ``rows[b]`` with candidate ``chosen[b]``."""
         old = self.drawn
-        self.drawn = Drawn(
+        self.drawn = CodedGraphs(
             np.column_stack([old.codes[rows], step.codes[chosen]]),
             np.column_stack([old.labels[rows], step.label[chosen]]),
             np.column_stack([old.columns[rows], step.column[rows, chosen]]),
@@ -197,7 +197,7 @@ class _Step:
     log_p: Tensor
 
 
-def draw_independent(
+def sample_independent(
     prior: Prior,
     decoder: Decoder,
     rule: PrefixRule | None,
@@ -206,7 +206,7 @@ def draw_independent(
     *,
     temperature: float = 1.0,
     kept: Kept | None = None,
-) -> tuple[Drawn, npt.NDArray[np.bool_]]:
+) -> tuple[CodedGraphs, npt.NDArray[np.bool_]]:
     """Draws `n` graphs independently, code by code.
 
     Args:
@@ -232,7 +232,7 @@ def draw_independent(
     return prefixes.drawn, alive
 
 
-def draw_distinct(
+def sample_distinct(
     prior: Prior,
     decoder: Decoder,
     rule: PrefixRule,
@@ -240,7 +240,7 @@ def draw_distinct(
     rng: np.random.Generator,
     *,
     temperature: float = 1.0,
-) -> Drawn:
+) -> CodedGraphs:
     """Draws up to `k` distinct valid graphs, in the order of a sample without replacement.
 
     Fewer than `k` come back only when no more are in reach.
@@ -261,7 +261,7 @@ def draw_distinct(
         branch, n_branches = _branches(step, position)
         if not n_branches:
             nothing = np.empty((0, prior.n_nodes), dtype=np.int64)
-            return Drawn(nothing, nothing, nothing.astype(decoder.edge.dtype))
+            return CodedGraphs(nothing, nothing, nothing.astype(decoder.edge.dtype))
         mass = _branch_mass(step.log_p, branch, n_branches).view(-1, each, n_branches)
         child = total[:, None] + _log_shares(mass)
         noisy = _conditional_gumbel(child, perturbed, rng)

@@ -73,8 +73,7 @@ def distinct_rows(space: SearchSpace, limit: int, rng: np.random.Generator) -> R
     if space.size <= limit:
         rows = np.concatenate(list(space.enumerate()))
     else:
-        draw = space.random_cells
-        rows = draw(limit, rng)
+        rows = space.random_cells(limit, rng)
     _, first = np.unique(space.keys(rows), return_index=True)
     kept: Rows = rows[rng.permutation(first)]
     return kept

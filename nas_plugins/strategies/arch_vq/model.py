@@ -16,7 +16,7 @@ from nas_plugins._torch import Tensor, torch
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace, space_from_json
 from nas_plugins.strategies.arch_vq import checkpoint
-from nas_plugins.strategies.arch_vq.beam import Decoder, Drawn, Kept, draw_independent
+from nas_plugins.strategies.arch_vq.beam import CodedGraphs, Decoder, Kept, sample_independent
 from nas_plugins.strategies.arch_vq.data import GraphSet, digest, n_labels, split
 from nas_plugins.strategies.arch_vq.prior import Prior
 from nas_plugins.strategies.arch_vq.rules import PrefixRule, rule_for
@@ -136,11 +136,11 @@ class ArchVQModel:
         vectors: npt.NDArray[np.float32] = self.vqvae.codebook.vectors.numpy()[codes]
         return vectors
 
-    def decode(self, codes: Codes) -> Drawn:
+    def decode(self, codes: Codes) -> CodedGraphs:
         """The graphs of code sequences `(B, N)`, valid or not, by look-up in the two tables."""
-        return Drawn(codes, self.decoder.label[codes], self.decoder.columns(codes))
+        return CodedGraphs(codes, self.decoder.label[codes], self.decoder.columns(codes))
 
-    def strict_rows(self, graphs: Drawn) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    def strict_rows(self, graphs: CodedGraphs) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Rows of choices of the graphs that are exactly those of an architecture.
 
         Returns:
@@ -240,7 +240,7 @@ class ArchVQModel:
     @torch.no_grad()
     def draw(
         self, n: int, *, temperature: float = 1.0, seed: int | np.random.Generator = 0
-    ) -> Drawn:
+    ) -> CodedGraphs:
         """Draws as the paper does: codes one after the other, and whatever graph comes out."""
         at_least(0, n=n)
         positive(temperature=temperature)
@@ -248,7 +248,7 @@ class ArchVQModel:
         parts = [self.decode(np.empty((0, self.prior.n_nodes), dtype=np.int64))]
         for start in range(0, n, _BATCH):
             size = min(_BATCH, n - start)
-            drawn, _ = draw_independent(
+            drawn, _ = sample_independent(
                 self.prior, self.decoder, None, size, rng, temperature=temperature
             )
             parts.append(drawn)
@@ -311,7 +311,7 @@ class ArchVQModel:
             open_ = np.flatnonzero(~done)
             if not len(open_):
                 break
-            drawn, alive = draw_independent(
+            drawn, alive = sample_independent(
                 self.prior,
                 self.decoder,
                 self.rule,
@@ -325,9 +325,9 @@ class ArchVQModel:
         return result[done], done
 
 
-def _joined(parts: list[Drawn]) -> Drawn:
+def _joined(parts: list[CodedGraphs]) -> CodedGraphs:
     names = ("codes", "labels", "columns")
-    return Drawn(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+    return CodedGraphs(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 def _unpacked(bits: Tensor) -> npt.NDArray[np.bool_]:

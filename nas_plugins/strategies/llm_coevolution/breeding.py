@@ -105,7 +105,7 @@ class Breeder:
         """The proposal for a slot; ``None`` where its niche holds nothing new."""
         reason = ""
         if slot.kind == INITIAL:
-            child = self._drawn(slot.niche, "initial")
+            child = self._sampled(slot.niche, "initial")
         elif slot.kind == HYBRID:
             child = self._best(self._mutant)
         else:
@@ -189,7 +189,7 @@ class Breeder:
             found = operators.mutate_in(partition, where, parent.architecture, draws)
             if found is not None:
                 return _child(found, "classical", MUTATION, [parent])
-        return self._drawn(niche, "classical")
+        return self._sampled(niche, "classical")
 
     def _mutant(self) -> Offspring | None:
         """A mutation of a member of the global front, wherever it leads."""
@@ -211,9 +211,9 @@ class Breeder:
     def _one_of(self, trials: Sequence[Trial]) -> Trial:
         return trials[int(self._rng.integers(len(trials)))]
 
-    def _drawn(self, niche: int, origin: str) -> Offspring | None:
+    def _sampled(self, niche: int, origin: str) -> Offspring | None:
         partition = self.schedule.partition
-        found = operators.draw_in(partition, partition.niches[niche], self.draws)
+        found = operators.sample_in(partition, partition.niches[niche], self.draws)
         return None if found is None else Offspring(found, origin)
 
     # -- notes -----------------------------------------------------------------------------

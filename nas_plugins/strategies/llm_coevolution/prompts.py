@@ -307,7 +307,7 @@ def uniform_children(
         draws = FreshDraws(schedule.history, rng, avoid_duplicates=avoid)
         if avoid:
             draws.taken |= schedule.waiting | found
-        drawn = (operators.draw_in(schedule.partition, niche, draws) for _ in range(n))
+        drawn = (operators.sample_in(schedule.partition, niche, draws) for _ in range(n))
         genes = [schedule.notation.format(a) for a in drawn if a is not None]
         if small:
             return "\n".join(genes)
