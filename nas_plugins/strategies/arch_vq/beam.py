@@ -6,6 +6,16 @@ the k largest at each level draws k leaves without replacement. Here the leaves 
 code sequences: codes that would decode to the same label and edges are one branch, whose
 probability is their sum, and one of them, drawn in proportion, carries the branch on. So no two
 beams ever decode to the same graph.
+
+Symbols
+    ``p``       log-probability of a child of a beam
+    ``g``       ``p`` plus standard Gumbel noise
+    ``Z``       largest g of the beam's children
+    ``T``       perturbed log-probability of the beam itself
+
+The children's noise is drawn given that its maximum is T (appendix B.3 of the paper): ``v = T -
+g + log(1 - exp(g - Z))`` and ``g' = T - max(v, 0) - log(1 + exp(-|v|))``. Of all ``g'`` of a
+level the k largest go on.
 """
 
 from __future__ import annotations
@@ -374,5 +384,4 @@ def _carriers(
 ) -> Ints:
     """One candidate for each kept branch, drawn in proportion to the probabilities."""
     value = log_p[parents].masked_fill_(branch[parents] != wanted[:, None], -torch.inf)
-    chosen: Ints = value.add_(torch.from_numpy(rng.gumbel(size=value.shape))).argmax(1).numpy()
-    return chosen
+    return value.add_(torch.from_numpy(rng.gumbel(size=value.shape))).argmax(1).numpy()

@@ -35,8 +35,7 @@ def elite(
         order = front[spread.round().astype(np.int64)]
     else:
         order = order[:_ELITE]
-    best: Rows = rows[order]
-    return best
+    return rows[order]
 
 
 def propose_rows(

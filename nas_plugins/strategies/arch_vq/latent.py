@@ -240,8 +240,7 @@ class CellLatent(LatentSpace):
         pairs = rng.integers(len(cells), size=(n, self.n_cells))
         fresh = np.arange(min(len(cells) // self.n_cells, n) * self.n_cells)
         pairs[: len(fresh) // self.n_cells] = fresh.reshape(-1, self.n_cells)
-        paired: Rows = cells[pairs].reshape(n, -1)
-        return paired
+        return cells[pairs].reshape(n, -1)
 
     def fill(
         self, rows: Rows, fixed: Bools, rng: np.random.Generator, *, temperature: float = 1.0

@@ -105,8 +105,7 @@ class Predictor:
             parts = [
                 self._model(whole[i : i + _CHUNK]).numpy() for i in range(0, len(whole), _CHUNK)
             ]
-        scores: npt.NDArray[np.float32] = np.concatenate(parts)
-        return scores
+        return np.concatenate(parts)
 
     def _tensor(self, vectors: Floats) -> Tensor:
         standard = (np.asarray(vectors, dtype=np.float32) - self._mean) / self._scale

@@ -133,8 +133,7 @@ class ArchVQModel:
 
     def vectors(self, codes: Codes) -> npt.NDArray[np.float32]:
         """Code vectors `(B, N, 16)` of codes `(B, N)`."""
-        vectors: npt.NDArray[np.float32] = self.vqvae.codebook.vectors.numpy()[codes]
-        return vectors
+        return self.vqvae.codebook.vectors.numpy()[codes]
 
     def decode(self, codes: Codes) -> CodedGraphs:
         """The graphs of code sequences `(B, N)`, valid or not, by look-up in the two tables."""

@@ -3,6 +3,11 @@
 Arch-VQ, arXiv 2503.22063v2, equations 1-8; the options that leave the paper are described in
 `VQVAEConfig`. An edge is a function of two codes and an operation a function of one, so that
 decoding is a look-up in two tables.
+
+With ``z`` the encodings of a batch's nodes and ``e`` their codes' vectors, the decoder sees ``z
++ stop_gradient(e - z)``, so that its gradient reaches the encoder (straight-through), and the
+loss is ``CE(operations) + w BCE(edges) + beta mean |z - e|^2``: cross-entropies of the labels
+and of the pairs i < j, and the commitment to the codes.
 """
 
 from __future__ import annotations

@@ -254,7 +254,8 @@ def most_promising(
 
     How far is the additive epsilon indicator (Zitzler et al., IEEE Trans. Evol. Comput. 7,
     2003): by how much the candidate would have to be worse, in ranks, until some trial of the
-    front were as good in every objective.
+    front were as good in every objective. With ranks ``r_tj`` of trial t in objective j and
+    predicted ones ``p_j`` that is ``min_t max_j (r_tj - p_j)``.
 
     Args:
         history: What has been evaluated; with fewer than `MIN_TRIALS` complete trials the first
