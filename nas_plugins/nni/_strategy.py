@@ -263,19 +263,20 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         """Takes over what a training service has in its database, and what it goes on with."""
         engine, log = self.engine, self._started
         architecture_of = self._translate.architecture
-        taken = take_over(log, _service.jobs(engine), architecture_of)
-        numbers = {job.parameter: number for number, job in taken.live.items()}
+        live, n_superseded = take_over(log, _service.jobs(engine), architecture_of)
+        numbers = {job.parameter: number for number, job in live.items()}
         for parameter, number in numbers.items():
             model = self._model(log.history.trials[number])
             self._running.adopt(engine, number, parameter, model)
         abandoned = {numbers[job] for job in _service.never_begun(engine, set(numbers))}
         # Some may have ended before they were adopted, so that nobody has told.
-        taken = take_over(log, _service.jobs(engine), architecture_of) if numbers else taken
-        self._adopted = frozenset(set(numbers.values()) & set(taken.live) - abandoned)
+        if numbers:
+            live, n_superseded = take_over(log, _service.jobs(engine), architecture_of)
+        self._adopted = frozenset(set(numbers.values()) & set(live) - abandoned)
         for parameter, number in numbers.items():
             if number not in self._adopted and self._running.drop(number) and number in abandoned:
                 _service.disown(engine, parameter)
-        _service.make_room(engine, taken.n_superseded + len(abandoned))
+        _service.make_room(engine, n_superseded + len(abandoned))
 
     def _give_back_models(self) -> None:
         if not _compat.runs_here(self.engine):

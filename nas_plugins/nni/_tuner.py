@@ -213,8 +213,7 @@ class _Parameter:
 
     def choice(self, value: Any) -> Choice:
         """The choice that stands for a value."""
-        written: Choice = value if self._plain else json.dumps(value)
-        return written
+        return value if self._plain else json.dumps(value)
 
 
 def _parameter(name: str, spec: Any) -> _Parameter:

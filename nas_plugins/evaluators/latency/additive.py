@@ -4,6 +4,9 @@ Latency of a network that runs layer after layer is a sum over its layers (FBNet
 CVPR 2019, section 3.2; HW-NAS-Bench's look-up tables). A device that runs branches in parallel
 takes the longest path instead, so there the model is a first approximation whose error grows
 with the width of the cells: the stated error says how good it is.
+
+The prediction is ``max(c + sum_p w_p x_p, 0)``, with columns x of `features`, and weights w of a
+ridge regression on few measurements (`nas_plugins.numerics.ridge`).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy.typing as npt
 from nas_plugins._files import write_text
 from nas_plugins.benchmarks.base import check_spaces
 from nas_plugins.errors import DataError, NasPluginsError, unknown_name
-from nas_plugins.evaluators.latency.design import unseen
+from nas_plugins.evaluators.latency.design import some_of, unseen
 from nas_plugins.evaluators.latency.features import (
     COUNTED,
     FeatureRecipe,
@@ -125,8 +128,7 @@ class LatencyModel:
             return np.zeros(0)
         check_spaces(architectures, self.space, owner="the model")
         columns, _ = ingredients(self.space, architectures).columns(self.recipe)
-        values: Floats = np.maximum(self.function(columns), 0.0)
-        return values
+        return np.maximum(self.function(columns), 0.0)
 
     @property
     def description(self) -> str:
@@ -219,9 +221,9 @@ def _checked(architectures: Sequence[Architecture], latencies: Sequence[float]) 
             raise ValueError(f"`latencies[{position}]` must be finite and >= 0, got {value}")
     missing = unseen(space, space.rows(architectures))
     if missing:
-        some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" * (len(missing) > 5))
         raise ValueError(
-            f"every choice of {space.name!r} must occur in `architectures`, missing are {some}; "
+            f"every choice of {space.name!r} must occur in `architectures`, missing are "
+            f"{some_of(missing)}; "
             "nas_plugins.evaluators.latency.design.balanced draws such a sample"
         )
     return np.array(latencies, dtype=np.float64)

@@ -10,6 +10,7 @@ from typing import Any
 
 from nas_plugins._checks import at_least
 from nas_plugins._torch import nn, torch, usable_device
+from nas_plugins._wording import count
 from nas_plugins.errors import (
     EvaluationError,
     MissingDependencyError,
@@ -17,7 +18,7 @@ from nas_plugins.errors import (
     UnknownNameError,
     unknown_name,
 )
-from nas_plugins.evaluators.latency.device import counted, processor, release
+from nas_plugins.evaluators.latency.device import processor, release
 from nas_plugins.evaluators.latency.onnx_runtime import runner
 from nas_plugins.evaluators.latency.timing import Protocol, Timing, pinned
 from nas_plugins.protocols import Evaluator, Metric, MetricValues
@@ -247,7 +248,7 @@ def _describe(backend: str, place: torch.device, threads: int, size: Sequence[in
         name = torch.cuda.get_device_name(place)
     words = [name, release(backend)]
     if place.type == "cpu":
-        words.append(counted(threads, "thread"))
+        words.append(count(threads, "thread"))
     return ", ".join([*words, "input " + "x".join(map(str, size)), "float32"])
 
 

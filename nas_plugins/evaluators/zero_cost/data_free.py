@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.network_state import pass_generator
 from nas_plugins.evaluators.zero_cost.proxy import Need
-from nas_plugins.evaluators.zero_cost.recording import Perturbation, Recording, theta
+from nas_plugins.evaluators.zero_cost.recording import Recording, theta
 from nas_plugins.evaluators.zero_cost.tracing import (
     NORMS,
     Function,
@@ -85,7 +85,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
         (1 - _MOMENTUM) * ((1 - _MOMENTUM) + _MOMENTUM * a) + _MOMENTUM * b
         for a, b in zip(before, after, strict=True)
     )
-    recording.made[Need.PERTURBATION] = Perturbation(difference.flatten(1).sum(1), variances)
+    recording.made[Need.PERTURBATION] = (difference.flatten(1).sum(1), variances)
 
 
 class _WithoutNorms(TorchFunctionMode):

@@ -17,8 +17,7 @@ from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, prepared
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, Proxy, resolve
 from nas_plugins.evaluators.zero_cost.recording import Recording, theta
-
-PRECISIONS = ("float32", "bfloat16")
+from nas_plugins.evaluators.zero_cost.settings import PRECISIONS
 
 
 @dataclass(frozen=True)

@@ -259,17 +259,18 @@ class ZeroCostEvaluator(Evaluator):
                 entries = known.get(name, {})
                 missing = tuple(one.name for one in self._proxies if one.name not in entries)
                 if missing:
-                    tasks.append(ScoringTask(architecture, missing))
+                    tasks.append((architecture, missing))
                 else:
                     yield architecture, self._row(name, entries, cached=True)
             with closing(self._computed(space, scorer, tasks)) as computed:
                 for position, scores in computed:
-                    task, name = tasks[position], str(tasks[position].architecture)
+                    architecture = tasks[position][0]
+                    name = str(architecture)
                     new = _entries(scores)
                     if cache is not None:
                         cache.put(name, _lasting(new))
                     entries = {**known.get(name, {}), **new}
-                    yield task.architecture, self._row(name, entries, seconds=scores.seconds)
+                    yield architecture, self._row(name, entries, seconds=scores.seconds)
 
     def _computed(
         self, space: SearchSpace, scorer: Scorer, tasks: Sequence[ScoringTask]
@@ -287,7 +288,7 @@ class ZeroCostEvaluator(Evaluator):
             yield from in_processes(scorer, tasks, workers)
             return
         for position, task in enumerate(tasks):
-            yield position, scorer.score(task.architecture, task.proxies)
+            yield position, scorer.score(*task)
 
     def _scorer(self, options: Mapping[str, Any]) -> Scorer:
         from nas_plugins.evaluators.zero_cost.scoring import Scorer
