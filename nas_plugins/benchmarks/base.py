@@ -151,10 +151,7 @@ class TabularBenchmark(Benchmark):
         check_spaces(architectures, self._space, owner=self._owner)
         keys = sortable(self._space.keys(self._space.rows(architectures)))
         places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        found: npt.NDArray[np.intp] = np.where(
-            self._keys[places] == keys, self._order[places], -1
-        ).astype(np.intp)
-        return found
+        return np.where(self._keys[places] == keys, self._order[places], -1).astype(np.intp)
 
     def front(self, objectives: Sequence[Objective]) -> Floats | None:
         """Values of the true Pareto front over the whole table.
@@ -174,8 +171,7 @@ class TabularBenchmark(Benchmark):
         values = np.stack([self.column(objective.name) for objective in objectives], axis=1)
         values = values[np.isfinite(values).all(axis=1)]
         signs = np.array([objective.sign for objective in objectives])
-        front: Floats = np.unique(values[pareto.front_mask(values * signs)], axis=0)
-        return front
+        return np.unique(values[pareto.front_mask(values * signs)], axis=0)
 
     def optimum(self, objective: Objective) -> tuple[Architecture, float]:
         """The best architecture for one objective and its value; the first of equal ones.

@@ -76,10 +76,7 @@ def cell_inputs(rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
 
 def cell_operations(rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
     """Index of every operation, `(B, 11)` to `(B, 8)`; operations in the genotype's order."""
-    operations: npt.NDArray[np.int64] = np.asarray(rows, dtype=np.int64)[
-        :, OPERATION_COLUMNS.ravel()
-    ]
-    return operations
+    return np.asarray(rows, dtype=np.int64)[:, OPERATION_COLUMNS.ravel()]
 
 
 def cell_row(pairs: list[tuple[int, int]], operations: list[tuple[int, int]]) -> list[int]:

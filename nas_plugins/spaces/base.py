@@ -359,8 +359,7 @@ class SearchSpace(ABC):
         ``V``). Equal keys mean the same architecture; ``np.unique`` works on them.
         """
         if self._key_weights is not None:
-            result: npt.NDArray[Any] = np.asarray(rows, dtype=np.int64) @ self._key_weights
-            return result
+            return np.asarray(rows, dtype=np.int64) @ self._key_weights
         packed = np.ascontiguousarray(rows, dtype=np.int16)
         return packed.view(np.dtype((np.void, packed.shape[1] * packed.itemsize)))[:, 0]
 

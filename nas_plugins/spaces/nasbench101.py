@@ -128,10 +128,7 @@ class NASBench101(SearchSpace):
         """Which rows are cells: input and output connected, at most 9 edges after pruning."""
         matrices = cells.adjacency(rows)
         used = cells.used_vertices(matrices)
-        result: npt.NDArray[np.bool_] = used[:, 0] & (
-            cells.edge_counts(matrices, used) <= cells.MAX_EDGES
-        )
-        return result
+        return used[:, 0] & (cells.edge_counts(matrices, used) <= cells.MAX_EDGES)
 
     def _explain(self, indices: Sequence[int]) -> str | None:
         matrices = cells.adjacency(np.asarray(indices)[None])

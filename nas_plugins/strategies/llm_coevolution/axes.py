@@ -315,8 +315,7 @@ def _takers(space: SearchSpace, indices: npt.NDArray[np.int64], rows: Indices) -
 
 def _sizes(space: SearchSpace, column: int, rows: Indices) -> Floats:
     """Parameters or FLOPs of the network in millions, as ``space.complexities`` counts them."""
-    millions: Floats = space.complexities(rows)[:, column] / 1e6
-    return millions
+    return space.complexities(rows)[:, column] / 1e6
 
 
 def _chosen(space: SearchSpace, position: int, values: Sequence[float], rows: Indices) -> Floats:
