@@ -18,6 +18,9 @@ from nas_plugins.spaces.base import Architecture, Choice, Key, SearchSpace, spac
 
 DIRECTIONS = ("min", "max")
 
+REASON_NOTE = "reason"
+"""Name of the note on a failed trial: one sentence that tells why."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -292,6 +295,7 @@ def objectives_of(specs: Sequence[Objective | str]) -> tuple[Objective, ...]:
 
 
 __all__ = [
+    "REASON_NOTE",
     "History",
     "Objective",
     "Proposal",

@@ -21,7 +21,7 @@ from nas_plugins import pareto
 from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import DataError, MissingDependencyError
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
 from nas_plugins.protocols import Metric
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class SearchResult:
         The reason of a trial is its note ``reason``.
         """
         ended = (TrialState.FAILED, TrialState.PRUNED)
-        reasons = [t.notes.get("reason", "") for t in self.history.trials if t.state in ended]
+        reasons = [t.notes.get(REASON_NOTE, "") for t in self.history.trials if t.state in ended]
         return dict(Counter([*reasons, *self.lost]))
 
     def quality(self) -> dict[str, float]:

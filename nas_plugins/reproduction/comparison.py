@@ -305,6 +305,8 @@ def compare(
         ValueError: A number is out of range, two strategies have the same name, `out` is given
             and a strategy's repr does not tell its options, or there are several workers and it
             cannot be pickled.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     goals = objectives_of([objectives] if isinstance(objectives, (str, Objective)) else objectives)
     if trials < 1 or workers < 1:

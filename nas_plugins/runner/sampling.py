@@ -167,6 +167,8 @@ def sample(
         DataError: The model is torn or foreign, or its training set cannot be sampled again.
         SpaceExhaustedError: Fewer architectures are left.
         ValueError: An argument is out of range, or the model is of another space.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     begun, cpu_begun = time.perf_counter(), time.process_time()
     _check(n, seed, temperature, decoding, unique)

@@ -260,6 +260,8 @@ def score(
         ValueError: An argument or setting is out of range, or does not fit the space.
         TypeError: An argument is of the wrong type.
         MissingDependencyError: PyTorch is not installed.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     begun = time.perf_counter()
     for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):

@@ -152,6 +152,8 @@ def search(
         SearchBrokenError: The storage or all workers failed; what was found is in its `result`.
         EngineError: The storage cannot be opened, or its study does not fit.
         OutputError: `out` cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     given = _over(over, named(evaluators))
     request = SearchRequest(
@@ -302,7 +304,7 @@ def _run(
     begun: float,
 ) -> Ended:
     from nas_plugins.optuna import study_settings
-    from nas_plugins.optuna._dimensions import check
+    from nas_plugins.optuna.dimensions import check
     from nas_plugins.runner.results import assemble
     from nas_plugins.runner.session import check_pruner, settle
 

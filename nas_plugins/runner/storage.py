@@ -190,7 +190,7 @@ def _journal(url: StorageURL, write: bool) -> Opened:
 def studies_in(engine: str, url: StorageURL) -> list[str]:
     """The names of the studies in a storage."""
     if engine == NNI:
-        from nas_plugins.nni._folder import experiments_in
+        from nas_plugins.nni.folder import experiments_in
 
         return experiments_in(url.folder)
     import optuna

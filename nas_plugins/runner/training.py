@@ -131,6 +131,8 @@ def train(
             neither `resume` nor `force` is given.
         DataError: What the folder holds is torn, or of another run.
         OutputError: The folder cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     if model not in MODELS:
         raise unknown_name("model", model, MODELS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
-from nas_plugins.spaces._darts_cell import NODES, NONE, OPERATIONS, cell_row
+from nas_plugins.spaces.darts_cell import NODES, NONE, OPERATIONS, cell_row
 
 Pairs: TypeAlias = tuple[tuple[str, int], ...]
 

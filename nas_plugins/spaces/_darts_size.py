@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nas_plugins._checks import at_least
 from nas_plugins.errors import unknown_name
-from nas_plugins.spaces._darts_cell import NODES
+from nas_plugins.spaces.darts_cell import NODES
 
 _DEFAULTS: Mapping[str, tuple[int, int, int, int]] = {
     "cifar": (36, 20, 10, 32),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
-from nas_plugins.spaces import _nasbench101_cells as cells
+from nas_plugins.spaces import nasbench101_cells as cells
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
 from nas_plugins.spaces.graph import ABSENT, Graph
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.errors import SpaceExhaustedError
-from nas_plugins.spaces._darts_cell import CELL_LENGTH, OPERATION_COLUMNS
 from nas_plugins.spaces.base import Key, Rows, SearchSpace
 from nas_plugins.spaces.darts import GenotypeSpace
+from nas_plugins.spaces.darts_cell import CELL_LENGTH, OPERATION_COLUMNS
 
 if TYPE_CHECKING:
     from nas_plugins.strategies.arch_vq.model import ArchVQModel

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._checks import at_least
-from nas_plugins.spaces import _nasbench101_cells as cells
+from nas_plugins.spaces import nasbench101_cells as cells
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.darts import DARTSCell
 from nas_plugins.spaces.graph import ABSENT, wl_keys
