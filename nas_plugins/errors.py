@@ -74,20 +74,3 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     else:
         hint = "none is registered"
     return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
-
-
-__all__ = [
-    "DataError",
-    "EngineError",
-    "EvaluationError",
-    "InvalidArchitectureError",
-    "MetricUnavailableError",
-    "MissingDependencyError",
-    "NasPluginsError",
-    "OutputError",
-    "PluginError",
-    "SpaceExhaustedError",
-    "UnknownNameError",
-    "UsageError",
-    "unknown_name",
-]

@@ -393,16 +393,3 @@ class _AdaptedBenchmark(_AdaptedEvaluator, Benchmark):
         column = getattr(self.given, "column", super().column)
         values: npt.NDArray[np.float64] | None = column(metric)
         return values
-
-
-__all__ = [
-    "Benchmark",
-    "Evaluator",
-    "Metric",
-    "MetricValues",
-    "Report",
-    "Strategy",
-    "as_benchmark",
-    "as_evaluator",
-    "as_strategy",
-]
