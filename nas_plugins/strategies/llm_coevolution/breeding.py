@@ -23,20 +23,18 @@ from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 from nas_plugins.strategies.llm_coevolution import operators
 from nas_plugins.strategies.llm_coevolution.conversation import Conversation
-from nas_plugins.strategies.llm_coevolution.generation import (
-    CROSSOVER,
-    MUTATION,
-    NicheGeneration,
-    begun,
-)
-from nas_plugins.strategies.llm_coevolution.notes import Note, proposal_notes
+from nas_plugins.strategies.llm_coevolution.log import Note, proposal_notes
 from nas_plugins.strategies.llm_coevolution.schedule import (
+    CROSSOVER,
     HYBRID,
     INITIAL,
     MODEL,
+    MUTATION,
+    NicheGeneration,
     NicheSchedule,
     Offspring,
     Slot,
+    begun,
 )
 
 Floats = npt.NDArray[np.float64]

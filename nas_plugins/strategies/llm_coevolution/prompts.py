@@ -23,8 +23,8 @@ from nas_plugins.llm import ChatRequest, Message
 from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, Key
 from nas_plugins.strategies.llm_coevolution import operators, replies
-from nas_plugins.strategies.llm_coevolution.generation import NicheGeneration, RankedTrial
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, POLARITIES, Rule
+from nas_plugins.strategies.llm_coevolution.log import read
 from nas_plugins.strategies.llm_coevolution.niches import Niche
 from nas_plugins.strategies.llm_coevolution.notation import (
     Counted,
@@ -35,8 +35,11 @@ from nas_plugins.strategies.llm_coevolution.notation import (
     number,
     quoted,
 )
-from nas_plugins.strategies.llm_coevolution.notes import read
-from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule
+from nas_plugins.strategies.llm_coevolution.schedule import (
+    NicheGeneration,
+    NicheSchedule,
+    RankedTrial,
+)
 
 VERSION = 1
 

@@ -27,20 +27,18 @@ from nas_plugins.sections import (
 )
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, MAX_TEXT, Change, Rule
 from nas_plugins.strategies.llm_coevolution.log import (
-    CoEvolutionLog,
-    NicheLog,
-    Totals,
-    coevolution_log,
-)
-from nas_plugins.strategies.llm_coevolution.notation import clean
-from nas_plugins.strategies.llm_coevolution.notes import (
     MAX_RATIONALE,
     MAX_REASON,
     NOTE,
     BatchRecord,
+    CoEvolutionLog,
+    NicheLog,
     Note,
+    Totals,
+    coevolution_log,
     read,
 )
+from nas_plugins.strategies.llm_coevolution.notation import clean
 
 BLOCK = "llm_coevolution"
 """Name of the block in ``result.json`` and in the document of ``--json``."""
