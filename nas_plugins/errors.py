@@ -6,7 +6,8 @@ Every message names the argument in backticks, the rule and the value that broke
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class NasPluginsError(Exception):
@@ -55,6 +56,19 @@ class EngineError(NasPluginsError):
 
 class MissingDependencyError(NasPluginsError, ImportError):
     """An optional dependency is absent; the message gives the pip command."""
+
+
+@contextmanager
+def needing(what: str, install: str) -> Iterator[None]:
+    """Says what needs the packages that are imported within, and how to install them.
+
+    Raises:
+        MissingDependencyError: One of them cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(f"{what} ({error}); run: pip install {install}") from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

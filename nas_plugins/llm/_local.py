@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._checks import at_least
-from nas_plugins.errors import DataError, MissingDependencyError
+from nas_plugins.errors import DataError, MissingDependencyError, needing
 from nas_plugins.llm._completion import parse_completion
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError
@@ -214,13 +214,9 @@ def _sha256(path: Path) -> str:
 
 
 def _runtime() -> Any:
-    try:
+    runner = "local models are run with xllamacpp"
+    with needing(f"{runner}, which cannot be imported", INSTALL.removeprefix("pip install ")):
         import xllamacpp
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"local models are run with xllamacpp, which cannot be imported ({error}); "
-            f"run: {INSTALL}"
-        ) from error
     return xllamacpp
 
 

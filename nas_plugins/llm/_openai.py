@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins._checks import positive
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins.errors import needing
 from nas_plugins.llm._completion import parse_completion
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError, TransientChatError
@@ -261,13 +261,9 @@ class OpenAIChat(ChatModel):
 
 
 def _client(timeout: float) -> OpenAI:
-    try:
+    asked = "OpenAI-compatible endpoints are asked with the package openai"
+    with needing(f"{asked}, which cannot be imported", "'nas-plugins[llm]'"):
         import openai
-    except ImportError as error:
-        raise MissingDependencyError(
-            "OpenAI-compatible endpoints are asked with the package openai, which cannot be "
-            f"imported ({error}); run: pip install 'nas-plugins[llm]'"
-        ) from error
     guard = _guard(timeout)
     try:
         return openai.OpenAI(

@@ -11,13 +11,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins.errors import needing
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError
 
 _LOG = logging.getLogger(__name__)
 
-_INSTALL = "pip install 'nas-plugins[transformers]'"
 _SMALL = 1e9
 
 
@@ -319,11 +318,9 @@ def _is_small(config: Any) -> bool:
 
 
 def _transformers() -> Any:
-    try:
+    with needing(
+        "models of the hub are run with transformers and PyTorch", "'nas-plugins[transformers]'"
+    ):
         import torch  # noqa: F401
         import transformers
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"models of the hub are run with transformers and PyTorch ({error}); run: {_INSTALL}"
-        ) from error
     return transformers
