@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
-from nas_plugins.spaces.graph import Graph
+from nas_plugins.spaces.graph import Graph, chain_labels
 
 
 class CategoricalSpace(SearchSpace):
@@ -96,18 +96,11 @@ class CategoricalSpace(SearchSpace):
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back."""
-        nodes = len(self.decisions) + 2
-        if not np.array_equal(graph.adjacency, np.eye(nodes, k=1, dtype=np.uint8)):
-            raise InvalidArchitectureError(f"`graph` is not a chain of {nodes} nodes")
-        labels = graph.labels
-        if labels[0] != "input" or labels[-1] != "output":
-            raise InvalidArchitectureError(
-                f"the chain must run from 'input' to 'output', got {labels[0]!r}, {labels[-1]!r}"
-            )
+        labels = chain_labels(graph, len(self.decisions) + 2)
         return self.architecture(
             {
                 decision.name: _choice(decision, label)
-                for decision, label in zip(self.decisions, labels[1:-1], strict=True)
+                for decision, label in zip(self.decisions, labels, strict=True)
             }
         )
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
-from nas_plugins.spaces.graph import Graph
+from nas_plugins.spaces.graph import Graph, chain_labels
 
 BLOCKS = (
     "k3_e1",
@@ -187,14 +187,8 @@ class FBNet(SearchSpace):
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back, strictly."""
-        if not np.array_equal(graph.adjacency, _CHAIN):
-            raise InvalidArchitectureError(f"`graph` is not a chain of {N_LAYERS + 2} nodes")
-        labels = graph.labels
-        if labels[0] != "input" or labels[-1] != "output":
-            raise InvalidArchitectureError(
-                f"the chain must run from 'input' to 'output', got {labels[0]!r}, {labels[-1]!r}"
-            )
-        return Architecture(self, tuple(_index(i, b) for i, b in enumerate(labels[1:-1])))
+        labels = chain_labels(graph, N_LAYERS + 2)
+        return Architecture(self, tuple(_index(i, b) for i, b in enumerate(labels)))
 
     def complexity(
         self,

@@ -18,7 +18,7 @@ from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
-from nas_plugins.spaces.graph import Graph
+from nas_plugins.spaces.graph import Graph, chain_labels
 
 HEAD_DIMENSION = 64
 """Width of a head; queries, keys and values of a layer have as many times that as heads."""
@@ -278,18 +278,11 @@ class ViT(SearchSpace):
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back, strictly."""
-        nodes = len(self.decisions) + 2
-        if not np.array_equal(graph.adjacency, np.eye(nodes, k=1, dtype=np.uint8)):
-            raise InvalidArchitectureError(f"`graph` is not a chain of {nodes} nodes")
         if graph.vocabulary != self.node_operations:
             raise InvalidArchitectureError("`graph` has not the labels of this space")
-        labels = graph.labels
-        if labels[0] != "input" or labels[-1] != "output":
-            raise InvalidArchitectureError(
-                f"the chain must run from 'input' to 'output', got {labels[0]!r}, {labels[-1]!r}"
-            )
+        labels = chain_labels(graph, len(self.decisions) + 2)
         indices = (graph.operations[1:-1] - self._first_labels).tolist()
-        for decision, label, index in zip(self.decisions, labels[1:-1], indices, strict=True):
+        for decision, label, index in zip(self.decisions, labels, indices, strict=True):
             if not 0 <= index < len(decision.choices):
                 raise InvalidArchitectureError(
                     f"the node of decision {decision.name!r} must not be {label!r}"
