@@ -289,13 +289,21 @@ def as_strategy(given: Any) -> Strategy:
     """The strategy as it is, or an object with a method `propose` made one.
 
     Raises:
-        TypeError: It has no `propose`.
+        TypeError: It has no `propose`, or is a class.
     """
     if isinstance(given, Strategy):
         return given
     if not callable(getattr(given, "propose", None)):
         raise TypeError(f"`strategy` must have a method `propose`, got {given!r}")
+    if isinstance(given, type):
+        raise TypeError(f"`strategy` must be an object, got the class {given.__name__}")
     return _AdaptedStrategy(given)
+
+
+def class_name(strategy: Strategy) -> str:
+    """Name of a strategy's class; of another's object, that of its own."""
+    given = strategy.given if isinstance(strategy, _AdaptedStrategy) else strategy
+    return type(given).__name__
 
 
 def as_evaluator(given: Any) -> Evaluator:

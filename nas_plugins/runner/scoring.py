@@ -23,6 +23,7 @@ from nas_plugins.errors import InvalidArchitectureError, MissingDependencyError,
 from nas_plugins.evaluators.zero_cost.evaluator import Row, ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
 from nas_plugins.protocols import Metric
+from nas_plugins.runner.options import whole
 from nas_plugins.runner.progress import CountingDisplay
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -265,8 +266,8 @@ def score(
     """
     begun = time.perf_counter()
     for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value is not None and value < least:
-            raise UsageError(f"`{name}` must be >= {least}, got {value}")
+        if value is not None:
+            whole(name, value, least)
     evaluator = ZeroCostEvaluator(
         proxies,
         preset=preset,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,9 @@ class CategoricalSpace(SearchSpace):
     def __init__(
         self, decisions: Mapping[str, Sequence[Choice]], *, name: str = "categorical"
     ) -> None:
+        for key, choices in decisions.items():
+            if isinstance(choices, str) or not isinstance(choices, Iterable):
+                raise TypeError(f"`choices` of decision {key!r} must be a list, got {choices!r}")
         super().__init__(
             name,
             [Decision(key, tuple(choices)) for key, choices in decisions.items()],
