@@ -292,14 +292,3 @@ def objectives_of(specs: Sequence[Objective | str]) -> tuple[Objective, ...]:
     if len(set(names)) < len(names):
         raise ValueError(f"`objectives` must have different names, got {names}")
     return objectives
-
-
-__all__ = [
-    "REASON_NOTE",
-    "History",
-    "Objective",
-    "Proposal",
-    "Trial",
-    "TrialState",
-    "objectives_of",
-]

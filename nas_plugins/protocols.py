@@ -232,6 +232,16 @@ class Benchmark(Evaluator):
         """The space whose architectures it can evaluate; every benchmark has its own."""
         raise NotImplementedError(f"{type(self).__name__} must have `space`")
 
+    def query(self, architecture: Architecture, metric: str) -> float:
+        """Looks one value up, or predicts it.
+
+        Raises:
+            UnknownNameError: The benchmark has no such metric.
+            MetricUnavailableError: It was not measured for this architecture.
+            InvalidArchitectureError: The architecture belongs to another space.
+        """
+        return self.evaluate([architecture])[0][metric]
+
     def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
         """Values of the true Pareto front, `(k, m)`; ``None`` where it is not known."""
         return None
@@ -391,17 +401,3 @@ class _AdaptedBenchmark(_AdaptedEvaluator, Benchmark):
         column = getattr(self.given, "column", super().column)
         values: npt.NDArray[np.float64] | None = column(metric)
         return values
-
-
-__all__ = [
-    "Benchmark",
-    "Evaluator",
-    "Metric",
-    "MetricValues",
-    "Report",
-    "Strategy",
-    "as_benchmark",
-    "as_evaluator",
-    "as_strategy",
-    "class_name",
-]

@@ -376,6 +376,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-__all__ = ["SearchResult", "package_versions"]

@@ -167,13 +167,3 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
     rows = rows.astype(np.int16)
     for row in rows[space.valid(rows)].tolist():
         yield Architecture(space, tuple(row))
-
-
-__all__ = [
-    "FALLBACK_NOTE",
-    "Chosen",
-    "choose",
-    "choose_at_random",
-    "fresh_entropy",
-    "trial_rng",
-]

@@ -98,6 +98,3 @@ class IsArchitecture(Constraint):  # type: ignore[misc]
 
     def default(self, memo: Any = None) -> None:
         """Nothing: every choice has a default of its own, and together they need not be one."""
-
-
-__all__ = ["ArchitectureSpace", "IsArchitecture", "model_space"]

@@ -350,13 +350,3 @@ def plain(value: Any) -> Any:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-__all__ = [
-    "DEFAULT",
-    "ExperimentLog",
-    "FrontEntry",
-    "TrialReport",
-    "numbers",
-    "plain",
-]

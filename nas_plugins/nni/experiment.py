@@ -156,6 +156,3 @@ def _free_port() -> int:
         free.bind(("localhost", 0))
         port: int = free.getsockname()[1]
     return port
-
-
-__all__ = ["KeptExperiment", "experiment", "logs_in_files", "published_or_own"]

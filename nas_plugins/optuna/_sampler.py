@@ -18,6 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins import _public
+from nas_plugins._checks import at_least
 from nas_plugins.engine import proposals
 from nas_plugins.history import History
 from nas_plugins.optuna import _attributes, compat, dimensions
@@ -107,8 +108,7 @@ class StrategySampler(BaseSampler):
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
     ) -> None:
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must be >= 0, got {seed}")
+        at_least(0, seed=seed)
         self._space = _public.space(space) if isinstance(space, str) else space
         if self._space is not None:
             dimensions.check(self._space)

@@ -361,6 +361,8 @@ def _networks(subject: Any) -> list[_Entry]:
     if not entries:
         raise UsageError("`subject` must hold at least one network, got none")
     for name, network in entries:
+        if isinstance(network, Architecture):
+            raise TypeError("give architectures as `architectures`, and their space as `subject`")
         if not callable(network):  # a module is callable too
             raise TypeError(
                 "`subject` must be a space, a torch.nn.Module, what builds one, or several of "

@@ -193,6 +193,3 @@ def _is_integer(value: Any) -> bool:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
-
-
-__all__ = ["Genotype", "Pairs", "compact_cells", "parse_cells"]

@@ -128,10 +128,7 @@ class NASBench101(SearchSpace):
         """Which rows are cells: input and output connected, at most 9 edges after pruning."""
         matrices = cells.adjacency(rows)
         used = cells.used_vertices(matrices)
-        result: npt.NDArray[np.bool_] = used[:, 0] & (
-            cells.edge_counts(matrices, used) <= cells.MAX_EDGES
-        )
-        return result
+        return used[:, 0] & (cells.edge_counts(matrices, used) <= cells.MAX_EDGES)
 
     def _explain(self, indices: Sequence[int]) -> str | None:
         matrices = cells.adjacency(np.asarray(indices)[None])
@@ -401,12 +398,3 @@ def _checked_matrix(matrix: Any, v: int) -> Matrix:
 
 def _length(row: Any) -> int:
     return len(row) if isinstance(row, list) else -1
-
-
-__all__ = [
-    "NODE_OPERATIONS",
-    "OPERATIONS",
-    "PADDINGS",
-    "NASBench101",
-    "vertex_channels",
-]

@@ -242,12 +242,3 @@ def rule_for(space: SearchSpace, n_nodes: int) -> PrefixRule:
     if isinstance(space, DARTSCell):
         return DARTSCellRule(space, n_nodes)
     return FixedAdjacencyRule(space, n_nodes)
-
-
-__all__ = [
-    "DARTSCellRule",
-    "FixedAdjacencyRule",
-    "NASBench101Rule",
-    "PrefixRule",
-    "rule_for",
-]
