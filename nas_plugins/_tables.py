@@ -47,6 +47,3 @@ def data_frame(rows: Iterable[Any], columns: Sequence[str]) -> DataFrame:
             f"`to_dataframe` needs pandas ({error}); run: pip install pandas"
         ) from error
     return pd.DataFrame(list(rows), columns=list(columns))
-
-
-__all__ = ["aligned", "data_frame", "html_table"]

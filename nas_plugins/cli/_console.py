@@ -71,6 +71,3 @@ def print_lines(lines: Iterable[str]) -> None:
 def remark(text: str) -> None:
     """Writes a line to the standard error stream."""
     print(text, file=sys.stderr, flush=True)
-
-
-__all__ = ["console", "print_json", "print_lines", "print_table", "remark"]

@@ -48,6 +48,3 @@ def read_options(words: Sequence[str] | None, option: str) -> dict[str, Any]:
         except ValueError:
             found[key] = text
     return found
-
-
-__all__ = ["Json", "Quiet", "Words", "keep", "panel", "read_options"]

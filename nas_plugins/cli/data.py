@@ -81,6 +81,3 @@ def _answer(name: str | None, path: Path, as_json: bool) -> None:
         print_json({"name": name, "path": str(path)})
     else:
         print(path)
-
-
-__all__ = ["app"]

@@ -76,6 +76,3 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     with writing(out):
         write_latent_report(found, out)
     remark(f"wrote {out}")
-
-
-__all__ = ["report"]

@@ -125,6 +125,3 @@ def _list(as_json: bool) -> None:
         return
     rows = [(n, e.summary, ", ".join(e.spaces)) for n, e in EXPERIMENTS.items()]
     print_table("tables and figures", ["name", "summary", "spaces"], rows)
-
-
-__all__ = ["reproduce"]

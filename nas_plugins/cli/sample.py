@@ -97,6 +97,3 @@ def sample(
                 "as in the paper"
             )
         remark(result.summary())
-
-
-__all__ = ["sample"]

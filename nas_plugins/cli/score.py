@@ -163,6 +163,3 @@ def _show(result: ScoreResult) -> None:
         print_table(None, headings, cells, right=headings[:-1], pipe_width=_WIDE)
     for text in result.summary():
         print(text)
-
-
-__all__ = ["score"]

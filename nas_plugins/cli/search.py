@@ -271,6 +271,3 @@ def _resume_command(result: SearchResult, words: list[str]) -> str:
     if "--resume" not in line:
         line.append("--resume")
     return shlex.join(["nas-plugins", *line])
-
-
-__all__ = ["search"]

@@ -139,6 +139,3 @@ def _without_folder(words: Sequence[str]) -> list[str]:
         elif not word.startswith("--out=") and word not in {"--resume", "--json", "-q", "--quiet"}:
             kept.append(word)
     return [*kept, "--out", "DIR"]
-
-
-__all__ = ["app", "arch_vq"]

@@ -188,6 +188,3 @@ def _digest(script: str) -> str:
 
 def _file(name: str) -> str:
     return resources.files("nas_plugins.report").joinpath(name).read_text(encoding="utf-8")
-
-
-__all__ = ["PageSection", "plots", "render", "write"]

@@ -232,6 +232,3 @@ def _stairs(found: _Points, front: npt.NDArray[np.bool_], axes: tuple[int, int])
         "y": members[:, 1].tolist(),
         "hoverinfo": "skip",
     }
-
-
-__all__ = ["MAX_GROUPED_PAIRS", "grouped_figures"]

@@ -266,6 +266,3 @@ def _model(latent: Latent) -> Markup:
 def _code(text: str) -> Markup:
     """Text whose parts in backticks are set as code."""
     return join(element("code", part) if i % 2 else part for i, part in enumerate(text.split("`")))
-
-
-__all__ = ["render_latent_report", "write_latent_report"]

@@ -316,13 +316,3 @@ def _hatch(shape: str, colour: str, size: int) -> Spec:
 def _finite(value: float) -> float | None:
     """Nothing is drawn where no draw was valid."""
     return None if math.isnan(value) else round(value, 3)
-
-
-__all__ = [
-    "TOP",
-    "distribution_figures",
-    "node_names",
-    "operation_order",
-    "temperature_figures",
-    "use_figures",
-]

@@ -146,6 +146,3 @@ def _notes(result: SearchResult, facts: FactsOf) -> tuple[PageSection | None, Li
         text += f" The last {left_out:,} of them are left out to keep this page small."
     lead = element("p", text, class_="lead")
     return PageSection("notes", "Notes of the trials", join([lead, entries])), links
-
-
-__all__ = ["render_report", "write_report"]

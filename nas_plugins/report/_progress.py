@@ -113,6 +113,3 @@ def _level(result: SearchResult, value: float, name: str) -> Spec:
         "line": {"dash": "dot", "width": 1.5, "color": css("true")},
         "hovertemplate": f"{name}: %{{y:.6g}}<extra></extra>",
     }
-
-
-__all__ = ["hypervolume_figure", "progress_figure"]

@@ -227,19 +227,3 @@ def not_drawn(result: SearchResult) -> list[str]:
         return []
     verb = "has an infinite value and is" if infinite == 1 else "have infinite values and are"
     return [f"{count(infinite, 'trial')} {verb} not drawn."]
-
-
-__all__ = [
-    "MAX_PAIRS",
-    "coordinates",
-    "focus",
-    "front_figures",
-    "front_views",
-    "lie_outside",
-    "not_drawn",
-    "padded",
-    "planar_axes",
-    "points",
-    "step",
-    "true_front",
-]

@@ -337,18 +337,3 @@ def tile(name: str, value: str, note: str) -> Markup:
         element("strong", value),
         element("span", note, class_="note"),
     )
-
-
-__all__ = [
-    "Best",
-    "FactsOf",
-    "best_rows",
-    "best_table",
-    "copied",
-    "failures_table",
-    "note_text",
-    "notes_list",
-    "pairs_table",
-    "plain_table",
-    "tile",
-]

@@ -219,6 +219,3 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str =
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" '
         f'fill="#222222">{escape(text)}</text>'
     )
-
-
-__all__ = ["Line", "Panel", "line_chart", "scatter_panels"]

@@ -433,6 +433,3 @@ def _median(values: Sequence[float]) -> str:
 def _mean(values: Sequence[float]) -> str:
     middle = float(np.mean(values))
     return DASH if math.isnan(middle) else f"{middle:.2f}"
-
-
-__all__ = ["Comparison", "StrategySpec", "compare"]

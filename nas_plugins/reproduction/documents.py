@@ -257,6 +257,3 @@ def _plain(cell: Cell) -> Any:
     if isinstance(cell, float) and math.isnan(cell):
         return None
     return cell
-
-
-__all__ = ["DASH", "Cell", "Reproduction", "ResultTable", "Spread"]

@@ -232,15 +232,3 @@ def _note(line: str) -> None:
 def _loaded(target: str) -> Any:
     module, name = target.split(":")
     return getattr(import_module(f"nas_plugins.reproduction.{module}"), name)
-
-
-__all__ = [
-    "ARCH_VQ",
-    "BUDGETS",
-    "EXPERIMENTS",
-    "LLM_NAS",
-    "Experiment",
-    "ExperimentRequest",
-    "experiment_request",
-    "reproduce",
-]

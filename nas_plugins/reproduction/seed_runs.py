@@ -311,21 +311,3 @@ def seeds_of(given: int | Sequence[int]) -> tuple[int, ...]:
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f"`seeds` must be a number >= 1 or different numbers >= 0, got {given}")
     return seeds
-
-
-__all__ = [
-    "ALONE",
-    "ENGINES",
-    "STUDY",
-    "Competitor",
-    "Floats",
-    "SeedJob",
-    "SeedRun",
-    "benchmark_identity",
-    "benchmark_of",
-    "kept_file",
-    "kept_run",
-    "run_seed",
-    "seeds_of",
-    "told",
-]

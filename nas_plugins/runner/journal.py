@@ -130,6 +130,3 @@ def damaged_line(path: Path) -> int | None:
             if not isinstance(record, dict) or "op_code" not in record:
                 return number
     return None
-
-
-__all__ = ["OwnedLock", "backend", "damaged_line", "mend"]

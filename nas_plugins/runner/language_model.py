@@ -187,6 +187,3 @@ def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: "***" if _SECRET.search(str(k)) else _masked(v) for k, v in value.items()}
     return [_masked(item) for item in value] if isinstance(value, list) else value
-
-
-__all__ = ["LEDGER_FILE", "kind_of", "lasting_options", "ledger", "shown", "with_language_model"]

@@ -325,6 +325,3 @@ def _without_failures() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-__all__ = ["Place", "run"]

@@ -93,6 +93,3 @@ def whole(name: str, value: Any, least: int) -> int:
     if number < least:
         raise UsageError(f"`{name}` must be >= {least}, got {number}")
     return number
-
-
-__all__ = ["Options", "as_usage", "at_least", "options_by_source", "options_of", "whole"]

@@ -405,6 +405,3 @@ def _constrained_front(
         values[allowed][pareto.front_mask(values[allowed] * signs)], axis=0
     )
     return front
-
-
-__all__ = ["FunctionEvaluator", "Problem", "build_space", "prepare"]

@@ -525,16 +525,3 @@ def in_notebook() -> bool:
     from rich.console import Console
 
     return Console().is_jupyter
-
-
-__all__ = [
-    "BarState",
-    "CountingDisplay",
-    "DownloadDisplay",
-    "Finished",
-    "ProgressDisplay",
-    "Score",
-    "SearchDisplay",
-    "TrainingDisplay",
-    "logging_to",
-]

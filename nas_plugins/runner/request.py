@@ -323,6 +323,3 @@ def _remark(asked: str, other: str, wanted: list[str], metrics: dict[str, Metric
         f"note: the files of {asked} are absent (nas-plugins data list); {other} stands in for "
         f"it: {'; '.join(told)}"
     )
-
-
-__all__ = ["Function", "Measure", "Measures", "SearchRequest", "named", "with_stand_in"]

@@ -417,6 +417,3 @@ def _short(value: float) -> str:
 
 def _more(cells: Sequence[object]) -> list[str]:
     return [f"... and {len(cells) - _SHOWN} more"] if len(cells) > _SHOWN else []
-
-
-__all__ = ["FORMATS", "ScoreResult", "score"]

@@ -501,6 +501,3 @@ class _Run:
         except Exception as error:
             raise _CallbackError from error
         self._stopped = self._stopped or stopped
-
-
-__all__ = ["SearchBrokenError", "run", "search"]

@@ -234,6 +234,3 @@ def settle(session: Session, *, take_over: bool) -> list[str]:
         )
         for number in numbers[life]
     ]
-
-
-__all__ = ["OWNER", "Callbacks", "Session", "check_pruner", "reason_of", "settle"]

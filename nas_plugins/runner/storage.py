@@ -225,16 +225,3 @@ def _reason(error: BaseException) -> str:
     while isinstance(cause := innermost.__cause__ or getattr(innermost, "orig", None), Exception):
         innermost = cause
     return " ".join(str(innermost).split()) or type(innermost).__name__
-
-
-__all__ = [
-    "ENGINES",
-    "NNI",
-    "OPTUNA",
-    "StorageURL",
-    "is_storage_error",
-    "open_storage",
-    "storage_errors",
-    "studies_in",
-    "without_password",
-]

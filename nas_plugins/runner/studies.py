@@ -86,6 +86,3 @@ def _request(settings: Mapping[str, Any], result: SearchResult) -> SearchRequest
         evaluator_options=settings.get("evaluator_options", {}),
         space_options={} if over else history.space.options,
     )
-
-
-__all__ = ["load_study"]

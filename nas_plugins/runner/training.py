@@ -274,6 +274,3 @@ def _opened(
 def states(folder: Path) -> list[Path]:
     """The states of unfinished stages in a folder."""
     return sorted(folder.glob("*.state"))
-
-
-__all__ = ["DEVICES", "MODELS", "TrainResult", "states", "train"]

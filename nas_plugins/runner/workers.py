@@ -334,6 +334,3 @@ def _log_to(pipe: Connection) -> None:
     logger = logging.getLogger("nas_plugins")
     logger.addHandler(_PipeHandler(pipe))
     logger.propagate = False
-
-
-__all__ = ["Pool", "check_not_in_worker", "check_pickles", "work"]

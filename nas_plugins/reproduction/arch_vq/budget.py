@@ -115,6 +115,3 @@ def vae_recipe(space: str, budget: str) -> Recipe:
     if space != "nasbench201":
         vqvae = replace(vqvae, schedule=Schedule(epochs, 256, 2e-3, one_cycle=False))
     return Recipe(vqvae, architectures=_SMALL_PAPER[space][2])
-
-
-__all__ = ["SPACES", "ArchVQRequest", "vae_recipe", "vq_recipe"]

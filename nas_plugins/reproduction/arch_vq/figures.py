@@ -103,6 +103,3 @@ def _chart(title: str, rows: Sequence[tuple[Cell, ...]]) -> str:
         y_label="percent",
         y_range=(0, 100),
     )
-
-
-__all__ = ["TEMPERATURES", "figure2"]

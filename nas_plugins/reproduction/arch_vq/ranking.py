@@ -259,6 +259,3 @@ def _shown_metric(benchmark: TabularBenchmark) -> str:
     """Test accuracy where the table has it; the table that comes with pip does not."""
     names = [metric.name for metric in benchmark.metrics]
     return "test_accuracy" if "test_accuracy" in names else "val_accuracy"
-
-
-__all__ = ["DATASETS", "FRACTIONS", "figure3", "table5"]

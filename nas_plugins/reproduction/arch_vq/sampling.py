@@ -183,22 +183,3 @@ def cells(draws: Sequence[GenerationCounts]) -> tuple[Cell, ...]:
         for way in range(2)
         for share in SHOWN
     )
-
-
-__all__ = [
-    "COLUMNS",
-    "DECODINGS",
-    "INDEPENDENT",
-    "NEW",
-    "PAPER",
-    "SEEN",
-    "SHOWN",
-    "UNIQUE",
-    "GenerationCounts",
-    "TrainedModel",
-    "TrainedVAE",
-    "TrainedVQ",
-    "cells",
-    "counted",
-    "draw_seen",
-]

@@ -309,20 +309,3 @@ def _reconstruction_row(name: str, known: Sequence[TrainedVQ] | Sequence[Trained
     found = [vars(k.reconstruct()) for k in known]
     spreads = [Spread.of(one[key] for one in found) for key in found[0]]
     return (name, None, *spreads, len(known))
-
-
-__all__ = [
-    "ceiling",
-    "gain",
-    "generation",
-    "measured",
-    "published",
-    "settings",
-    "table2",
-    "table3",
-    "table4",
-    "table7",
-    "trained_as",
-    "trained_baselines",
-    "trained_vq",
-]

@@ -110,6 +110,3 @@ def _surrogate(guessed: Results) -> ResultTable:
     return ResultTable(
         "Searching on predicted accuracy, CIFAR-10", heads, tuple(rows), notes, digits=3
     )
-
-
-__all__ = ["table5"]

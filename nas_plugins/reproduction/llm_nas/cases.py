@@ -140,17 +140,3 @@ def _train(case: Case, seed: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
     rows = surrogate.evaluate(benchmark.space.architectures(benchmark.rows))
     values = np.array([row["val_accuracy"] for row in rows])
     return values, np.array([row["predicted"] == 0 for row in rows])
-
-
-__all__ = [
-    "AXES",
-    "LABELS",
-    "OBJECTIVES",
-    "TEST",
-    "VALIDATION",
-    "Case",
-    "CaseTable",
-    "Floats",
-    "case_table",
-    "predicted",
-]

@@ -49,6 +49,3 @@ def _figure(case: Case, arms: list[Arm], results: Results) -> str:
         y_range=(low - margin, high + margin),
         line=(front[:, 1].tolist(), front[:, 0].tolist()),
     )
-
-
-__all__ = ["front_figures"]

@@ -28,5 +28,3 @@ ABLATIONS: tuple[tuple[str, Spread | None], ...] = (
 )
 """Table 5: what was changed, and the hypervolume. The notes say that the partition matters most,
 then the predictor, the LLM least."""
-
-__all__ = ["ABLATIONS", "CALLS", "LOWEST_LATENCY_MS", "MINUTES", "MODEL", "SOURCE"]

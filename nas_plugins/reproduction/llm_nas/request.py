@@ -86,6 +86,3 @@ class LLMNASRequest(ExperimentRequest):
             "data sets": " ".join(self.datasets),
             "devices": " ".join(self.devices),
         }
-
-
-__all__ = ["DATASETS", "MAX_WORKERS", "LLMNASRequest"]

@@ -265,6 +265,3 @@ def _code(arm: Arm) -> str:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
-
-
-__all__ = ["Results", "SearchJob", "SearchRun", "do", "results"]

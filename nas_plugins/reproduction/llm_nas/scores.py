@@ -135,22 +135,3 @@ def _scores(losses: Floats, table: CaseTable, axis: str) -> dict[str, float]:
         IGD_PLUS: pareto.igd_plus(losses, front),
         HIT: sum(tuple(point) in points for point in front.tolist()) / len(front),
     }
-
-
-__all__ = [
-    "ACCURACY",
-    "HIT",
-    "HV",
-    "HV_SPACE",
-    "IGD",
-    "IGD_PLUS",
-    "LEVELS",
-    "PREDICTED",
-    "SCORES",
-    "PairedComparison",
-    "found_front",
-    "least_latency",
-    "lowest_latency",
-    "scores",
-    "sign_test",
-]

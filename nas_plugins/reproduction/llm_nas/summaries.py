@@ -188,18 +188,3 @@ def _won(scored: RunScores, other: Arm, score: Score) -> list[Cell]:
         paired = scored.compared(arm, other, score)
         found.append(None if arm == other else f"{paired.cases} of {paired.of}")
     return found
-
-
-__all__ = [
-    "NOTES",
-    "RunScores",
-    "Score",
-    "added",
-    "by_case",
-    "control",
-    "mean",
-    "paired_comparisons",
-    "probability",
-    "source",
-    "summary",
-]

@@ -224,6 +224,3 @@ def _reasons(runs: Mapping[Arm, Sequence[SearchRun]]) -> ResultTable:
     return ResultTable(
         "Why the classical operator stepped in", ("arm", "trials", "why"), tuple(rows)
     )
-
-
-__all__ = ["table2", "table3", "table4"]
