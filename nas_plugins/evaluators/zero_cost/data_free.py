@@ -14,7 +14,7 @@ from nas_plugins.evaluators.zero_cost.layers import Layers, Origins, swapped
 from nas_plugins.evaluators.zero_cost.network_state import pass_generator
 from nas_plugins.evaluators.zero_cost.passes import used_weights
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
-from nas_plugins.evaluators.zero_cost.recording import Perturbation, Recording
+from nas_plugins.evaluators.zero_cost.recording import Recording
 from nas_plugins.evaluators.zero_cost.tracing import LastFeatures, LayerTracer, logits_of
 
 ZEN_IMAGES = 16
@@ -107,7 +107,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
         (1 - _MOMENTUM) * ((1 - _MOMENTUM) + _MOMENTUM * a) + _MOMENTUM * b
         for a, b in zip(before, after, strict=True)
     )
-    recording.made[Need.PERTURBATION] = Perturbation(difference.flatten(1).sum(1), variances)
+    recording.made[Need.PERTURBATION] = (difference.flatten(1).sum(1), variances)
 
 
 def _check_registered(layers: Layers, values: dict[int, Tensor]) -> None:
@@ -179,6 +179,3 @@ def _laid_out(images: Tensor, like: Tensor) -> Tensor:
     if like.is_contiguous(memory_format=last) and not like.is_contiguous():
         return images.contiguous(memory_format=last)
     return images.contiguous()
-
-
-__all__ = ["ZEN_IMAGES", "perturbation", "synflow"]

@@ -44,9 +44,9 @@ def fisher(recording: Recording) -> float:
     """
     _gradients(recording)
     score = 0.0
-    for output in recording.output_products:
-        channels = output.product.float().square().mean(0).sum(dtype=torch.float64)
-        score += 0.5 * float(channels) * output.filter_size
+    for _, product, filter_size in recording.output_products:
+        channels = product.float().square().mean(0).sum(dtype=torch.float64)
+        score += 0.5 * float(channels) * filter_size
     return score
 
 
@@ -81,6 +81,3 @@ def _gradients(recording: Recording) -> Tensors:
 
 def _weights(recording: Recording) -> list[torch.Tensor]:
     return [weight.detach() for weight in recording.weights]
-
-
-__all__ = ["fisher", "grad_norm", "plain", "snip", "zico"]

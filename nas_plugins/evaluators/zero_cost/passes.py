@@ -9,7 +9,7 @@ from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.layers import Layers
 from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, pass_generator
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
-from nas_plugins.evaluators.zero_cost.recording import OutputProduct, Recording, Tensors
+from nas_plugins.evaluators.zero_cost.recording import Recording, Tensors
 from nas_plugins.evaluators.zero_cost.second_order import TwiceDifferentiable
 from nas_plugins.evaluators.zero_cost.tracing import (
     Blocks,
@@ -266,7 +266,7 @@ def _widened(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
-def _product(found: LayerOutput, gradient: Tensor, images: int) -> OutputProduct:
+def _product(found: LayerOutput, gradient: Tensor, images: int) -> tuple[int, Tensor, int]:
     """Sums over positions of output times gradient."""
     product = found.output.detach() * gradient
     if found.columns:  # within attention, where positions come first
@@ -277,7 +277,7 @@ def _product(found: LayerOutput, gradient: Tensor, images: int) -> OutputProduct
         product = product.movedim(found.axis, 0).flatten(1, -2).sum(1)
     elif found.positions and len(product) % images == 0:
         product = product.reshape(images, -1, product.shape[1]).sum(1)
-    return OutputProduct(found.weight, product, found.size // product.shape[1])
+    return found.weight, product, found.size // product.shape[1]
 
 
 def _nonzero(value: Tensor, at: Tensor) -> bool:

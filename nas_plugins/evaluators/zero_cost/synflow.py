@@ -24,6 +24,3 @@ def synflow(recording: Recording) -> float:
             "activation, takes the sign of what it is given"
         )
     return math.log(score)
-
-
-__all__ = ["synflow"]
