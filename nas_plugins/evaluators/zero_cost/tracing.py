@@ -328,7 +328,7 @@ def _opened(network: nn.Module) -> list[nn.Module]:
 def unwrapped(network: nn.Module) -> nn.Module:
     """What `torch.compile` and the data-parallel wrappers hold."""
     while True:
-        held: Any = network._modules.get("_orig_mod")
+        held: Any = getattr(network, "_orig_mod", None)
         if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             held = network.module
         if not isinstance(held, nn.Module):
