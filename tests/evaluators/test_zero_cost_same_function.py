@@ -115,6 +115,8 @@ def test_a_computed_weight_counts_as_the_weight_that_is_used(way: str) -> None:
     other = Plain()
     WAYS[way](other)
     assert_same(Plain(), other)
+    counted = sum(parameter.numel() for parameter in other.parameters())
+    assert score_network(other, batch(), "params").values["params"] * 1e6 == pytest.approx(counted)
 
 
 @pytest.mark.parametrize(

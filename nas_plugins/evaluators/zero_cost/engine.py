@@ -58,9 +58,9 @@ def score_network(
     """Computes zero-cost proxies of a network, each pass once for all proxies that need it.
 
     The network is left exactly as it was: parameters, buffers, attributes, ``requires_grad``,
-    modes, hooks, gradients, device, and the state of all random generators; one with lazy
-    layers is copied. Nothing about it raises: a network that fails gives NaN and a reason for
-    the proxies that this concerns. A value does not depend on which other proxies are asked for.
+    modes, hooks, gradients, device, and all random generators; one with lazy layers is copied.
+    Nothing about it raises: a network that fails gives NaN and a reason for the proxies that
+    this concerns. A value does not depend on which other proxies are asked for.
 
     Args:
         network: Maps `(B, C, H, W)` to logits `(B, K)`, or to a tuple that begins with these.
@@ -86,24 +86,18 @@ def score_network(
     start = time.perf_counter()
     values, reasons = dict[str, float](), dict[str, str]()
     low = [p for p in wanted if precision == "bfloat16" and not p.exact]
-    groups = [(low, True), ([p for p in wanted if p not in low], False)]
+    groups = ((low, True), ([p for p in wanted if p not in low], False))
     layout = where.type == "cpu" if channels_last is None else channels_last
     try:
-        dtype = _dtype(network)
-        with surroundings(where, dtype), prepared(network, where, batch.inputs.to(dtype)) as ready:
-            local = batch.to(where).own()
-            parameters = sum(p.numel() for p in ready.parameters())
-            state = Snapshot(ready, tensors=False)
-            layers = _layers(ready, local.inputs.to(dtype), seed) if _pass_needed(wanted) else None
-            state.restore()
+        dtype, images = _dtype(network), batch.inputs.to(_dtype(network))
+        with surroundings(where, dtype), prepared(network, where, images) as (ready, parameters):
+            local, state = batch.to(where).own(), Snapshot(ready, tensors=False)
+            layers = _layers(ready, local.inputs.to(dtype), seed, wanted, state)
             for group, autocast in groups:
-                if group:
-                    recording = Recording(
-                        ready, local, layers or Layers.declared(ready), parameters
-                    )
-                    with torch.autocast(where.type, torch.bfloat16, enabled=autocast):
-                        _record(recording, group, seed, layout, state)
-                    _compute(recording, group, values, reasons)
+                recording = Recording(ready, local, layers, parameters)
+                with torch.autocast(where.type, torch.bfloat16, enabled=autocast):
+                    _record(recording, group, seed, layout, state)
+                _compute(recording, group, values, reasons)
     except Exception as error:
         # Such as an out of memory error while the network is moved to the device.
         missing = [p.name for p in wanted if p.name not in values]
@@ -113,13 +107,12 @@ def score_network(
     return Scores(ordered, FrozenDict(reasons), time.perf_counter() - start)
 
 
-def _pass_needed(proxies: Sequence[Proxy]) -> bool:
-    """Whether anything but the number of parameters is asked for."""
-    return [proxy.name for proxy in proxies] != ["params"]
-
-
-def _layers(network: nn.Module, images: Tensor, seed: int) -> Layers:
+def _layers(
+    network: nn.Module, images: Tensor, seed: int, proxies: Sequence[Proxy], state: Snapshot
+) -> Layers:
     """The layers that an image shows; if it cannot, those that the modules declare."""
+    if [proxy.name for proxy in proxies] == ["params"]:
+        return Layers.declared(network)
     try:
         with kept_buffers(network):
             pass_generator(seed, "survey", images.device)
@@ -128,6 +121,8 @@ def _layers(network: nn.Module, images: Tensor, seed: int) -> Layers:
         found = Layers.declared(network)
         found.uncounted = _said(error)
         return found
+    finally:
+        state.restore()
 
 
 def _record(

@@ -41,8 +41,12 @@ def surroundings(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 
 
 @contextmanager
-def prepared(network: nn.Module, device: torch.device, images: Tensor) -> Iterator[nn.Module]:
-    """Yields the network for scoring: training mode, gradients, plain weights, nothing in place.
+def prepared(
+    network: nn.Module, device: torch.device, images: Tensor
+) -> Iterator[tuple[nn.Module, int]]:
+    """Yields the network for scoring, and how many parameters it has of its own.
+
+    For scoring it is in training mode, with plain weights, gradients and nothing in place.
 
     At the end everything reachable from the network is as it was (see `Snapshot`), and so is the
     state of the random generators of PyTorch, numpy and Python. A network with lazy layers is
@@ -63,6 +67,7 @@ def prepared(network: nn.Module, device: torch.device, images: Tensor) -> Iterat
         try:
             if any(t.device != device for t in (*network.parameters(), *network.buffers())):
                 network.to(device)
+            parameters = sum(p.numel() for p in network.parameters())
             plain_weights(network)
             network.train()
             parts: list[Any] = list(network.modules())
@@ -74,7 +79,7 @@ def prepared(network: nn.Module, device: torch.device, images: Tensor) -> Iterat
                 if weight.is_floating_point() or weight.is_complex():
                     weight.requires_grad_(True)
             with _eagerly(network):
-                yield unwrapped(network)
+                yield unwrapped(network), parameters
         finally:
             for module, training in modes:
                 module.training = training
