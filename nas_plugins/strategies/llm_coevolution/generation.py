@@ -166,15 +166,12 @@ def _candidates(
     schedule: NicheSchedule, ranked: list[RankedTrial], niche: int, number: int
 ) -> tuple[RankedTrial, ...]:
     """The last generation of the niche, filled up with its latest trials; best first."""
-    last = {
-        trial.number
-        for trial, note in schedule.notes
-        if (note.niche, note.generation) == (niche, number - 1)
-    }
+    last = {trial.number for trial in schedule.tally.members.get((niche, number - 1), ())}
     latest = sorted(ranked, key=lambda one: (one.trial.number in last, one.trial.number))
     own = sum(one.trial.number in last for one in latest)
     n = min(max(own, schedule.options.children), _CANDIDATES)
-    return tuple(one for one in ranked if one in latest[-n:])
+    chosen = {one.trial.number for one in latest[-n:]}
+    return tuple(one for one in ranked if one.trial.number in chosen)
 
 
 def _known(schedule: NicheSchedule, niche: int) -> tuple[Architecture, ...]:

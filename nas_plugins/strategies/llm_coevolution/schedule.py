@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins import pareto
 from nas_plugins.errors import NasPluginsError
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.history import History, Trial
 from nas_plugins.llm import CallRecord
 from nas_plugins.spaces.base import Architecture, Key, Rows
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.knowledge import Entry
 from nas_plugins.strategies.llm_coevolution.niches import Niche, Partition
 from nas_plugins.strategies.llm_coevolution.notation import Notation
-from nas_plugins.strategies.llm_coevolution.notes import BatchRecord, Note, read
+from nas_plugins.strategies.llm_coevolution.tally import Leader, Tally
 
 INITIAL, MODEL, HYBRID = "initial", "model", "hybrid"
 
@@ -140,22 +138,16 @@ class NicheSchedule:
     # -- what has been ---------------------------------------------------------------------
 
     @cached_property
-    def notes(self) -> list[tuple[Trial, Note]]:
-        """The trials whose note speaks of this partition."""
-        niches = self.partition.niches
-        found = []
-        for trial in self.history.trials:
-            note = read(trial)
-            if note is None or note.niche >= len(niches):
-                continue
-            if note.label == niches[note.niche].label:
-                found.append((trial, note))
-        return found
+    def tally(self) -> Tally:
+        """What the trials add up to in each niche."""
+        history, partition = self.history, self.partition
+        empty = partial(Tally.empty, partition, history.objectives)
+        return history.growing((Tally, partition), empty)
 
-    @cached_property
+    @property
     def niches(self) -> npt.NDArray[np.int64]:
         """The niche in which each trial's architecture lies, `(T,)`."""
-        return self.partition.niche_of([trial.architecture for trial in self.history.trials])
+        return self.tally.niches
 
     @cached_property
     def served(self) -> list[int]:
@@ -163,30 +155,18 @@ class NicheSchedule:
 
         Trials of others stand in for the initial ones: they do not use up generations.
         """
-        own = [0] * len(self.partition.niches)
-        for _, note in self.notes:
-            own[note.niche] += 1
-        noted = {trial.number for trial, _ in self.notes}
-        foreign = [0] * len(own)
-        for trial, niche in zip(self.history.trials, self.niches.tolist(), strict=True):
-            foreign[niche] += trial.number not in noted
-        return [n + min(f, self.options.n_initial) for n, f in zip(own, foreign, strict=True)]
+        counts = zip(self.tally.own, self.tally.foreign, strict=True)
+        return [own + min(foreign, self.options.n_initial) for own, foreign in counts]
 
-    @cached_property
-    def batches(self) -> dict[tuple[int, int], list[tuple[Trial, Note, BatchRecord]]]:
+    @property
+    def batches(self) -> Mapping[tuple[int, int], tuple[Leader, ...]]:
         """The leaders of each niche and generation; more than one where workers raced."""
-        found = defaultdict(list)
-        for trial, note in self.notes:
-            if note.batch is not None:
-                found[note.niche, note.generation].append((trial, note, note.batch))
-        return dict(found)
+        return self.tally.leaders
 
-    @cached_property
+    @property
     def calls(self) -> tuple[CallRecord, ...]:
         """All calls that notes tell of, those under another partition too."""
-        notes = (read(trial) for trial in self.history.trials)
-        batches = (note.batch for note in notes if note is not None and note.batch is not None)
-        return tuple(call for batch in batches for call in batch.calls)
+        return self.tally.calls
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
@@ -199,11 +179,7 @@ class NicheSchedule:
 
     def pending(self, niche: int, generation: int) -> list[Offspring]:
         """Children of a batch that no trial of the batch has evaluated."""
-        used = {
-            trial.architecture.key
-            for trial, note in self.notes
-            if (note.niche, note.generation) == (niche, generation)
-        }
+        used = {t.architecture.key for t in self.tally.members.get((niche, generation), ())}
         found = []
         for _, leader, batch in self.batches.get((niche, generation), ()):
             for child in batch.children:
@@ -221,31 +197,24 @@ class NicheSchedule:
                     )
         return found
 
-    def archive(self, niche: int) -> list[Trial]:
+    def archive(self, niche: int) -> tuple[Trial, ...]:
         """The Pareto-optimal trials among the complete ones that lie in a niche."""
-        trials, losses, violations = self.inside(niche)
-        mask = pareto.constrained_front(losses, violations)
-        return [trial for trial, keep in zip(trials, mask, strict=True) if keep]
+        return self.tally.archives[niche]
 
     def inside(
         self, niche: int
     ) -> tuple[list[Trial], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The complete trials that lie in a niche, their losses and violations."""
-        complete = [t.state is TrialState.COMPLETE for t in self.history.trials]
-        mask = self.niches[np.array(complete, dtype=bool)] == niche
-        history = self.history
-        trials = [trial for trial, keep in zip(history.complete, mask, strict=True) if keep]
-        return trials, history.losses[mask], history.violations[mask]
+        history, chosen = self.history, np.flatnonzero(self.tally.complete == niche)
+        trials = [history.complete[i] for i in chosen.tolist()]
+        return trials, history.losses[chosen], history.violations[chosen]
 
     def left(self) -> list[float]:
         """How many architectures each niche still holds; infinite where that is not known."""
         sizes = [math.inf if n.size is None else float(n.size) for n in self.partition.niches]
         if not self.partition.listed or not self.options.avoid_duplicates:
             return [math.inf if size else 0.0 for size in sizes]
-        keys = (trial.architecture.key for trial in self.history.trials)
-        seen = dict(zip(keys, self.niches.tolist(), strict=True))
-        gone = Counter(seen.values())
-        return [size - gone[k] for k, size in enumerate(sizes)]
+        return [size - gone for size, gone in zip(sizes, self.tally.gone, strict=True)]
 
     def unseen_rows(self, niche: Niche) -> Rows | None:
         """What a niche still holds, where the space is small enough to list."""
