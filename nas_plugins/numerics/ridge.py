@@ -64,7 +64,8 @@ def solve(gram: Floats, moments: Floats, strength: float) -> Floats:
         strength: Positive and not small, since ``X'X`` squares the condition; penalties are
             equal.
     """
-    weights: Floats = np.linalg.solve(gram + strength * np.eye(len(gram)), moments)
+    penalised: Floats = gram + strength * np.eye(len(gram))
+    weights: Floats = np.linalg.solve(penalised, moments).astype(np.float64)
     return weights
 
 

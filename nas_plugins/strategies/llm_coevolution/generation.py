@@ -20,7 +20,6 @@ from nas_plugins.spaces.base import Architecture
 from nas_plugins.strategies.llm_coevolution.knowledge import (
     GLOBAL,
     Edit,
-    fold,
     mine,
     mined_edits,
     standing,
@@ -183,8 +182,7 @@ def _known(schedule: NicheSchedule, niche: int) -> tuple[Architecture, ...]:
 def _mined(schedule: NicheSchedule, niche: int) -> tuple[Edit, ...]:
     """What the ranks say now, in the niche and everywhere."""
     history, notation = schedule.history, schedule.notation
-    limit = schedule.options.max_rules
-    base = fold(schedule.entries, max_rules=limit, known=schedule.numbers)
+    base = schedule.tally.rules
     trials, losses, violations = schedule.inside(niche)
     own = mine(trials, standing(losses, violations))
     common = mine(history.complete, standing(history.losses, history.violations))

@@ -16,7 +16,6 @@ from nas_plugins.history import History, Trial
 from nas_plugins.llm import CallRecord
 from nas_plugins.spaces.base import Architecture, Key, Rows
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
-from nas_plugins.strategies.llm_coevolution.knowledge import Entry
 from nas_plugins.strategies.llm_coevolution.niches import Niche, Partition
 from nas_plugins.strategies.llm_coevolution.notation import Notation
 from nas_plugins.strategies.llm_coevolution.tally import Leader, Tally
@@ -140,9 +139,9 @@ class NicheSchedule:
     @cached_property
     def tally(self) -> Tally:
         """What the trials add up to in each niche."""
-        history, partition = self.history, self.partition
-        empty = partial(Tally.empty, partition, history.objectives)
-        return history.growing((Tally, partition), empty)
+        history, max_rules = self.history, self.options.max_rules
+        empty = partial(Tally.empty, self.partition, history.objectives, max_rules)
+        return history.growing((Tally, self.partition, max_rules), empty)
 
     @property
     def niches(self) -> npt.NDArray[np.int64]:
@@ -167,15 +166,6 @@ class NicheSchedule:
     def calls(self) -> tuple[CallRecord, ...]:
         """All calls that notes tell of, those under another partition too."""
         return self.tally.calls
-
-    @cached_property
-    def entries(self) -> tuple[Entry, ...]:
-        """All edits of the knowledge base."""
-        return tuple(
-            (trial.number, note.generation, batch.edits)
-            for leaders in self.batches.values()
-            for trial, note, batch in leaders
-        )
 
     def pending(self, niche: int, generation: int) -> list[Offspring]:
         """Children of a batch that no trial of the batch has evaluated."""
@@ -232,11 +222,6 @@ class NicheSchedule:
         slots = [self.slot(k, served) for k, served in enumerate(self.served)]
         found = (self.pending(*slot.batch) for slot in slots)
         return frozenset(child.architecture.key for children in found for child in children)
-
-    @cached_property
-    def numbers(self) -> tuple[int, ...]:
-        """Numbers of all trials."""
-        return tuple(trial.number for trial in self.history.trials)
 
     def _read(self, text: str, niche: int) -> Architecture | None:
         try:
