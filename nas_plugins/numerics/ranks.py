@@ -57,8 +57,7 @@ def normal_scores(values: npt.ArrayLike, violations: npt.ArrayLike | None = None
         violations: Likewise.
     """
     ranks = mid_ranks(values, violations)
-    scores: Floats = np.interp(ranks - 1, np.arange(len(ranks)), normal_quantiles(len(ranks)))
-    return scores
+    return np.interp(ranks - 1, np.arange(len(ranks)), normal_quantiles(len(ranks)))
 
 
 @lru_cache(maxsize=64)
@@ -81,6 +80,3 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale else 0.0
-
-
-__all__ = ["mid_ranks", "normal_quantiles", "normal_scores", "spearman"]

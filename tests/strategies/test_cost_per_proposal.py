@@ -13,12 +13,14 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution
+from warm_start_helpers import Cheap
 
 import nas_plugins as nap
 from nas_plugins.history import History, Trial
 from nas_plugins.optuna import StrategySampler, suggest
 from nas_plugins.optuna._attributes import note_entries
 from nas_plugins.protocols import Strategy
+from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategies.warm_start import WarmStart
 from nas_plugins.testing.strategies import measured, objectives, search, started, toy_values
 
@@ -34,7 +36,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "local-search": lambda: nap.strategy("local-search"),
     "regularized-evolution": lambda: nap.strategy("regularized-evolution"),
     "archive-evolution": lambda: nap.strategy("archive-evolution"),
-    "warm-start": lambda: WarmStart("archive-evolution", Distance(), pool=20),
+    "warm-start": lambda: WarmStart("archive-evolution", Cheap(), pool=20),
     "co-evolution-off": lambda: nap.strategy("llm-coevolution", llm="off"),
     "co-evolution-null": lambda: nap.strategy("llm-coevolution", llm="null"),
 }

@@ -12,8 +12,8 @@ from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.llm import CallRecord
 from nas_plugins.spaces.base import Key
 from nas_plugins.strategies.llm_coevolution.knowledge import Entry, KnowledgeBase, fold
+from nas_plugins.strategies.llm_coevolution.log import BatchRecord, Note, read
 from nas_plugins.strategies.llm_coevolution.niches import Partition
-from nas_plugins.strategies.llm_coevolution.notes import BatchRecord, Note, read
 
 Batch = tuple[int, int]
 """Niche and generation."""
