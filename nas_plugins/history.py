@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from nas_plugins.spaces.base import Architecture, Choice, Key, SearchSpace, spac
 
 DIRECTIONS = ("min", "max")
 
+_MAX_GROWN = 8
 REASON_NOTE = "reason"
 """Name of the note on a failed trial: one sentence that tells why."""
 
@@ -137,6 +138,16 @@ class Proposal:
         object.__setattr__(self, "notes", FrozenDict(self.notes))
 
 
+class Growing(Protocol):
+    """What follows from trials one after the other, an immutable value; see `History.growing`."""
+
+    def grown(self: G, trials: Sequence[Trial]) -> G:
+        """What follows when these trials, at least one, come next."""
+
+
+G = TypeVar("G", bound=Growing)
+
+
 @dataclass(frozen=True)
 class History:
     """The trials of a search, finished and running, and what follows from them.
@@ -180,7 +191,10 @@ class History:
         added = History(self.space, self.objectives, tuple(trials), self.fixed)
         if not self.trials:
             return added
+        if not added.trials:
+            return self
         state = {**vars(self), "trials": self.trials + added.trials}
+        state["_grown"] = self._grown.extended(len(self))
         state.pop("best", None)
         if "complete" in state:
             state["complete"] = self.complete + added.complete
@@ -207,7 +221,28 @@ class History:
 
     def fixing(self, fixed: Mapping[str, Choice]) -> History:
         """Returns the same trials with other fixed choices for the next proposal."""
-        return _unchecked({**vars(self), "fixed": FrozenDict(fixed)})
+        return _unchecked({**vars(self), "_grown": self._grown, "fixed": FrozenDict(fixed)})
+
+    def growing(self, key: Hashable, empty: Callable[[], G]) -> G:
+        """Returns what follows from the trials one after the other.
+
+        It is kept, and `extend` carries it over at the cost of the new trials, so that a strategy
+        need not read all trials for every proposal. It is the same where nothing is kept. The
+        last 8 keys are kept.
+
+        Args:
+            key: Tells it from whatever else follows from the same trials.
+            empty: Makes what follows from no trial.
+        """
+        return self._grown.at(self.trials, key, empty)
+
+    @cached_property
+    def _grown(self) -> _Grown:
+        return _Grown({}, 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What follows from the trials is left behind: it may be large.
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @cached_property
     def complete(self) -> tuple[Trial, ...]:
@@ -270,6 +305,44 @@ class History:
             tuple(Objective.parse(text) for text in data["objectives"]),
             tuple(Trial.from_json(trial, space) for trial in data["trials"]),
         )
+
+
+class _Grown:
+    """The values of `History.growing`, each beside the number of trials it follows from.
+
+    Args:
+        base: The values of the history that this one extends, where more may be kept.
+        n_base: Number of its trials.
+    """
+
+    def __init__(self, base: dict[Hashable, tuple[int, Any]], n_base: int) -> None:
+        self._base, self._n_base = base, n_base
+        self._own: dict[Hashable, tuple[int, Any]] = {}
+
+    def extended(self, n: int) -> _Grown:
+        """The values of a history that extends this one of `n` trials."""
+        for key, kept in list(self._base.items()):
+            self._own.setdefault(key, kept)
+        return _Grown(self._own, n)
+
+    def at(self, trials: Sequence[Trial], key: Hashable, empty: Callable[[], G]) -> G:
+        """The value after all trials of the history."""
+        kept = self._own.get(key) or self._base.get(key)
+        n, value = kept or (0, empty())
+        if n < self._n_base:
+            value = value.grown(trials[n : self._n_base])
+            n = _keep(self._base, key, self._n_base, value)
+        if n < len(trials):
+            value = value.grown(trials[n:])
+        _keep(self._own, key, len(trials), value)
+        return value
+
+
+def _keep(store: dict[Hashable, tuple[int, Any]], key: Hashable, n: int, value: Growing) -> int:
+    store[key] = n, value
+    while len(store) > _MAX_GROWN:
+        store.pop(next(iter(store)), None)
+    return n
 
 
 def _unchecked(state: Mapping[str, Any]) -> History:

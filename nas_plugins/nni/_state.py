@@ -26,6 +26,7 @@ DEFAULT = "default"
 """The metric that NNI itself looks at, always maximised."""
 
 _FORMAT = 1
+_MAX_TAIL = 512
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class ExperimentLog:
         self._lock = threading.RLock()
         self._base = History(space, self.objectives)
         self._settled = 0
+        self._hanging: set[int] = set()
         self._trials: list[Trial] = []
         self._reports: list[TrialReport] = []
 
@@ -178,6 +180,8 @@ class ExperimentLog:
                 notes=FrozenDict(notes),
             )
             self._trials[number] = ended
+            if number in self._hanging:
+                self._unsettle()
             self._reports[number] = TrialReport(FrozenDict(metrics), _on_the_way(intermediates))
         if failure is not None:
             _logger.warning("trial %d (%s) failed: %s", number, trial.architecture, failure)
@@ -187,18 +191,30 @@ class ExperimentLog:
 
     @property
     def history(self) -> History:
-        """All trials; what follows from the finished ones is kept up to date, not made anew."""
+        """All trials; what follows from the finished ones is kept up to date, not made anew.
+
+        Trials that run on far behind the others count as finished, until they end.
+        """
         with self._lock:
+            forced = len(self._trials) - _MAX_TAIL
             settled: list[Trial] = []
             for trial in self._trials[self._settled :]:
                 if trial.state is TrialState.RUNNING:
-                    break
+                    if trial.number >= forced:
+                        break
+                    self._hanging.add(trial.number)
                 settled.append(trial)
             if settled:
                 self._settled += len(settled)
                 self._base = self._base.extend(settled).derived()
             tail = self._trials[self._settled :]
             return self._base.extend(tail) if tail else self._base
+
+    def _unsettle(self) -> None:
+        """Starts over with what follows from the trials."""
+        self._base = History(self.space, self.objectives)
+        self._settled = 0
+        self._hanging.clear()
 
     def report(self, number: int) -> TrialReport:
         """What a trial reported; empty while it runs."""
@@ -208,7 +224,9 @@ class ExperimentLog:
     def unfinished(self) -> list[Trial]:
         """The running trials."""
         with self._lock:
-            return [t for t in self._trials[self._settled :] if t.state is TrialState.RUNNING]
+            hanging = [self._trials[number] for number in sorted(self._hanging)]
+            tail = self._trials[self._settled :]
+            return [t for t in (*hanging, *tail) if t.state is TrialState.RUNNING]
 
     def front(self, sample_of: Callable[[Architecture], dict[str, Any]]) -> list[FrontEntry]:
         """The best trials, in order.
@@ -270,8 +288,7 @@ class ExperimentLog:
         with self._lock:
             if self._given_entropy is None:
                 self.entropy = int(data["entropy"])
-            self._base = History(self.space, self.objectives)
-            self._settled = 0
+            self._unsettle()
             self._trials, self._reports = trials, reports
 
 

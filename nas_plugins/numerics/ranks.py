@@ -34,12 +34,19 @@ def mid_ranks(values: npt.ArrayLike, violations: npt.ArrayLike | None = None) ->
         violations: `(n,)`, 0 where feasible, the default. Infeasible ones rank behind all
             feasible ones, by their violation.
     """
-    given, axis = np.asarray(values, dtype=np.float64), None
+    given = np.asarray(values, dtype=np.float64)
     if violations is not None:
-        violation, axis = np.asarray(violations, np.float64), 0
-        given = np.stack([violation, np.where(violation > 0, 0.0, given)], axis=1)
-    _, inverse, counts = np.unique(given, axis=axis, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
+        violation = np.asarray(violations, dtype=np.float64)
+        infeasible = violation > 0
+        if infeasible.any():
+            parts = np.empty(len(given))
+            parts[~infeasible] = mid_ranks(given[~infeasible])
+            behind = len(given) - int(infeasible.sum())
+            parts[infeasible] = behind + mid_ranks(violation[infeasible])
+            return parts
+    _, inverse, counts = np.unique(given, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
+    return ranks
 
 
 def normal_scores(values: npt.ArrayLike, violations: npt.ArrayLike | None = None) -> Floats:

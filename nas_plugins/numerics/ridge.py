@@ -55,16 +55,17 @@ class LinearFunction:
         return values
 
 
-def solve(columns: Floats, values: Floats, strength: float) -> Floats:
-    """Weights `(P, m)` of a given strength, without a constant.
+def solve(gram: Floats, moments: Floats, strength: float) -> Floats:
+    """Weights `(P, m)` of a given strength, without a constant, by the normal equations.
 
     Args:
-        columns: `(n, P)`.
-        values: `(n, m)`.
-        strength: Positive; penalties are equal.
+        gram: ``X'X``, `(P, P)`. It can be kept up to date while rows come in.
+        moments: ``X'y``, `(P, m)`.
+        strength: Positive and not small, since ``X'X`` squares the condition; penalties are
+            equal.
     """
-    vectors, squares = _decomposed(columns)
-    weights: Floats = columns.T @ (vectors @ (vectors.T @ values / (squares + strength)[:, None]))
+    penalised: Floats = gram + strength * np.eye(len(gram))
+    weights: Floats = np.linalg.solve(penalised, moments).astype(np.float64)
     return weights
 
 

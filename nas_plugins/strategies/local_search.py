@@ -7,10 +7,9 @@ With several objectives this is Pareto local search (Paquete, Chiarandini and St
 from __future__ import annotations
 
 import re
-from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -52,14 +51,11 @@ class LocalSearch(Strategy):
     def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Returns `n` proposals; fewer when the space is exhausted."""
         draws = FreshDraws(history, rng, avoid_duplicates=self.avoid_duplicates)
-        landscape = _Landscape(history)
-        chains = _chains(history)
-        newest = max(chains)
-        climbs = [
-            _Climb(landscape, chains[number], draws)
-            for number in (newest - 1, newest)
-            if number in chains
-        ]
+        chains = history.growing(_Chains, _Chains)
+        landscape = _Landscape(history, chains.known)
+        newest = chains.members.get(chains.newest, _Chain(chains.newest))
+        before = chains.members.get(chains.newest - 1)
+        climbs = [_Climb(landscape, chain, draws) for chain in (before, newest) if chain]
         proposals: list[Proposal] = []
         while len(proposals) < n:
             proposal = _neighbour(climbs) or _start(landscape, climbs, draws)
@@ -71,76 +67,85 @@ class LocalSearch(Strategy):
 
 @dataclass(frozen=True)
 class _Chain:
-    """Members of one chain, and their positions among the complete trials."""
+    """Members of one chain, and the positions of those that are complete among all such."""
 
     number: int
-    trials: list[Trial] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
+    trials: tuple[Trial, ...] = ()
+    positions: tuple[int, ...] = ()
 
 
-def _chains(history: History) -> dict[int, _Chain]:
-    """The newest chain, which may be empty, and the one before it if there is one."""
-    numbers = _numbers(history)
-    newest = max(numbers, default=0)
-    unfinished = []
-    if len(history.complete) < len(history):
-        states = enumerate(trial.state for trial in history.trials)
-        unfinished = [i for i, state in states if state is not TrialState.COMPLETE]
-    chains = {newest: _Chain(newest)}
-    for i, number in enumerate(numbers):
-        if number < newest - 1:
-            continue
-        trial = history.trials[i]
-        chain = chains.setdefault(number, _Chain(number))
-        chain.trials.append(trial)
-        if trial.state is TrialState.COMPLETE:
-            chain.positions.append(i - bisect(unfinished, i))
-    return chains
+@dataclass(frozen=True)
+class _Chains:
+    """The newest chain and the one before it; grows with the history.
 
+    Attributes:
+        newest: Number of the newest chain.
+        members: The two chains by number; one that has no trial is absent.
+        known: Positions of the complete trials among them, by canonical key.
+        n_complete: Number of complete trials.
+        last: The note of the last trial, and the number of its chain.
+        unnumbered: Chains of the notes that tell no number.
+    """
 
-def _numbers(history: History) -> list[int]:
-    """The number of each trial's chain."""
-    found: list[int] = []
-    known: dict[str, int] = {}
-    number, newest, last = 0, 0, None
-    for notes in [trial.notes for trial in history.trials]:
-        note = notes.get(NOTE)
-        if note != last:  # otherwise it belongs where the trial before it does
-            number, last = newest, note
-            if note is not None:
-                written = _written(note)
-                number = known.setdefault(note, newest if written is None else written)
+    newest: int = 0
+    members: Mapping[int, _Chain] = field(default_factory=dict)
+    known: Mapping[Key, int] = field(default_factory=dict)
+    n_complete: int = 0
+    last: tuple[str | None, int] = (None, 0)
+    unnumbered: Mapping[str, int] = field(default_factory=dict)
+
+    def grown(self, trials: Sequence[Trial]) -> _Chains:
+        """The chains when these trials come next."""
+        newest, n, last = self.newest, self.n_complete, self.last
+        known, unnumbered = dict(self.known), dict(self.unnumbered)
+        joining: dict[int, list[tuple[Trial, int | None]]] = {}
+        for trial in trials:
+            note = trial.notes.get(NOTE)
+            if note != last[0]:  # otherwise it belongs where the trial before it does
+                number = newest
+                if note is not None:
+                    told = _told(note)
+                    number = unnumbered.setdefault(note, newest) if told is None else told
+                last = note, number
                 newest = max(newest, number)
-        found.append(number)
-    return found
+            position = None
+            if trial.state is TrialState.COMPLETE:
+                known[trial.architecture.key] = position = n
+                n += 1
+            joining.setdefault(last[1], []).append((trial, position))
+        members = {}
+        for number in (newest - 1, newest):
+            chain, joined = self.members.get(number, _Chain(number)), joining.get(number, ())
+            trials = chain.trials + tuple(trial for trial, _ in joined)
+            positions = chain.positions + tuple(p for _, p in joined if p is not None)
+            if trials:
+                members[number] = _Chain(number, trials, positions)
+        return _Chains(newest, members, known, n, last, unnumbered)
 
 
-@lru_cache(maxsize=4096)
-def _written(note: str) -> int | None:
+def _told(note: str) -> int | None:
     """The number that a note tells."""
     match = _CHAIN.match(note)
     return int(match[1]) if match else None
 
 
+@lru_cache(maxsize=256)
+def _neighbours(architecture: Architecture) -> tuple[Rows, list[Key]]:
+    """Rows `(M, D)` and keys of all neighbours; an incumbent is asked for them many times."""
+    rows = architecture.space.neighbour_rows(architecture.row)
+    return rows, architecture.space.keys(rows).tolist()
+
+
 class _Landscape:
     """The complete trials during one call of ``propose``, by their position among them."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, known: Mapping[Key, int]) -> None:
         self.history = history
-        self._neighbours: dict[int, tuple[Rows, list[Key]]] = {}
-
-    @cached_property
-    def known(self) -> dict[Key, int]:
-        """Positions by canonical key."""
-        return {t.architecture.key: i for i, t in enumerate(self.history.complete)}
+        self.known = known
 
     def neighbours(self, position: int) -> tuple[Rows, list[Key]]:
         """Rows `(M, D)` and keys of all neighbours."""
-        if position not in self._neighbours:
-            space = self.history.space
-            rows = space.neighbour_rows(self.history.complete[position].architecture.row)
-            self._neighbours[position] = rows, space.keys(rows).tolist()
-        return self._neighbours[position]
+        return _neighbours(self.history.complete[position].architecture)
 
     def front(self, pool: Sequence[int]) -> list[int]:
         """The best of `pool`: its Pareto front, feasible before infeasible."""

@@ -7,7 +7,7 @@ that starts from the top of a random pool by a proxy, instead of at random.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -107,8 +107,7 @@ class WarmStart(Strategy):
         Raises:
             MetricUnavailableError: No candidate has a score; says why the first has none.
         """
-        begun = sum(NOTE in t.notes and t.state in _COUNTING for t in history.trials)
-        missing = min(n, self.n - begun)
+        missing = min(n, self.n - history.growing(_Begun, _Begun).n)
         found = self._best(history, missing, rng) if missing > 0 else []
         if len(found) < n:
             found += self._inner.propose(_with(history, found), n - len(found), rng)
@@ -138,7 +137,7 @@ class WarmStart(Strategy):
 
     def _best(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Up to `n` candidates that are new and have the choices that the engine has fixed."""
-        number = _pool_number(history)
+        number = history.growing(_Begun, _Begun).pool
         if number is None:
             number = int(rng.integers(_POOLS))
         ranked = self._ranked(history.space, number)
@@ -187,13 +186,30 @@ def kind_of(name: str) -> str:
     return "evaluator" if named or family in registry.names("evaluator") else "benchmark"
 
 
-def _pool_number(history: History) -> int | None:
-    """The number that the first trial of the warm start tells."""
-    for trial in history.trials:
-        match = _POOL.search(trial.notes.get(NOTE, ""))
-        if match:
-            return int(match[1])
-    return None
+@dataclass(frozen=True)
+class _Begun:
+    """What the notes tell of the warm start; grows with the history.
+
+    Attributes:
+        n: Trials that come from the ranking.
+        pool: Number of the pool, which the first of them tells.
+    """
+
+    n: int = 0
+    pool: int | None = None
+
+    def grown(self, trials: Sequence[Trial]) -> _Begun:
+        """The same when these trials come next."""
+        n, pool = self.n, self.pool
+        for trial in trials:
+            note = trial.notes.get(NOTE)
+            if note is None:
+                continue
+            n += trial.state in _COUNTING
+            match = _POOL.search(note)
+            if match and pool is None:
+                pool = int(match[1])
+        return _Begun(n, pool)
 
 
 def _fits(architecture: Architecture, history: History) -> bool:

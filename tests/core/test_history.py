@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -168,3 +171,58 @@ def test_frozen_dict_is_read_only_and_compares_as_a_mapping() -> None:
     assert pickle.loads(pickle.dumps(frozen)) == frozen
     with pytest.raises(TypeError):
         frozen["b"] = 2  # type: ignore[index]
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Numbers of the trials so far; counts what it is given."""
+
+    visited: ClassVar[list[int]] = []
+    found: tuple[int, ...] = ()
+
+    def grown(self, trials: Sequence[Trial]) -> _Numbers:
+        self.visited.append(len(trials))
+        return _Numbers(self.found + tuple(t.number for t in trials))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=12))
+def test_what_grows_with_a_history_follows_from_all_its_trials(steps: list) -> None:
+    """Whether or not it was asked for before, and though a tail is replaced."""
+    architecture = SPACE.sample(np.random.default_rng(0))
+    base, n = History(SPACE, OBJECTIVES), 0
+    for n_new, asked, by_tail in steps:
+        base = base.extend(Trial(n + i, architecture, values=(1.0, 2.0)) for i in range(n_new))
+        n += n_new
+        tail = base.extend([Trial(n + 7, architecture, TrialState.RUNNING)]).fixing({})
+        if by_tail:
+            assert tail.growing(_Numbers, _Numbers).found == (*range(n), n + 7)
+        if asked:
+            assert base.fixing({"a": 1}).growing(_Numbers, _Numbers).found == tuple(range(n))
+
+
+def test_what_grows_visits_new_trials_only_and_does_not_travel() -> None:
+    architecture = SPACE.sample(np.random.default_rng(0))
+    history = History(SPACE, OBJECTIVES)
+    for number in range(50):
+        history = history.extend([Trial(number, architecture, values=(1.0, 2.0))])
+        _Numbers.visited.clear()
+        history.growing(_Numbers, _Numbers)
+        assert _Numbers.visited == [1]
+        _Numbers.visited.clear()
+        history.growing(_Numbers, _Numbers)
+        assert _Numbers.visited == []
+    copy = pickle.loads(pickle.dumps(history))
+    assert copy == history
+    copy.growing(_Numbers, _Numbers)
+    assert _Numbers.visited == [50]
+
+
+def test_eight_things_that_grow_are_kept() -> None:
+    architecture = SPACE.sample(np.random.default_rng(0))
+    history = History(SPACE, OBJECTIVES, (Trial(0, architecture, values=(1.0, 2.0)),))
+    for key in range(9):
+        history.growing(key, _Numbers)
+    _Numbers.visited.clear()
+    history.growing(8, _Numbers)
+    history.growing(0, _Numbers)
+    assert _Numbers.visited == [1]

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
-from nas_plugins.history import History, Proposal, Trial
+from nas_plugins.history import History, Proposal, Trial, TrialState
 from nas_plugins.numerics import ridge
 from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.sampling import FreshDraws
@@ -38,6 +39,7 @@ from nas_plugins.strategies.llm_coevolution.schedule import (
 )
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int32]
 
 _THREADS = 8
 _UNSCREENED = 0.3
@@ -48,6 +50,7 @@ MIN_TRIALS = 8
 
 _RIDGE = 1.0
 _COUNT_WEIGHT = 0.5
+_CHUNK = 512
 # Far above rounding, so that machines that round differently choose the same.
 _TIE = 1e-9
 _SPENT = "the children of the batch are used up"
@@ -265,10 +268,11 @@ def most_promising(
         return 0
     space = history.space
     ranks = _ranks(history)
-    known = features(space, space.rows([trial.architecture for trial in history.complete]))
+    known = history.growing(_Known, partial(_Known.empty, space))
     wanted = features(space, space.rows(candidates))
     means = ranks.mean(axis=0)
-    predicted = wanted @ ridge.solve(known, ranks - means, _RIDGE) + means
+    weights = ridge.solve(known.gram, known.moments(ranks - means), _RIDGE)
+    predicted = wanted @ weights + means
     front = pareto.constrained_front(history.losses, history.violations)
     gains = (ranks[front][None] - predicted[:, None]).max(axis=2).min(axis=1)
     best = np.flatnonzero(gains >= gains.max() - _TIE)
@@ -281,16 +285,76 @@ def features(space: SearchSpace, rows: Rows) -> Floats:
 
     Decisions without effect count as not taken.
     """
-    active = space.active(rows)
-    columns = []
+    mixing, found = _mixing(space), []
+    for start in range(0, max(len(rows), 1), _CHUNK):
+        taken = _taken(space, rows[start : start + _CHUNK])
+        flags = np.zeros((len(taken), len(mixing)))
+        flags[np.arange(len(taken))[:, None], taken] = 1.0
+        found.append(flags @ mixing)
+    return np.concatenate(found)
+
+
+def _taken(space: SearchSpace, rows: Rows) -> Integers:
+    """The place of each decision's choice among all choices, and behind them all for a decision
+    without effect. `(B, D)` to `(B, D)`."""
+    ends = np.cumsum(space.cardinalities)
+    places = rows + (ends - space.cardinalities)
+    found: Integers = np.where(space.active(rows), places, ends[-1]).astype(np.int32)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _mixing(space: SearchSpace) -> Floats:
+    """What a choice adds to each feature, and a decision without effect, `(C + 1, F)`."""
+    own = np.eye(int(space.cardinalities.sum()) + 1)[:, :-1]
     shared: dict[tuple[object, ...], list[Floats]] = {}
-    for position, decision in enumerate(space.decisions):
-        chosen = rows[:, position, None] == np.arange(len(decision.choices))
-        block = (chosen & active[:, position, None]).astype(np.float64)
-        columns.append(block)
+    for decision, end in zip(space.decisions, np.cumsum(space.cardinalities), strict=True):
+        block = own[:, end - len(decision.choices) : end]
         shared.setdefault(decision.choices, []).append(block)
     counts = [sum(blocks) * _COUNT_WEIGHT for blocks in shared.values() if len(blocks) > 1]
-    return np.concatenate([*columns, *counts], axis=1)
+    return np.concatenate([own, *counts], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """The features of the complete trials, as far as a regression needs them; grows with them.
+
+    Attributes:
+        space: The space.
+        taken: `(n, D)` of `_taken`.
+        gram: `(F, F)` products of the features, exact: they are whole numbers and halves.
+    """
+
+    space: SearchSpace
+    taken: Integers
+    gram: Floats
+
+    @classmethod
+    def empty(cls, space: SearchSpace) -> _Known:
+        n = _mixing(space).shape[1]
+        return cls(space, np.zeros((0, len(space.decisions)), np.int32), np.zeros((n, n)))
+
+    def grown(self, trials: Sequence[Trial]) -> _Known:
+        """The same when these trials come next."""
+        new = [t.architecture for t in trials if t.state is TrialState.COMPLETE]
+        if not new:
+            return self
+        rows, gram = self.space.rows(new), self.gram.copy()
+        for start in range(0, len(rows), _CHUNK):
+            found = features(self.space, rows[start : start + _CHUNK])
+            gram += found.T @ found
+        taken = np.concatenate([self.taken, _taken(self.space, rows)])
+        return _Known(self.space, taken, gram)
+
+    def moments(self, values: Floats) -> Floats:
+        """Products of the features with values, `(n, m)` to `(F, m)`."""
+        mixing, places = _mixing(self.space), self.taken.ravel()
+        sums = [
+            np.bincount(places, np.repeat(column, self.taken.shape[1]), len(mixing))
+            for column in values.T
+        ]
+        found: Floats = mixing.T @ np.stack(sums, axis=1)
+        return found
 
 
 def _ranks(history: History) -> Floats:

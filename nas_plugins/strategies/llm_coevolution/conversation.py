@@ -15,7 +15,7 @@ from functools import partial
 from nas_plugins.llm import BudgetExceededError, CallRecord, ChatReply, ChatRequest, ChatSession
 from nas_plugins.spaces.base import Key
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
-from nas_plugins.strategies.llm_coevolution.knowledge import Edit, KnowledgeBase, fold
+from nas_plugins.strategies.llm_coevolution.knowledge import Edit, KnowledgeBase
 from nas_plugins.strategies.llm_coevolution.log import MAX_REASON
 from nas_plugins.strategies.llm_coevolution.notation import clean
 from nas_plugins.strategies.llm_coevolution.prompts import Prompts
@@ -181,10 +181,12 @@ class Conversation:
 
     def _rules(self, generation: NicheGeneration, edits: tuple[Edit, ...] = ()) -> KnowledgeBase:
         """The rules, with edits that no trial holds yet."""
-        trials = self.schedule.numbers
-        entries = self.schedule.entries if self._options.knowledge != "off" else ()
-        now = (max(trials, default=-1) + 1, generation.number, edits)
-        return fold((*entries, now), max_rules=self._options.max_rules, known=trials)
+        tally = self.schedule.tally
+        if self._options.knowledge == "off":
+            return KnowledgeBase()
+        return tally.rules_after(
+            (int(tally.numbers.max(initial=-1)) + 1, generation.number, edits)
+        )
 
     # -- the children ----------------------------------------------------------------------
 

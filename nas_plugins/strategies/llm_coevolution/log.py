@@ -151,9 +151,9 @@ def read_all(history: History) -> tuple[list[tuple[Trial, Note]], int]:
     return found, ignored
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _parse(text: str) -> Note | None:
-    """Reads a note; a pure function of the text, which a search reads at every proposal."""
+    """Reads a note; those of the trials behind one that runs are read at every proposal."""
     try:
         data = json.loads(text)
         return _note(data) if data["v"] == _VERSION else None

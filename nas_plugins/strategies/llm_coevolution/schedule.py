@@ -7,19 +7,18 @@ a `NicheGeneration` is passed through the conversation with the model, which fil
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins import pareto
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import NasPluginsError
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.history import History, Trial
 from nas_plugins.llm import CallRecord
 from nas_plugins.numerics.ranks import mid_ranks
 from nas_plugins.spaces.base import Architecture, Key, Rows
@@ -27,15 +26,14 @@ from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.knowledge import (
     GLOBAL,
     Edit,
-    Entry,
-    fold,
     mine,
     mined_edits,
     standing,
 )
-from nas_plugins.strategies.llm_coevolution.log import BatchRecord, Child, Note, read
+from nas_plugins.strategies.llm_coevolution.log import BatchRecord, Child
 from nas_plugins.strategies.llm_coevolution.niches import Niche, Partition
 from nas_plugins.strategies.llm_coevolution.notation import Notation
+from nas_plugins.strategies.llm_coevolution.tally import Leader, Tally
 
 INITIAL, MODEL, HYBRID = "initial", "model", "hybrid"
 CROSSOVER, MUTATION = "crossover", "mutation"
@@ -162,22 +160,16 @@ class NicheSchedule:
     # -- what has been ---------------------------------------------------------------------
 
     @cached_property
-    def notes(self) -> list[tuple[Trial, Note]]:
-        """The trials whose note speaks of this partition."""
-        niches = self.partition.niches
-        found = []
-        for trial in self.history.trials:
-            note = read(trial)
-            if note is None or note.niche >= len(niches):
-                continue
-            if note.label == niches[note.niche].label:
-                found.append((trial, note))
-        return found
+    def tally(self) -> Tally:
+        """What the trials add up to in each niche."""
+        history, max_rules = self.history, self.options.max_rules
+        empty = partial(Tally.empty, self.partition, history.objectives, max_rules)
+        return history.growing((Tally, self.partition, max_rules), empty)
 
-    @cached_property
+    @property
     def niches(self) -> npt.NDArray[np.int64]:
         """The niche in which each trial's architecture lies, `(T,)`."""
-        return self.partition.niche_of([trial.architecture for trial in self.history.trials])
+        return self.tally.niches
 
     @cached_property
     def served(self) -> list[int]:
@@ -185,47 +177,22 @@ class NicheSchedule:
 
         Trials of others stand in for the initial ones: they do not use up generations.
         """
-        own = [0] * len(self.partition.niches)
-        for _, note in self.notes:
-            own[note.niche] += 1
-        noted = {trial.number for trial, _ in self.notes}
-        foreign = [0] * len(own)
-        for trial, niche in zip(self.history.trials, self.niches.tolist(), strict=True):
-            foreign[niche] += trial.number not in noted
-        return [n + min(f, self.options.n_initial) for n, f in zip(own, foreign, strict=True)]
+        counts = zip(self.tally.own, self.tally.foreign, strict=True)
+        return [own + min(foreign, self.options.n_initial) for own, foreign in counts]
 
-    @cached_property
-    def batches(self) -> dict[tuple[int, int], list[tuple[Trial, Note, BatchRecord]]]:
+    @property
+    def batches(self) -> Mapping[tuple[int, int], tuple[Leader, ...]]:
         """The leaders of each niche and generation; more than one where workers raced."""
-        found = defaultdict(list)
-        for trial, note in self.notes:
-            if note.batch is not None:
-                found[note.niche, note.generation].append((trial, note, note.batch))
-        return dict(found)
+        return self.tally.leaders
 
-    @cached_property
+    @property
     def calls(self) -> tuple[CallRecord, ...]:
         """All calls that notes tell of, those under another partition too."""
-        notes = (read(trial) for trial in self.history.trials)
-        batches = (note.batch for note in notes if note is not None and note.batch is not None)
-        return tuple(call for batch in batches for call in batch.calls)
-
-    @cached_property
-    def entries(self) -> tuple[Entry, ...]:
-        """All edits of the knowledge base."""
-        return tuple(
-            (trial.number, note.generation, batch.edits)
-            for leaders in self.batches.values()
-            for trial, note, batch in leaders
-        )
+        return self.tally.calls
 
     def pending(self, niche: int, generation: int) -> list[Offspring]:
         """Children of a batch that no trial of the batch has evaluated."""
-        used = {
-            trial.architecture.key
-            for trial, note in self.notes
-            if (note.niche, note.generation) == (niche, generation)
-        }
+        used = {t.architecture.key for t in self.tally.members.get((niche, generation), ())}
         found = []
         for _, leader, batch in self.batches.get((niche, generation), ()):
             for child in batch.children:
@@ -243,31 +210,24 @@ class NicheSchedule:
                     )
         return found
 
-    def archive(self, niche: int) -> list[Trial]:
+    def archive(self, niche: int) -> tuple[Trial, ...]:
         """The Pareto-optimal trials among the complete ones that lie in a niche."""
-        trials, losses, violations = self.inside(niche)
-        mask = pareto.constrained_front(losses, violations)
-        return [trial for trial, keep in zip(trials, mask, strict=True) if keep]
+        return self.tally.archives[niche]
 
     def inside(
         self, niche: int
     ) -> tuple[list[Trial], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The complete trials that lie in a niche, their losses and violations."""
-        complete = [t.state is TrialState.COMPLETE for t in self.history.trials]
-        mask = self.niches[np.array(complete, dtype=bool)] == niche
-        history = self.history
-        trials = [trial for trial, keep in zip(history.complete, mask, strict=True) if keep]
-        return trials, history.losses[mask], history.violations[mask]
+        history, chosen = self.history, np.flatnonzero(self.tally.complete == niche)
+        trials = [history.complete[i] for i in chosen.tolist()]
+        return trials, history.losses[chosen], history.violations[chosen]
 
     def left(self) -> list[float]:
         """How many architectures each niche still holds; infinite where that is not known."""
         sizes = [math.inf if n.size is None else float(n.size) for n in self.partition.niches]
         if not self.partition.listed or not self.options.avoid_duplicates:
             return [math.inf if size else 0.0 for size in sizes]
-        keys = (trial.architecture.key for trial in self.history.trials)
-        seen = dict(zip(keys, self.niches.tolist(), strict=True))
-        gone = Counter(seen.values())
-        return [size - gone[k] for k, size in enumerate(sizes)]
+        return [size - gone for size, gone in zip(sizes, self.tally.gone, strict=True)]
 
     def unseen_rows(self, niche: Niche) -> Rows | None:
         """What a niche still holds, where the space is small enough to list."""
@@ -285,11 +245,6 @@ class NicheSchedule:
         slots = [self.slot(k, served) for k, served in enumerate(self.served)]
         found = (self.pending(*slot.batch) for slot in slots)
         return frozenset(child.architecture.key for children in found for child in children)
-
-    @cached_property
-    def numbers(self) -> tuple[int, ...]:
-        """Numbers of all trials."""
-        return tuple(trial.number for trial in self.history.trials)
 
     def _read(self, text: str, niche: int) -> Architecture | None:
         try:
@@ -427,15 +382,12 @@ def _candidates(
     schedule: NicheSchedule, ranked: list[RankedTrial], niche: int, number: int
 ) -> tuple[RankedTrial, ...]:
     """The last generation of the niche, filled up with its latest trials; best first."""
-    last = {
-        trial.number
-        for trial, note in schedule.notes
-        if (note.niche, note.generation) == (niche, number - 1)
-    }
+    last = {trial.number for trial in schedule.tally.members.get((niche, number - 1), ())}
     latest = sorted(ranked, key=lambda one: (one.trial.number in last, one.trial.number))
     own = sum(one.trial.number in last for one in latest)
     n = min(max(own, schedule.options.children), _CANDIDATES)
-    return tuple(one for one in ranked if one in latest[-n:])
+    chosen = {one.trial.number for one in latest[-n:]}
+    return tuple(one for one in ranked if one.trial.number in chosen)
 
 
 def _known(schedule: NicheSchedule, niche: int) -> tuple[Architecture, ...]:
@@ -447,8 +399,7 @@ def _known(schedule: NicheSchedule, niche: int) -> tuple[Architecture, ...]:
 def _mined(schedule: NicheSchedule, niche: int) -> tuple[Edit, ...]:
     """What the ranks say now, in the niche and everywhere."""
     history, notation = schedule.history, schedule.notation
-    limit = schedule.options.max_rules
-    base = fold(schedule.entries, max_rules=limit, known=schedule.numbers)
+    base = schedule.tally.rules
     trials, losses, violations = schedule.inside(niche)
     own = mine(trials, standing(losses, violations))
     common = mine(history.complete, standing(history.losses, history.violations))
