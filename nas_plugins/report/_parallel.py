@@ -41,8 +41,10 @@ def parallel_figure(result: SearchResult) -> Figure | None:
     order = np.argsort(-ranks, kind="stable")
     dimensions = [_decision(decisions[i], rows[order, i], ranks[order]) for i in chosen]
     clipped = []
+    numbers = {trial.number for trial in result.history.front}
+    front = np.array([trials[j].number in numbers for j in order])
     for i, column in enumerate(shown):
-        dimension, cut = _objective(column, np.array([trials[j].values[i] for j in order]))
+        dimension, cut = _objective(column, np.array([trials[j].values[i] for j in order]), front)
         dimensions.append(dimension)
         if cut:
             clipped.append(column.name)
@@ -120,12 +122,14 @@ def _decision(decision: Decision, indices: npt.NDArray[np.int16], ranks: pareto.
     }
 
 
-def _objective(column: Column, values: pareto.Floats) -> tuple[Spec, bool]:
-    """An axis with the better end on top; a long tail of bad values is cut off."""
+def _objective(
+    column: Column, values: pareto.Floats, front: npt.NDArray[np.bool_]
+) -> tuple[Spec, bool]:
+    """An axis with the better end on top; a long tail of bad values off the front is cut off."""
     sign = column.objective.sign
     losses = values * sign
     best, worst = float(losses.min()), float(losses.max())
-    limit = float(np.quantile(losses, 1 - _TAIL))
+    limit = float(max([np.quantile(losses, 1 - _TAIL), *losses[front]]))
     cut = worst - best > 2.5 * (limit - best) > 0
     end = limit if cut else worst
     span = [end * sign, best * sign] if end != best else [values[0] - 0.5, values[0] + 0.5]
@@ -163,7 +167,10 @@ def _caption(
             f"{count(n_decisions - n_shown, 'decision')} took the same choice throughout."
         )
     for name in clipped:
-        parts.append(f"The worst tenth of {name} is drawn at the lower end of its axis.")
+        parts.append(
+            f"The worst values of {name}, a tenth at most and none of the front, are drawn at the "
+            "lower end of its axis."
+        )
     return tuple(parts)
 
 

@@ -43,8 +43,9 @@
       layout.height = target.clientHeight;
     }
     if (view[name]) {
-      for (const [key, range] of Object.entries(figure.views[view[name]])) {
-        layout[key.split(".")[0]].range = range;
+      for (const [key, value] of Object.entries(figure.views[view[name]])) {
+        const [axis, property] = key.split(".");
+        layout[axis][property] = resolve(value, style);
       }
     }
     return Plotly.react(target, resolve(figure.data, style), layout, {
