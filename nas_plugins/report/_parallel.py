@@ -33,7 +33,10 @@ def parallel_figure(result: SearchResult) -> Figure | None:
     if len(trials) < 2:
         return None
     losses = result.losses([t.values for t in trials])
-    ranks = _ranks(losses[:, 0])
+    feasible = np.array([t.violation <= 0 for t in trials])
+    ranks = np.ones(len(trials))
+    if feasible.any():
+        ranks[feasible] = _ranks(losses[feasible, 0])
     rows = result.history.space.rows([t.architecture for t in trials])
     chosen, n_varying = important_decisions(rows, ranks)
     decisions = result.history.space.decisions
@@ -65,7 +68,10 @@ def parallel_figure(result: SearchResult) -> Figure | None:
     n_axes = len(dimensions)
     return Figure(
         "parallel",
-        _caption(shown, n_varying, len(chosen), len(decisions), clipped),
+        (
+            *_caption(shown, n_varying, len(chosen), len(decisions), clipped),
+            *(["What violates a constraint is grey."] if not feasible.all() else []),
+        ),
         {
             "data": [trace],
             "layout": {

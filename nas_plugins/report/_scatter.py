@@ -12,7 +12,7 @@ from nas_plugins import pareto
 from nas_plugins.history import Trial
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Figure, Spec, axis_titles, css
-from nas_plugins.report._format import Column, columns, count
+from nas_plugins.report._format import Column, columns, count, under
 from nas_plugins.results import SearchResult
 
 MAX_PAIRS = 6
@@ -255,13 +255,14 @@ def _scatter_caption(result: SearchResult, outside: int, n_objectives: int) -> t
     if n_objectives > 2:
         parts.append("The front is that of all objectives together, seen in one pair of them.")
     if any(t.violation > 0 for t in history.complete):
-        parts.append("Crosses violate a constraint and cannot be on the front.")
+        parts.append(f"The fronts are those{under(result)}." if result.limits else "")
+        parts.append("Grey crosses violate a constraint and cannot be on the front.")
     if outside and n_objectives > 2:
         parts.append("Where there are buttons, some trials lie outside the view around the front.")
     elif outside:
         lie = "lies" if outside == 1 else "lie"
         parts.append(f"{count(outside, 'trial')} {lie} outside the view around the front.")
-    return (*parts, *not_drawn(result))
+    return (*filter(None, parts), *not_drawn(result))
 
 
 def not_drawn(result: SearchResult) -> list[str]:

@@ -10,9 +10,10 @@ from typing import TypeAlias
 
 from nas_plugins import pareto
 from nas_plugins._markup import Markup, element, join
+from nas_plugins.constraints import limits_in
 from nas_plugins.drawing import draw
 from nas_plugins.history import History, Trial, TrialState
-from nas_plugins.report._format import Column, count
+from nas_plugins.report._format import Column, columns, count, limited_columns, table_values
 from nas_plugins.report._links import Links
 from nas_plugins.results import SearchResult
 from nas_plugins.sections import Facts
@@ -65,11 +66,9 @@ def best_rows(history: History) -> list[Best]:
     return list(found.values())
 
 
-def best_table(
-    rows: Sequence[Best], shown: Sequence[Column], links: Links, facts: FactsOf
-) -> Markup:
-    """Values, drawing, notation and notes per row."""
-    single = len(shown) == 1
+def best_table(result: SearchResult, rows: Sequence[Best], links: Links, facts: FactsOf) -> Markup:
+    """Values of objectives and limited metrics, drawing, notation and notes per row."""
+    shown = [*columns(result), *limited_columns(result)]
     head = [element("th", "Trial", scope="col")]
     for column in shown:
         arrow = (
@@ -78,9 +77,11 @@ def best_table(
         unit = element("small", f" {column.unit}") if column.unit else None
         title = f"{column.name}: {column.wish}"
         sign = element("span", f" {arrow}", class_="wish", title=title, aria_label=column.wish)
-        head.append(element("th", column.name, unit, sign, scope="col", class_="number"))
+        limit = element("small", f" {column.limit}") if column.limit else None
+        parts = [column.name, unit, sign if column.sought else None, limit]
+        head.append(element("th", *parts, scope="col", class_="number"))
     head.append(element("th", "Architecture", scope="col"))
-    body = [_best_row(row, shown, single, links, facts) for row in rows]
+    body = [_best_row(row, _cells(result, row.trial, shown), links, facts) for row in rows]
     return element(
         "table",
         element("thead", element("tr", *head)),
@@ -89,10 +90,21 @@ def best_table(
     )
 
 
-def _best_row(
-    row: Best, shown: Sequence[Column], single: bool, links: Links, facts: FactsOf
-) -> Markup:
+def _cells(result: SearchResult, trial: Trial, shown: Sequence[Column]) -> list[Markup]:
+    return [
+        element(
+            "td",
+            "" if value is None else column.plain(value),
+            class_="number",
+            data_label=_labelled(column),
+        )
+        for column, value in zip(shown, table_values(result, trial), strict=True)
+    ]
+
+
+def _best_row(row: Best, values: Sequence[Markup], links: Links, facts: FactsOf) -> Markup:
     trial = row.trial
+    single = len(trial.values) == 1
     badges = []
     if trial.violation > 0:
         badges.append(element("span", "infeasible", class_="badge warn"))
@@ -103,10 +115,6 @@ def _best_row(
     repeats = (
         element("small", f"also {_numbers(row.repeats)}", class_="muted") if row.repeats else None
     )
-    values = [
-        element("td", column.plain(value), class_="number", data_label=_labelled(column))
-        for column, value in zip(shown, trial.values, strict=True)
-    ]
     return element(
         "tr",
         element("th", f"{trial.number}", *badges, repeats, scope="row", data_label="Trial"),
@@ -118,6 +126,7 @@ def _best_row(
             class_="architecture",
         ),
         id=f"trial-{trial.number}",
+        class_="infeasible" if trial.violation > 0 else None,
     )
 
 
@@ -159,9 +168,14 @@ def _facts(trial: Trial, links: Links, facts: FactsOf) -> Markup:
     """Constraints and notes of a trial as a list of terms."""
     told = facts.get(trial.number, {})
     items: list[Markup] = []
+    limits = limits_in(trial.constraints)
     for name, value in trial.constraints.items():
         state = "violated" if value > 0 else "kept"
-        items += [element("dt", name), element("dd", f"{value:.6g} ({state}; must be at most 0)")]
+        if name in limits:
+            text = f"{limits[name].value(value):.6g} ({state})"
+        else:
+            text = f"{value:.6g} ({state}; must be at most 0)"
+        items += [element("dt", name), element("dd", text)]
     for name, note in trial.notes.items():
         if name in told:
             terms = [(term, links.line(text)) for term, text in told[name]]

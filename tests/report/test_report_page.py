@@ -9,6 +9,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from report_helpers import HOSTILE, OBJECTIVES, made_up, page_of
 import nas_plugins as nap
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.protocols import Metric
 from nas_plugins.report import render_report, write_report
 from nas_plugins.report._tables import GROUP, NOTE_LIMIT, best_rows
 from nas_plugins.results import SearchResult
@@ -287,6 +289,51 @@ def test_infeasible_trials_are_marked() -> None:
 
 def _texts_of(figure: dict, name: str) -> list[str]:
     return next(trace["text"] for trace in figure["data"] if trace["name"] == name)
+
+
+def _held(result: SearchResult, *latencies: float) -> SearchResult:
+    """The search with a limit on a metric that is no objective."""
+    trials = [
+        replace(t, constraints=FrozenDict({"latency_ms<=12": latency - 12}))
+        for t, latency in zip(result.history.trials, latencies, strict=True)
+    ]
+    return replace(
+        result,
+        history=replace(result.history, trials=tuple(trials)),
+        metrics=(*result.metrics, Metric("latency_ms", "ms", "min")),
+    )
+
+
+def test_a_limited_metric_is_shown_and_its_limit_named() -> None:
+    result = _held(made_up(4, 1, true_front=((2.0,),)), 9.653, 14.5, 11.25, 3.0)
+    page = page_of(result)
+    cells = [a.get("data-label") for a in page.named("td")]
+    assert cells.count("latency_ms (ms)") == 4
+    limit = "latency_ms \N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}12\N{NARROW NO-BREAK SPACE}ms"
+    assert f"Constraints{limit}" in page.text
+    assert f"The optimum of the benchmark under {limit} is" in page.text
+    assert f"from the optimum under {limit}" in page.text
+    assert f"Strategy random maximised accuracy under {limit} over 4 trials." in page.text
+    assert "9.653" in page.text
+    assert "9.653 (kept)" in page.text
+    assert "14.5 (violated)" in page.text
+    hover = page.figures["progress"]["data"][1]["text"][0]
+    assert "latency_ms: <b>14.500" in hover
+
+
+def test_what_violates_a_constraint_is_grey_and_no_best_colour() -> None:
+    result = made_up(6, 1)
+    best = max(result.history.trials, key=lambda t: t.values[0]).number
+    latencies = [13.0 if t.number == best else 5.0 for t in result.history.trials]
+    page = page_of(_held(result, *latencies))
+    rows = {a["id"]: a.get("class") for a in page.named("tr") if a.get("id")}
+    assert rows.pop(f"trial-{best}") == "infeasible"
+    assert set(rows.values()) == {None}
+    assert page.text.count("infeasible") >= 1
+    trace = page.figures["parallel"]["data"][0]
+    accuracy = trace["dimensions"][-1]["values"]
+    assert trace["line"]["color"][accuracy.index(max(accuracy))] == 0
+    assert "What violates a constraint is grey" in page.text
 
 
 def test_where_nothing_is_feasible_the_page_says_so() -> None:
