@@ -55,7 +55,7 @@ class Combined(Evaluator):
     wanted: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        sources = {name: as_evaluator(source) for name, source in self.sources.items()}
+        sources = same_data({name: as_evaluator(source) for name, source in self.sources.items()})
         object.__setattr__(self, "sources", FrozenDict(sources))
         object.__setattr__(self, "wanted", tuple(self.wanted))
         for name, values in (("sources", self.sources), ("wanted", self.wanted)):
@@ -181,6 +181,18 @@ def combine(evaluators: Mapping[str, Evaluator], metrics: Sequence[str] | None =
     return Combined(FrozenDict(evaluators), tuple(metrics))
 
 
+def same_data(sources: Mapping[str, Evaluator]) -> dict[str, Evaluator]:
+    """The evaluators with networks for one kind of image: that of the data set among them.
+
+    Raises:
+        ValueError: Two have data sets of different shapes, or one was told another shape.
+    """
+    shapes = [found.data_shape for found in sources.values() if found.data_shape is not None]
+    if not shapes:
+        return dict(sources)
+    return {name: found.for_data(shapes[0]) for name, found in sources.items()}
+
+
 def origin(name: str, sources: Mapping[str, Evaluator]) -> Origin:
     """Whose metric a plain or qualified name means.
 
@@ -224,5 +236,6 @@ __all__ = [
     "combine",
     "metric_names",
     "origin",
+    "same_data",
     "source_of",
 ]

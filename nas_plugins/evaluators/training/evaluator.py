@@ -124,6 +124,25 @@ class TrainingEvaluator(Evaluator):
         return self._data
 
     @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of the images."""
+        return self._data.shape
+
+    def for_data(self, shape: tuple[int, ...]) -> TrainingEvaluator:
+        """Itself; see `Evaluator.for_data`.
+
+        Raises:
+            ValueError: Its images have another shape.
+        """
+        if shape != self.data_shape:
+            sizes = ["x".join(map(str, one)) for one in (self.data_shape, shape)]
+            raise ValueError(
+                f"training on images of {sizes[0]} does not go with a data set of {sizes[1]}; "
+                "give both `resolution` and the same channels"
+            )
+        return self
+
+    @property
     def source(self) -> str:
         """Where the numbers come from."""
         settings = self._settings

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nas_plugins._torch import torch
 from nas_plugins.errors import MissingDependencyError
+from nas_plugins.evaluators.images import check_channels_first
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.settings import Settings
 
@@ -93,6 +94,8 @@ def _of_classes(
 def _given(given: Any, settings: Settings) -> Batch:
     inputs, labels = _parts(given)
     images = _tensor(inputs, "images").to(torch.float32)
+    if images.ndim == 4:
+        check_channels_first("`batch`", images.shape)
     if labels is None:
         return _checked(
             images, balanced_labels(len(images) if images.ndim else 0, settings.classes)
