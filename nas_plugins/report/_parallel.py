@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nas_plugins import pareto
 from nas_plugins._markup import plot_text
 from nas_plugins.drawing import short
+from nas_plugins.drawing.svg import text_width
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Figure, Spec, css
 from nas_plugins.report._format import Column, columns, count
@@ -65,7 +66,7 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
         "labelside": "top",
     }
-    n_axes = len(dimensions)
+    widest = max(text_width(d["label"], 12) for d in dimensions)
     return Figure(
         "parallel",
         (
@@ -81,7 +82,7 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         },
         f"Parallel coordinates of {count(len(chosen), 'decision')} and "
         f"{count(len(shown), 'objective')} of {count(len(trials), 'trial')}",
-        min_width=110 + 92 * n_axes,
+        min_width=round(110 + max(92, widest + 10) * len(dimensions)),  # titles stay apart
     )
 
 

@@ -111,6 +111,25 @@
     });
   });
 
+  // Phones hide the bars of what scrolls sideways, so say where something does.
+  function hint(area) {
+    const more = area.scrollWidth > area.clientWidth + 1;
+    area.classList.toggle("more", more);
+    const before = area.previousElementSibling;
+    const told = before && before.classList.contains("more-hint");
+    if (more && !told) {
+      const text = document.createElement("p");
+      text.className = "more-hint";
+      text.textContent = "Scrolls sideways \u2192";
+      area.before(text);
+    } else if (!more && told) {
+      before.remove();
+    }
+  }
+
+  const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => hint(target)));
+  document.querySelectorAll(".scroll, .cell").forEach((area) => sizes.observe(area));
+
   async function copy(text) {
     if (navigator.clipboard && window.isSecureContext) {
       return navigator.clipboard.writeText(text);

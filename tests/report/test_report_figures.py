@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from report_helpers import OBJECTIVES, made_up, page_of
@@ -9,7 +11,8 @@ from report_helpers import OBJECTIVES, made_up, page_of
 import nas_plugins as nap
 from nas_plugins import pareto
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.history import History, Trial
+from nas_plugins.history import History, Objective, Trial
+from nas_plugins.protocols import Metric
 from nas_plugins.report import _format
 from nas_plugins.report._curves import best_curve, hypervolume_curve
 from nas_plugins.report._parallel import important_decisions
@@ -263,3 +266,19 @@ def test_durations_are_readable() -> None:
         "3 min 5 s",
         "2 h 30 min",
     ]
+
+
+def test_titles_of_parallel_axes_have_room() -> None:
+    objectives = (Objective("a_very_long_metric"), Objective("latency_of_one_image", "min"))
+    space = nap.CategoricalSpace({f"decision number {i}": ["a", "b"] for i in range(6)})
+    rng = np.random.default_rng(0)
+    trials = [
+        Trial(i, a, values=rng.random(2))
+        for i, a in enumerate(space.architectures(space.random(30, rng)))
+    ]
+    metrics = (Metric("latency_of_one_image", "milliseconds", "min"),)
+    page = page_of(SearchResult(History(space, objectives, tuple(trials)), metrics=metrics))
+    plot = next(a for a in page.named("div") if a.get("id") == "plot-parallel")
+    labels = [d["label"] for d in page.figures["parallel"]["data"][0]["dimensions"]]
+    width = float(re.sub(r"\D", "", plot["style"] or ""))
+    assert (width - 146) / (len(labels) - 1) > 6.3 * max(map(len, labels))
