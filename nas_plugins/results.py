@@ -187,10 +187,14 @@ class SearchResult:
         return row
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain data that `from_json` reads back; infinities become strings."""
+        """Returns plain data that `from_json` reads back; infinities become strings.
+
+        ``front`` is there for other programs: it follows from the trials.
+        """
         data: dict[str, Any] = _plain(
             {
                 "format": FORMAT,
+                "front": [self._row(trial) for trial in self.front],
                 "history": self.history.to_json(),
                 "settings": dict(self.settings),
                 "metrics": [vars(metric) for metric in self.metrics],

@@ -137,3 +137,26 @@ def test_the_plot_of_the_front_greys_what_violates_a_constraint() -> None:
     assert list(traces["front"].x) == [2]
     assert traces["infeasible"].marker.color == "#9ca6b0"
     assert "infeasible" not in [t.name for t in _limited(9.0).plot_front().data]
+
+
+def test_the_file_holds_the_front(tmp_path: Path) -> None:
+    result = _result((80.0, 1.0), (90.0, 2.0), (70.0, 3.0))
+    result.save(tmp_path / "result.json")
+    data = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert [row["trial"] for row in data["front"]] == [1, 0]  # best in the first objective first
+    assert data["front"][0]["values"] == {"accuracy": 90.0, "latency": 2.0}
+    assert data["front"][0]["architecture"] == str(result.history.trials[1].architecture)
+    del data["front"]  # as older versions wrote it
+    assert SearchResult.from_json(data) == result
+
+
+def test_the_front_in_the_file_has_the_limited_metric() -> None:
+    assert _limited(9.0, 14.0, 11.5).to_json()["front"] == [
+        {
+            "trial": 2,
+            "architecture": str(_limited(9.0, 14.0, 11.5).history.trials[2].architecture),
+            "values": {"accuracy": 91.5},
+            "constraints": {"latency_ms<=12": -0.5},
+            "metrics": {"latency_ms": 11.5},
+        }
+    ]
