@@ -30,7 +30,12 @@ def print_json(document: Any) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    whole: bool = False,
 ) -> None:
     """Writes a table.
 
@@ -40,8 +45,11 @@ def print_table(
         rows: Cells as text; they are not read as markup. The last cell may be an architecture,
             which is broken behind an operation only, never inside one.
         right: Headings of the columns that are aligned to the right.
+        whole: Whether a row stays on one line in a pipe, however long.
     """
     shown, cells = console(), [list(row) for row in rows]
+    if whole and not sys.stdout.isatty():
+        shown.width = max(shown.width, _natural(columns, cells))
     others = sum(
         max([len(column), *(len(row[i]) for row in cells)]) + 3
         for i, column in enumerate(columns[:-1])
@@ -88,6 +96,11 @@ def broken(text: str, width: int) -> str:
             line = ""
         line += piece
     return "\n".join([*lines, line.rstrip()])
+
+
+def _natural(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    widths = [max(map(len, cells)) + 3 for cells in zip(columns, *rows, strict=True)]
+    return sum(widths) + 2
 
 
 def _longest(text: str) -> int:

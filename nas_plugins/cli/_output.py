@@ -23,7 +23,7 @@ def print_result(result: SearchResult) -> None:
     if history.front:
         columns = ["trial", *_headings(result), "architecture"]
         rows = [[str(t.number), *_cells(result, t), str(t.architecture)] for t in result.front]
-        print_table(title, columns, rows, right=columns[:-1])
+        print_table(title, columns, rows, right=columns[:-1], whole=True)
     for line in _lines(result):
         console().print(line, markup=False)
 

@@ -48,3 +48,10 @@ def test_a_line_is_parted_where_it_can_be() -> None:
     assert _console.broken("a, bb, ccc", 6) == "a, bb,\nccc"
     assert _console.broken("unbreakable", 4) == "unbreakable"
     assert _console.broken("", 4) == ""
+
+
+def test_a_row_stays_on_one_line_in_a_pipe(monkeypatch, capsys) -> None:
+    architecture = str(nap.space("darts").sample(np.random.default_rng(0)))
+    rows = [["12", "89.123", "11.23", architecture]]
+    _console.print_table("Pareto front", COLUMNS, rows, whole=True)
+    assert architecture in capsys.readouterr().out
