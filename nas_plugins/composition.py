@@ -9,7 +9,7 @@ from functools import cached_property
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import NasPluginsError, unknown_name
 from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report, as_evaluator
-from nas_plugins.spaces.base import Architecture
+from nas_plugins.spaces.base import Architecture, SearchSpace
 
 SEPARATOR = "."
 """Between the name of a source and that of its metric."""
@@ -98,6 +98,11 @@ class Combined(Evaluator):
         found = {name: self.sources[name].evaluate(architectures) for name in self._asked}
         rows = range(len(architectures))
         return [self._joined({name: values[i] for name, values in found.items()}) for i in rows]
+
+    def check(self, space: SearchSpace) -> None:
+        """Asks each evaluator that is needed; see `Evaluator.check`."""
+        for name in self._asked:
+            self.sources[name].check(space)
 
     @property
     def reports(self) -> bool:

@@ -226,6 +226,20 @@ class Evaluator(ABC):
         """Whether `evaluate_reporting` tells how an evaluation goes."""
         return False
 
+    def check(self, space: SearchSpace) -> None:
+        """Refuses a space of which it can measure nothing, before anything is measured.
+
+        Raises:
+            ValueError: It is not the evaluator's `space`, or what is missing.
+            TypeError: Likewise.
+        """
+        if self.space is not None and self.space != space:
+            raise ValueError(
+                f"it measures architectures of {self.space.name!r}, not of {space.name!r}"
+                if self.space.name != space.name
+                else f"it measures architectures of {self.space!r}, not of {space!r}"
+            )
+
     @abstractmethod
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Returns one dictionary of metrics per architecture, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_plugins import pareto
+from nas_plugins._doing import what
 from nas_plugins.history import Objective
 from nas_plugins.runner.progress import clock_time, in_notebook, takes_bars
 
@@ -25,6 +27,7 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_LINE_SECONDS = 1.0
 _LINE_SECONDS = 5.0
+_SILENCE_SECONDS = 2.0
 _SCORE_SECONDS = 0.25
 
 
@@ -127,12 +130,18 @@ class Display:
 
 
 class Lines(Display):
-    """A line every few seconds, for files and pipes."""
+    """A line every few seconds, for files and pipes; also while no trial ends."""
 
     _done = _before = _total = 0
     _written = -1
     _due = 0.0
     _open = False
+    _spoken = 0.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lock = threading.RLock()  # a thread tells of long silences
+        self._closed = threading.Event()
 
     def start(self, earlier: Sequence[Finished], total: int) -> None:
         """Begins."""
@@ -140,35 +149,53 @@ class Lines(Display):
         self._done = self._before = len(earlier)
         self._total = total
         self._due = self._begun + _FIRST_LINE_SECONDS
+        self._spoken = self._begun
         self._open = True
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def add(self, finished: Finished) -> None:
         """Takes a trial in; writes a line when it is time."""
-        super().add(finished)
-        self._done += 1
-        if self._clock() >= self._due:
-            self._write()
+        with self._lock:
+            super().add(finished)
+            self._done += 1
+            if self._clock() >= self._due:
+                self._write()
+
+    def silence(self) -> None:
+        """Writes a line if none has been written for long: what is done meanwhile."""
+        with self._lock:
+            first = self._spoken == self._begun
+            if self._open and self._clock() - self._spoken >= (
+                _SILENCE_SECONDS if first else _LINE_SECONDS
+            ):
+                self._write(what())
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_SILENCE_SECONDS / 4):
+            self.silence()
 
     def _say(self, text: str) -> None:
         _stderr(text)
 
     def close(self) -> None:
         """Writes the last line."""
-        if self._open:
-            self._open = False
-            if self._done > self._written:
-                self._write()
+        self._closed.set()
+        with self._lock:
+            if self._open:
+                self._open = False
+                if self._done > self._written:
+                    self._write()
 
-    def _write(self) -> None:
+    def _write(self, meanwhile: str = "") -> None:
         now = self._clock()
         self._due = now + _LINE_SECONDS
-        self._written = self._done
+        self._written, self._spoken = self._done, now
         rate = (self._done - self._before) / max(now - self._begun, 1e-9)
         parts = [f"{self._done}/{self._total} trials", f"{rate:.1f} trials/s"]
         parts[1:1] = [f"{number} {end}" for end, number in sorted(self._ends.items())]
         if rate and self._done < self._total:
             parts.append(f"{clock_time((self._total - self._done) / rate)} left")
-        _stderr(" · ".join([*parts, str(self._score)]))
+        _stderr(" · ".join([*parts, meanwhile or str(self._score)]))
 
 
 class Bar(Display):

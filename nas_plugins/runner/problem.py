@@ -158,6 +158,9 @@ def prepare(request: SearchRequest) -> Problem:
     held = {metric.name for metric in benchmark.metrics} if benchmark else set()
     others = {n: o.metric.name for n, o in used.items() if sources[o.source] is not benchmark}
     asked = {found.source for found in used.values()}
+    for name in sorted(asked):
+        with as_usage(f"`evaluators={name}`", (TypeError, ValueError)):
+            sources[name].check(space)
     return Problem(
         space=space,
         evaluator=_evaluator(sources, used),

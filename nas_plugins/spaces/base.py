@@ -447,6 +447,17 @@ class SearchSpace(ABC):
         """
         return registry.load("network", self.name)(architecture, **options)
 
+    def check_network(self) -> None:
+        """Whether there is a `network`.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if type(self).network is SearchSpace.network and self.name not in registry.names(
+            "network"
+        ):
+            raise ValueError(f"space {self.name!r} has no networks to measure")
+
     def network_options(self) -> tuple[str, ...] | None:
         """Names of the options that `network` takes, by its signature; ``None`` if it takes any.
 

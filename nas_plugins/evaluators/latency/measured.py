@@ -180,6 +180,14 @@ class LatencyEvaluator(Evaluator):
             Metric("latency_iqr_ms", "ms", "min", f"interquartile range {what}"),
         )
 
+    def check(self, space: SearchSpace) -> None:
+        """Refuses a space that has no networks.
+
+        Raises:
+            ValueError: It has none.
+        """
+        space.check_network()
+
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Measures architectures one after the other.
 
