@@ -21,6 +21,3 @@ def doing(text: str) -> Iterator[None]:
 def what() -> str:
     """What was begun last and is not done yet; empty where nobody has said anything."""
     return next(iter(_NOW[-1:]), "")
-
-
-__all__ = ["doing", "what"]

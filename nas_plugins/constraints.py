@@ -84,6 +84,3 @@ def limits_in(names: Iterable[str]) -> dict[str, Constraint]:
         except ValueError:
             continue
     return found
-
-
-__all__ = ["Constraint", "constraints_of", "limits_in"]

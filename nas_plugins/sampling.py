@@ -140,6 +140,3 @@ class FreshDraws:
             if child is not None:
                 return child
         return None
-
-
-__all__ = ["FreshDraws", "started", "unseen"]

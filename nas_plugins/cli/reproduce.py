@@ -103,6 +103,8 @@ def reproduce(
 
     Writes Markdown, CSV and SVG files. Trained models and finished searches are kept in the
     folder, so an interrupted run goes on where it was.
+    \f
+    Long because its options are declared with their help.
     """
     if name is None:
         _list(as_json)

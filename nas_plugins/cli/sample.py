@@ -88,6 +88,8 @@ def sample(
 
     The models of nasbench201, nasbench101 and darts come with the package. The architectures go
     to the standard output stream, or to --out; the figures to the standard error stream.
+    \f
+    Long because its options are declared with their help.
     """
     from nas_plugins.cli._options import read_options
     from nas_plugins.runner import sampling

@@ -97,6 +97,8 @@ def score(
     """Score architectures by zero-cost proxies: one batch, no training.
 
     What is no architecture, and a network that fails, becomes a row with its reason.
+    \f
+    Long because its options are declared with their help.
     """
     from nas_plugins.cli._options import read_options
     from nas_plugins.runner import scoring

@@ -227,6 +227,8 @@ def search(
 
     Progress goes to the standard error stream, the result to the standard output stream.
     Ctrl-C ends the search after the running trial and says how to go on.
+    \f
+    Long because its options are declared with their help.
     """
     from nas_plugins.cli._options import read_options
     from nas_plugins.runner.display import display

@@ -86,6 +86,8 @@ def arch_vq(
 
     Two stages: the VQ-VAE, then the prior over its codes. The state is saved after every epoch;
     Ctrl-C keeps it and says how to go on.
+    \f
+    Long because its options are declared with their help.
     """
     from nas_plugins.cli._options import read_options
     from nas_plugins.runner.problem import build_space

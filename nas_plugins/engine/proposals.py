@@ -16,7 +16,7 @@ import numpy as np
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, PluginError
 from nas_plugins.history import History, Proposal
-from nas_plugins.protocols import Strategy
+from nas_plugins.protocols import Strategy, class_name
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, Key, SearchSpace
 
@@ -77,7 +77,7 @@ def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Ch
             if proposal.architecture.key not in taken:
                 return Chosen(proposal)
     except Exception as error:
-        _logger.exception("%s failed; a random architecture is used", type(strategy).__name__)
+        _logger.exception("%s failed; a random architecture is used", class_name(strategy))
         reason = f"the strategy failed: {type(error).__name__}: {error}"
     return choose_at_random(history, rng, taken, reason=reason)
 
@@ -167,13 +167,3 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
     rows = rows.astype(np.int16)
     for row in rows[space.valid(rows)].tolist():
         yield Architecture(space, tuple(row))
-
-
-__all__ = [
-    "FALLBACK_NOTE",
-    "Chosen",
-    "choose",
-    "choose_at_random",
-    "fresh_entropy",
-    "trial_rng",
-]

@@ -18,10 +18,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins import _public
+from nas_plugins._checks import at_least
 from nas_plugins.engine import proposals
 from nas_plugins.history import History
-from nas_plugins.optuna import _attributes, _compat, _dimensions
-from nas_plugins.optuna._history import TrialLog, objectives_in, restrict
+from nas_plugins.optuna import _attributes, compat, dimensions
+from nas_plugins.optuna.trial_log import TrialLog, objectives_in, restrict
 from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -107,11 +108,10 @@ class StrategySampler(BaseSampler):
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
     ) -> None:
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must be >= 0, got {seed}")
+        at_least(0, seed=seed)
         self._space = _public.space(space) if isinstance(space, str) else space
         if self._space is not None:
-            _dimensions.check(self._space)
+            dimensions.check(self._space)
         if isinstance(strategy, str):
             strategy = _public.strategy(strategy, space=self._space)
         self._strategy = as_strategy(strategy)
@@ -155,7 +155,7 @@ class StrategySampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         if self._space is not None:
-            return _dimensions.distributions(self._space)
+            return dimensions.distributions(self._space)
         common = self._memory(study).common_parameters(study)
         return {name: dist for name, dist in common.items() if not dist.single()}
 
@@ -185,7 +185,7 @@ class StrategySampler(BaseSampler):
                 study, trial, param_name, param_distribution
             )
         rng = self._rng(trial, zlib.crc32(param_name.encode("utf-8", "surrogatepass")))
-        return _dimensions.draw(param_distribution, rng)
+        return dimensions.draw(param_distribution, rng)
 
     # -- what is behind it -----------------------------------------------------------------
 
@@ -207,9 +207,9 @@ class StrategySampler(BaseSampler):
         return proposals.trial_rng(self._entropy, trial.number, *stream)
 
     def _memory(self, study: Study) -> _Memory:
-        storage, study_id = _compat.study_key(study)
+        storage, study_id = compat.study_key(study)
         # A study may be deleted and made anew under the same id.
-        identity = _compat.trial_identity(_compat.all_trials(study)[0])
+        identity = compat.trial_identity(compat.all_trials(study)[0])
         with self._lock:
             memories = self._memories.setdefault(storage, {})
             memory = memories.pop(study_id, None)
@@ -236,7 +236,7 @@ class StrategySampler(BaseSampler):
         """
         rng = self._rng(trial)
         memory = self._memory(study)
-        fixed = restrict(_compat.fixed_params(study, trial), space)
+        fixed = restrict(compat.fixed_params(study, trial), space)
         history = memory.history(study, space, trial).fixing(fixed)
         may_repeat = not self._strategy.avoid_duplicates
         for claim in range(_MAX_CLAIMS):
@@ -267,7 +267,7 @@ class StrategySampler(BaseSampler):
         wanted = self._warn_independent_sampling and self._space is None
         if not wanted or name in self._warned:
             return
-        trials = _compat.all_trials(study)
+        trials = compat.all_trials(study)
         if any(t.state == TrialState.COMPLETE for t in trials):
             self._warned.add(name)
             own = type(self).__name__
@@ -302,24 +302,24 @@ class _Memory:
         with self._lock:
             if parameters != self._parameters:
                 self._parameters = dict(parameters)
-                self._space = _dimensions.space_of(parameters)
+                self._space = dimensions.space_of(parameters)
             return self._space
 
     def history(
         self, study: Study, space: SearchSpace, trial: FrozenTrial, *, fresh: bool = False
     ) -> History:
         """All trials but the one being sampled."""
-        trials = _compat.all_trials(study, fresh=fresh)
+        trials = compat.all_trials(study, fresh=fresh)
         with self._lock:
             if self._log is None or self._log.space != space:
-                names = _compat.metric_names(study)
-                self._log = TrialLog(space, objectives_in(_compat.directions(study), names))
+                names = compat.metric_names(study)
+                self._log = TrialLog(space, objectives_in(compat.directions(study), names))
             return self._log.history(trials, exclude=trial.number)
 
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:
     for key, value in entries:
-        _compat.set_trial_attribute(study, trial, key, value)
+        compat.set_trial_attribute(study, trial, key, value)
 
 
 __all__ = ["StrategySampler"]

@@ -12,7 +12,7 @@ from nas_plugins import pareto
 from nas_plugins._markup import Markup, element, join
 from nas_plugins.constraints import limits_in
 from nas_plugins.drawing import draw
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
 from nas_plugins.report._format import Column, columns, count, limited_columns, table_values
 from nas_plugins.report._links import Links
 from nas_plugins.results import SearchResult
@@ -271,7 +271,7 @@ def failures_table(result: SearchResult) -> Markup:
     groups: dict[tuple[str, str], list[int]] = {}
     for trial in result.history.trials:
         if trial.state in {TrialState.FAILED, TrialState.PRUNED}:
-            reason = trial.notes.get("reason", "")
+            reason = trial.notes.get(REASON_NOTE, "")
             groups.setdefault((trial.state.value, reason), []).append(trial.number)
     rows = [
         (len(numbers), state, reason, _numbers(numbers))

@@ -35,6 +35,8 @@ from nas_plugins.reproduction.seed_runs import (
     seeds_of,
     told,
 )
+from nas_plugins.runner.options import whole
+from nas_plugins.runner.outputs import prepare_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -281,7 +283,8 @@ def compare(
             own samplers: ``"optuna:tpe"``, ``"optuna:nsga2"`` (population 20), ``"optuna:gp"``,
             ``"optuna:random"``. A mapping gives them names in the table.
         benchmark: A benchmark, or its name.
-        objectives: What is searched on, one or several, e.g. ``"latency_ms:min"``.
+        objectives: What is searched on, one or several, e.g. ``"latency_ms:min"``; without
+            the direction, the better one.
         trials: Evaluations per run, failed ones and repetitions included.
         seeds: How many, from 0 on, or which ones; or either of them by a strategy's name, for
             a strategy too slow for many.
@@ -305,13 +308,17 @@ def compare(
         ValueError: A number is out of range, two strategies have the same name, `out` is given
             and a strategy's repr does not tell its options, or there are several workers and it
             cannot be pickled.
+        OutputError: `out` cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
-    goals = objectives_of([objectives] if isinstance(objectives, (str, Objective)) else objectives)
-    if trials < 1 or workers < 1:
-        raise ValueError(f"`trials` and `workers` must be >= 1, got {trials} and {workers}")
+    trials, workers = whole("trials", trials, 1), whole("workers", workers, 1)
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     table = benchmark_of(benchmark)
+    better = {metric.name: f"{metric.name}:{metric.direction}" for metric in table.metrics}
+    words = [objectives] if isinstance(objectives, (str, Objective)) else objectives
+    goals = objectives_of([better.get(w, w) if isinstance(w, str) else w for w in words])
     reported = (replace(goals[0], name=report or goals[0].name), *goals[1:])
     known = [metric.name for metric in table.metrics]
     for objective in (*goals, reported[0]):
@@ -329,6 +336,8 @@ def compare(
     ]
     if workers > 1:
         _check_pickles(jobs)
+    if out is not None:
+        prepare_folder(Path(out))
     runs = _runs(jobs, table, workers, None if out is None else Path(out), progress)
     searched, axes = ScoreAxes.of(table, goals), ScoreAxes.of(table, reported)
     every = [run for some in runs.values() for run in some]

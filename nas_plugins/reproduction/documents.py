@@ -220,7 +220,8 @@ class Reproduction:
 
     def __repr__(self) -> str:
         tables = ", ".join(repr(table.title) for table in self.tables)
-        return f"<Reproduction {self.name!r}: {tables}>"
+        head = f"<Reproduction {self.name!r}: {tables}>"
+        return "\n".join([head, *(table.text() for table in self.tables)])
 
     def _repr_markdown_(self) -> str:
         return "\n".join([f"## {self.title}\n", *(table.markdown() for table in self.tables)])

@@ -174,6 +174,8 @@ def reproduce(
         DataError: A table is absent; says what to download and where.
         MissingDependencyError: An optional package is absent.
         OSError: The folder cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     shown = sys.stderr.isatty() if progress is None else progress
     request = experiment_request(

@@ -18,12 +18,10 @@ from pathlib import Path
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import EngineError, UsageError, unknown_name
-from nas_plugins.history import Trial, TrialState
-from nas_plugins.nni._callbacks import StrategyWithCallbacks
-from nas_plugins.nni._experiment import experiment, logs_in_files
-from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, engine_of, experiments_in, is_identity
-from nas_plugins.nni._space import published_or_own
-from nas_plugins.nni._state import REASON_NOTE
+from nas_plugins.history import REASON_NOTE, Trial, TrialState
+from nas_plugins.nni.callbacks import StrategyWithCallbacks
+from nas_plugins.nni.experiment import experiment, logs_in_files, published_or_own
+from nas_plugins.nni.folder import SEQUENTIAL, SERVICE, engine_of, experiments_in, is_identity
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.display import Display, Finished
 from nas_plugins.runner.nni_evaluator import RequestEvaluator

@@ -23,6 +23,7 @@ from nas_plugins.errors import InvalidArchitectureError, MissingDependencyError,
 from nas_plugins.evaluators.zero_cost.evaluator import Row, ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
 from nas_plugins.protocols import Metric
+from nas_plugins.runner.options import whole
 from nas_plugins.runner.progress import CountingDisplay
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -260,11 +261,13 @@ def score(
         ValueError: An argument or setting is out of range, or does not fit the space.
         TypeError: An argument is of the wrong type.
         MissingDependencyError: PyTorch is not installed.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     begun = time.perf_counter()
     for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value is not None and value < least:
-            raise UsageError(f"`{name}` must be >= {least}, got {value}")
+        if value is not None:
+            whole(name, value, least)
     evaluator = ZeroCostEvaluator(
         proxies,
         preset=preset,
@@ -371,6 +374,8 @@ def _networks(subject: Any) -> list[_Entry]:
     if not entries:
         raise UsageError("`subject` must hold at least one network, got none")
     for name, network in entries:
+        if isinstance(network, Architecture):
+            raise TypeError("give architectures as `architectures`, and their space as `subject`")
         if not callable(network):  # a module is callable too
             raise TypeError(
                 "`subject` must be a space, a torch.nn.Module, what builds one, or several of "

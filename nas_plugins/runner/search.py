@@ -146,19 +146,35 @@ def search(
 
     Raises:
         UsageError: Arguments do not go together, or one is out of range.
+        TypeError: An argument is of the wrong type.
         UnknownNameError: A name is not known; suggests the nearest.
         DataError: A table is absent or not intact.
         MissingDependencyError: Something named needs a package that is not installed.
         SearchBrokenError: The storage or all workers failed; what was found is in its `result`.
         EngineError: The storage cannot be opened, or its study does not fit.
         OutputError: `out` cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
+    _check_types(
+        {"pruner": pruner, "engine": engine, "warm_start": warm_start, "storage": storage,
+         "study": study},
+        {"strategy_options": strategy_options, "benchmark_options": benchmark_options,
+         "evaluator_options": evaluator_options, "space_options": space_options,
+         "warm_start_options": warm_start_options},
+    )  # fmt: skip
+    if callbacks is not None and not (
+        isinstance(callbacks, Iterable) and all(map(callable, callbacks := tuple(callbacks)))
+    ):
+        raise TypeError(
+            f"`callbacks` must be a list of functions of a study and a trial, got {callbacks!r}"
+        )
     given = _over(over, named(evaluators))
     request = SearchRequest(
         **given,
         strategy=strategy,
-        objectives=tuple(map(str, _several(objectives, Objective))),
-        constraints=tuple(map(str, _several(constraints, Constraint))),
+        objectives=_words("objectives", objectives, Objective, "val_accuracy:max"),
+        constraints=_words("constraints", constraints, Constraint, "latency_ms<=5"),
         strategy_options=with_language_model(strategy, strategy_options or {}, llm),
         benchmark_options=benchmark_options or {},
         evaluator_options=evaluator_options or {},
@@ -192,7 +208,8 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(over, SearchSpace):
         given: dict[str, Any] = {"space": over}
     elif isinstance(over, Mapping):
-        given = {"space": CategoricalSpace(over)}
+        with as_usage("`over`", (TypeError, ValueError)):
+            given = {"space": CategoricalSpace(over)}
     elif isinstance(over, Benchmark):
         given = {"benchmark": over}
     elif not isinstance(over, str):
@@ -207,11 +224,36 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
             raise unknown_name("benchmark or space", over, {*benchmarks, *spaces})
         space = family == over and over in spaces and (evaluators or family not in benchmarks)
         given = {"space" if space else "benchmark": over}
+    if "space" in given and not evaluators:
+        raise UsageError("say what to measure: give `evaluators`, or a benchmark as `over`")
     return {**given, "evaluators": evaluators}
 
 
-def _several(given: Any, one: type) -> Iterable[Any]:
-    return (given,) if isinstance(given, str | one) else given
+def _words(argument: str, given: Any, one: type, example: str) -> tuple[str, ...]:
+    """Objectives or constraints as they are written; one of them may stand alone."""
+    several = (given,) if isinstance(given, str | one) else given
+    if several is None:
+        return ()
+    # The direction of {"loss": "max"} would be lost without a word.
+    if isinstance(several, Mapping) or not isinstance(several, Iterable):
+        several = (given,)
+    found = tuple(several)
+    for word in found:
+        if not isinstance(word, str | one):
+            raise TypeError(
+                f"`{argument}` are written {example!r}, several in a list, got {word!r}"
+            )
+    return tuple(map(str, found))
+
+
+def _check_types(texts: Mapping[str, object], options: Mapping[str, object]) -> None:
+    """Refuses what is no text, or no options by name, by the name of the argument."""
+    for name, value in texts.items():
+        if not isinstance(value, str | None):
+            raise TypeError(f"`{name}` must be a str, got {value!r}")
+    for name, value in options.items():
+        if not isinstance(value, Mapping | None):
+            raise TypeError(f"`{name}` must be a dictionary, got {value!r}")
 
 
 def _write(result: SearchResult, out: Path | None) -> None:
@@ -302,7 +344,7 @@ def _run(
     begun: float,
 ) -> Ended:
     from nas_plugins.optuna import study_settings
-    from nas_plugins.optuna._dimensions import check
+    from nas_plugins.optuna.dimensions import check
     from nas_plugins.runner.results import assemble
     from nas_plugins.runner.session import check_pruner, settle
 

@@ -19,9 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.optuna import create_study, objective
-from nas_plugins.optuna._compat import call_back, new_trial
-from nas_plugins.optuna._history import convert
-from nas_plugins.optuna._objective import REASON
+from nas_plugins.optuna.compat import call_back, new_trial
+from nas_plugins.optuna.trial_log import REASON, convert
 from nas_plugins.runner.display import Finished
 from nas_plugins.runner.problem import Problem
 from nas_plugins.runner.processes import Life, Owner

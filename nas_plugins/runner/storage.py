@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins.errors import EngineError, UsageError
+from nas_plugins.errors import EngineError, MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -164,7 +164,12 @@ def _database(url: StorageURL) -> BaseStorage:
     options: dict[str, Any] = {}
     if url.text.startswith("sqlite"):
         options = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    return get_storage(RDBStorage(url.text, engine_kwargs=options))
+    try:
+        return get_storage(RDBStorage(url.text, engine_kwargs=options))
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"storage {url} needs the driver of its database: {_reason(error)}"
+        ) from error
 
 
 def _journal(url: StorageURL, write: bool) -> Opened:
@@ -190,7 +195,7 @@ def _journal(url: StorageURL, write: bool) -> Opened:
 def studies_in(engine: str, url: StorageURL) -> list[str]:
     """The names of the studies in a storage."""
     if engine == NNI:
-        from nas_plugins.nni._folder import experiments_in
+        from nas_plugins.nni.folder import experiments_in
 
         return experiments_in(url.folder)
     import optuna

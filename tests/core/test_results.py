@@ -127,7 +127,7 @@ def test_what_violates_a_constraint_is_never_best() -> None:
     assert result.best.number == 2
     nothing = _limited(13.0, 14.0)
     assert nothing.best is None
-    assert "nothing feasible under latency_ms<=12" in repr(nothing)
+    assert "none feasible under latency_ms<=12" in repr(nothing)
     assert [t.number for t in nothing.front] == [0]  # the nearest
 
 

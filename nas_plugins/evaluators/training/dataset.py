@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nas_plugins._images import check_channels_first
 from nas_plugins._torch import nn, torch
 from nas_plugins.errors import DataError
-from nas_plugins.evaluators.images import check_channels_first
 
 _NAMES = ("train", "val", "test")
 
@@ -327,6 +327,3 @@ def _label(name: str, position: int, label: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"`{name}` label {position} must be a whole number, got {label!r}")
     return value
-
-
-__all__ = ["Dataset", "Items", "Part"]

@@ -301,5 +301,3 @@ _METRICS = (
     ),
     Metric("epochs", "", "min", "epochs trained"),
 )
-
-__all__ = ["TrainingEvaluator"]

@@ -11,8 +11,11 @@ from optuna.trial import TrialState as OptunaState
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
-from nas_plugins.optuna import _attributes, _compat
+from nas_plugins.optuna import _attributes, compat
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
+
+REASON = f"{_attributes.PREFIX}reason"
+"""User attribute of a failed or pruned trial: one sentence that tells why."""
 
 _STATES = {
     OptunaState.COMPLETE: TrialState.COMPLETE,
@@ -48,7 +51,7 @@ def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | No
 
 
 def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
-    given = {**_compat.enqueued_params(trial), **trial.params}
+    given = {**compat.enqueued_params(trial), **trial.params}
     published = _attributes.read_choices(trial.system_attrs)
     if any(published.get(name, value) != value for name, value in given.items()):
         published = {}
@@ -67,7 +70,7 @@ def convert(trial: FrozenTrial, space: SearchSpace) -> Trial | None:
         architecture=architecture,
         state=_STATES[trial.state],
         values=tuple(trial.values) if complete else (),
-        constraints=FrozenDict(_compat.constraints(trial)),
+        constraints=FrozenDict(compat.constraints(trial)),
         notes=FrozenDict(_attributes.read_notes(trial.system_attrs)),
     )
 
@@ -172,4 +175,4 @@ def restrict(params: Mapping[str, Any], space: SearchSpace) -> dict[str, Choice]
     return kept
 
 
-__all__ = ["TrialLog", "architecture_of", "convert", "objectives_in", "restrict"]
+__all__ = ["REASON", "TrialLog", "architecture_of", "convert", "objectives_in", "restrict"]

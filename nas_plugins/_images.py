@@ -29,6 +29,3 @@ def check_channels_first(what: str, shape: Sequence[int]) -> None:
         f"{what} must have the channels first, {first}, and {tuple(shape)} looks like {names}; "
         f"write `images.transpose{order}` in NumPy, `images.permute{order}` in PyTorch"
     )
-
-
-__all__ = ["check_channels_first"]
