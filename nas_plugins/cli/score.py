@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_plugins.cli._console import print_json, remark
+from nas_plugins.cli._console import print_json, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _WHAT, _HOW, _KEEP = "What to score", "How", "What to keep"
 _STDIN = "-"
-_WIDE = 100_000
 
 
 def score(
@@ -191,22 +190,9 @@ def _say(result: ScoreResult, n: int | None) -> None:
 
 def _show(result: ScoreResult) -> None:
     """Prints the best-ranked first, and why values are missing under them."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     if result.rows:
         headings, cells = result.table()
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for heading in headings[:-1]:
-            table.add_column(Text(heading), justify="right", overflow="fold")
-        table.add_column(Text(headings[-1]), overflow="fold")
-        for line in cells:
-            table.add_row(*map(Text, line))
-        # A pipe has no width; rows stay whole there, so that `grep` finds them.
-        width = None if sys.stdout.isatty() else _WIDE
-        Console(width=width, highlight=False).print(table)
+        print_table("", headings, cells, right=headings[:-1], whole=True)
     for text in result.summary():
         print(text)
 

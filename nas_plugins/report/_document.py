@@ -40,6 +40,7 @@ class Document:
         sections: In order.
         figures: All plots of all sections.
         shared: Lists of texts that plots refer to by name.
+        anchors: Where the page draws a trial's architecture, by the trial's number.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Document:
     sections: Sequence[PageSection]
     figures: Sequence[Figure] = ()
     shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    anchors: Mapping[int, str] = field(default_factory=dict)
 
 
 def render(document: Document) -> str:
@@ -168,6 +170,7 @@ def _payload(document: Document) -> Markup:
     data: Mapping[str, Any] = {
         "template": template(),
         "shared": {name: list(texts) for name, texts in document.shared.items()},
+        "anchors": document.anchors,
         "figures": {f.name: {**f.spec, "views": f.views} for f in document.figures},
     }
     return script_json(data)

@@ -155,7 +155,6 @@ def measure(
     if draws < 1:
         raise ValueError(f"`draws` must be >= 1, got {draws}")
     space, rng = model.space, np.random.default_rng(seed)
-    say("drawing the training architectures again")
     rows = _train_rows(model)
     # Far cheaper than drawing, unless the published way of counting needs a key per raw graph.
     published = has_published_test(space)

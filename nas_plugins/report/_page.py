@@ -57,6 +57,7 @@ def render_report(result: SearchResult, *, title: str | None = None) -> str:
             sections=sections,
             figures=figures,
             shared={"hover": shared_texts(result)} if figures else {},
+            anchors=_tables.other_drawings(result, _tables.best_rows(result.history))[1],
         )
     )
 
@@ -123,7 +124,9 @@ def _best(result: SearchResult, links: Links, facts: FactsOf) -> PageSection | N
         text = "No trial satisfies all constraints; those of least violation come first."
     table = _tables.best_table(result, rows, links, facts)
     return PageSection(
-        "best", "Best architectures", join([element("p", text, class_="lead"), table])
+        "best",
+        "Best architectures",
+        join([element("p", text, class_="lead"), table, _tables.other_drawings(result, rows)[0]]),
     )
 
 

@@ -251,7 +251,7 @@ def _axes(ranges: Sequence[list[float]], log: Sequence[bool] = (False, False)) -
 
 def _scatter_caption(result: SearchResult, outside: int, n_objectives: int) -> tuple[str, ...]:
     history = result.history
-    parts = ["Every dot is a trial; hover over it for its architecture."]
+    parts = ["Every dot is a trial; hover over it for its architecture, click for a drawing."]
     if n_objectives > 2:
         parts.append("The front is that of all objectives together, seen in one pair of them.")
     if any(t.violation > 0 for t in history.complete):

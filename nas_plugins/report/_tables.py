@@ -20,6 +20,7 @@ from nas_plugins.sections import Facts
 
 MAX_FRONT, MIN_ROWS, TOP = 60, 10, 20
 NOTE_LIMIT, NOTES_LIMIT = 20_000, 2_500_000
+DRAWINGS_LIMIT = 400_000
 GROUP = 100
 MAX_REASONS, REASON_LIMIT = 100, 600
 _MAX_LISTED = 12
@@ -127,6 +128,52 @@ def _best_row(row: Best, values: Sequence[Markup], links: Links, facts: FactsOf)
         ),
         id=f"trial-{trial.number}",
         class_="infeasible" if trial.violation > 0 else None,
+    )
+
+
+def other_drawings(
+    result: SearchResult, rows: Sequence[Best]
+) -> tuple[Markup | None, dict[int, str]]:
+    """Drawings of what the table of the best leaves out, folded away, as far as there is room.
+
+    Returns:
+        The drawings, and where the page draws the architecture of each trial, by its number.
+    """
+    shown = [*columns(result), *limited_columns(result)]
+    places = {row.trial.architecture.key: f"trial-{row.trial.number}" for row in rows}
+    entries: list[Markup] = []
+    size = 0
+    for trial in result.history.complete:
+        if trial.architecture.key in places or size > DRAWINGS_LIMIT:
+            continue
+        entry = _drawing(result, trial, shown)
+        size += len(entry)
+        entries.append(entry)
+        places[trial.architecture.key] = f"trial-{trial.number}"
+    keys = {trial.number: trial.architecture.key for trial in result.history.complete}
+    anchors = {number: places[key] for number, key in keys.items() if key in places}
+    if not entries:
+        return None, anchors
+    text = f"{count(len(entries), 'other architecture')}, as drawings"
+    return element("details", element("summary", text), *entries, class_="group drawings"), anchors
+
+
+def _drawing(result: SearchResult, trial: Trial, shown: Sequence[Column]) -> Markup:
+    values = zip(shown, table_values(result, trial), strict=True)
+    told = [column(value) for column, value in values if value is not None]
+    if trial.violation > 0:
+        told.append("infeasible")
+    return element(
+        "details",
+        element(
+            "summary",
+            element("b", f"Trial {trial.number}"),
+            element("span", " \N{MIDDLE DOT} ".join(told), class_="muted"),
+        ),
+        element("div", Markup(draw(trial.architecture)), class_="cell"),
+        _notation(trial),
+        id=f"trial-{trial.number}",
+        class_="trial",
     )
 
 
@@ -381,6 +428,7 @@ __all__ = [
     "failures_table",
     "note_text",
     "notes_list",
+    "other_drawings",
     "pairs_table",
     "plain_table",
     "tile",

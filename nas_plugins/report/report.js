@@ -63,7 +63,8 @@
 
   function show(number) {
     const target =
-      document.getElementById(`trial-${number}`) || document.getElementById(`notes-${number}`);
+      document.getElementById(report.anchors[number]) ||
+      document.getElementById(`notes-${number}`);
     if (!target) return;
     unfold(target);
     location.hash = target.id;

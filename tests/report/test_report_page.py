@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_helpers import HOSTILE, OBJECTIVES, made_up, page_of
+from report_helpers import HOSTILE, OBJECTIVES, Page, made_up, page_of
 
 import nas_plugins as nap
 from nas_plugins._frozen import FrozenDict
@@ -47,7 +47,9 @@ def test_the_page_says_what_was_found() -> None:
         assert str(trial.architecture) in page.text
     assert "--objective accuracy:max --objective latency:min --trials 12 --seed 0" in page.text
     drawings = [a for a in page.named("svg") if "nap-drawing" in (a["class"] or "")]
-    assert len(drawings) == len(best_rows(result.history)) >= len(result.history.front)
+    rows = [a for a in page.named("tr") if a.get("id")]
+    assert len(rows) == len(best_rows(result.history)) >= len(result.history.front)
+    assert len(drawings) == result.counts()["distinct"]
 
 
 def test_units_stand_with_the_values() -> None:
@@ -378,3 +380,31 @@ def test_five_thousand_trials_stay_small(space: str) -> None:
     )
     page = page_of(SearchResult(History(result.history.space, OBJECTIVES[:2], noted)))
     assert len(page.source) - max(map(len, page.scripts)) < 8_000_000
+
+
+# -- from a point to its drawing -----------------------------------------------------------
+
+
+def _anchors(page: Page) -> dict[str, str]:
+    return dict(json.loads(page.scripts[0])["anchors"])
+
+
+def test_every_point_leads_to_a_drawing() -> None:
+    result = made_up(50)
+    again = Trial(50, result.history.trials[3].architecture, values=(0.0, 1.0))
+    page = page_of(with_trials(result, again))
+    anchors = _anchors(page)
+    assert set(anchors) == {str(number) for number in range(51)}
+    assert anchors["50"] == anchors["3"]  # the same architecture
+    ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    assert set(anchors.values()) <= set(ids)
+    drawn = [a for tag, a in page.tags if tag == "svg"]
+    assert len(drawn) == len({t.architecture.key for t in result.history.trials})
+
+
+def test_the_drawings_of_a_long_search_stay_small() -> None:
+    page = page_of(made_up(2000))
+    body = re.sub(r"<(script|style)\b.*?</\1>", "", page.source, flags=re.DOTALL)
+    assert len(body) < 1_000_000
+    assert 20 < len(_anchors(page)) < 2000
