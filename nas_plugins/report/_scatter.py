@@ -17,7 +17,7 @@ from nas_plugins.results import SearchResult
 
 MAX_PAIRS = 6
 LOG_FROM = 5.0
-"""An axis is offered logarithmic where the largest value is so many times the smallest."""
+"""An axis is offered logarithmic where the fronts' largest value is so many times the smallest."""
 
 
 def front_figures(result: SearchResult) -> list[Figure]:
@@ -108,7 +108,10 @@ def front_views(
     views["All trials"] = _axes(whole)
     if around(core) != ranges:
         views["Most of the front"] = _axes(around(core))
-    skewed = [_spread(everything[:, i]) >= LOG_FROM for i in range(2)]
+    skewed = [
+        bool(len(front)) and everything[:, i].min() > 0 and _spread(front[:, i]) >= LOG_FROM
+        for i in range(2)
+    ]
     if any(skewed):
         names = " and ".join(c.name for c, log in zip(shown, skewed, strict=True) if log)
         views[f"Logarithmic {names}"] = _axes(
@@ -220,9 +223,8 @@ def _core(points: pareto.Floats) -> pareto.Floats:
 
 
 def _spread(values: pareto.Floats) -> float:
-    """The largest value in units of the smallest; 1 where no logarithm can be taken."""
-    low = float(values.min())
-    return float(values.max()) / low if low > 0 else 1.0
+    """The largest of positive values in units of the smallest."""
+    return float(values.max() / values.min())
 
 
 def focus(values: pareto.Floats, important: pareto.Floats, column: Column) -> list[float]:
