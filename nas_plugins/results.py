@@ -21,8 +21,9 @@ import numpy as np
 from nas_plugins import pareto
 from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._tables import aligned, data_frame, html_table
 from nas_plugins.constraints import Constraint, limits_in
-from nas_plugins.errors import DataError, MissingDependencyError
+from nas_plugins.errors import DataError
 from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
 from nas_plugins.protocols import Metric
 
@@ -291,14 +292,8 @@ class SearchResult:
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise MissingDependencyError(
-                "`to_dataframe` needs pandas: pip install pandas"
-            ) from None
         columns, rows = self._table()
-        frame = pd.DataFrame(rows, columns=columns)
+        frame = data_frame(rows, columns)
         trials, front = self.history.trials, {t.number for t in self.history.front}
         for decision in reversed(self.history.space.decisions):
             if decision.name not in columns:
@@ -349,21 +344,11 @@ class SearchResult:
 
     def __repr__(self) -> str:
         columns, rows = self._best_rows()
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (columns, *rows)
-        ]
-        return "\n".join([self._head(), *lines, *self._more()])
+        return "\n".join([self._head(), *aligned([columns, *rows]), *self._more()])
 
     def _repr_html_(self) -> str:
-        columns, rows = self._best_rows()
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-        )
         text = html.escape("; ".join([self._head(), *self._more()]))
-        return f"<p>{text}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<p>{text}</p>{html_table(*self._best_rows())}"
 
     def _head(self) -> str:
         counts, front, status = self.counts(), self.history.front, self.settings.get("status")

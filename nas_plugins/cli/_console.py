@@ -17,11 +17,11 @@ _PIPE_WIDTH = 200
 _PIECE = re.compile(r".+?(?:\|\+\||=\[|[\s|,]+|$)")
 
 
-def console() -> Console:
+def console(pipe_width: int = _PIPE_WIDTH) -> Console:
     """The standard output stream, for tables."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else pipe_width, highlight=False)
 
 
 def print_json(document: Any) -> None:
@@ -30,7 +30,7 @@ def print_json(document: Any) -> None:
 
 
 def print_table(
-    title: str,
+    title: str | None,
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
@@ -40,7 +40,7 @@ def print_table(
     """Writes a table.
 
     Args:
-        title: Above the table.
+        title: Above the table, if any.
         columns: Headings.
         rows: Cells as text; they are not read as markup. The last cell may be an architecture,
             which is broken behind an operation only, never inside one.
@@ -61,12 +61,12 @@ def print_table(
     # Too narrow for them beside the rest: they follow, by the first cell of their row.
     _print(shown, title, columns[:-1], [row[:-1] for row in cells], right)
     last = [[row[0], broken(row[-1], shown.width - len(columns[0]) - 8)] for row in cells]
-    _print(shown, "", [columns[0], columns[-1]], last, right)
+    _print(shown, None, [columns[0], columns[-1]], last, right)
 
 
 def _print(
     shown: Console,
-    title: str,
+    title: str | None,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     right: Sequence[str],
@@ -75,7 +75,7 @@ def _print(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(Text(column), justify=justify, overflow="fold")
@@ -120,6 +120,3 @@ def print_lines(lines: Iterable[str]) -> None:
 def remark(text: str) -> None:
     """Writes a line to the standard error stream."""
     print(text, file=sys.stderr, flush=True)
-
-
-__all__ = ["broken", "console", "print_json", "print_lines", "print_table", "remark"]

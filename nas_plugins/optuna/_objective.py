@@ -136,6 +136,3 @@ def _value(metrics: Mapping[str, float], name: str, architecture: Architecture) 
     if math.isnan(value):
         raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
     return value
-
-
-__all__ = ["objective", "suggest"]

@@ -320,6 +320,3 @@ class _Memory:
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:
     for key, value in entries:
         compat.set_trial_attribute(study, trial, key, value)
-
-
-__all__ = ["StrategySampler"]

@@ -222,6 +222,3 @@ def _recorded_space(study: optuna.Study) -> SearchSpace | None:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-__all__ = ["create_study", "history", "study_settings"]

@@ -141,19 +141,3 @@ def set_constraints(trial: optuna.Trial, values: Mapping[str, float]) -> None:
     write = trial.storage.set_trial_system_attr
     write(trial._trial_id, _CONSTRAINT_NAMES, list(values))
     write(trial._trial_id, _CONSTRAINTS, list(values.values()))
-
-
-__all__ = [
-    "all_trials",
-    "call_back",
-    "constraints",
-    "directions",
-    "enqueued_params",
-    "fixed_params",
-    "metric_names",
-    "new_trial",
-    "set_constraints",
-    "set_trial_attribute",
-    "study_key",
-    "trial_identity",
-]

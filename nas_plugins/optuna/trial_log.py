@@ -173,6 +173,3 @@ def restrict(params: Mapping[str, Any], space: SearchSpace) -> dict[str, Choice]
             except InvalidArchitectureError:
                 continue
     return kept
-
-
-__all__ = ["REASON", "TrialLog", "architecture_of", "convert", "objectives_in", "restrict"]

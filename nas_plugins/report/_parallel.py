@@ -179,6 +179,3 @@ def _caption(
             "lower end of its axis."
         )
     return tuple(parts)
-
-
-__all__ = ["MAX_DECISIONS", "important_decisions", "parallel_figure"]

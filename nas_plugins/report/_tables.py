@@ -83,12 +83,7 @@ def best_table(result: SearchResult, rows: Sequence[Best], links: Links, facts: 
         head.append(element("th", *parts, scope="col", class_="number"))
     head.append(element("th", "Architecture", scope="col"))
     body = [_best_row(row, _cells(result, row.trial, shown), links, facts) for row in rows]
-    return element(
-        "table",
-        element("thead", element("tr", *head)),
-        element("tbody", *body),
-        class_="best",
-    )
+    return _table(head, body, "best")
 
 
 def _cells(result: SearchResult, trial: Trial, shown: Sequence[Column]) -> list[Markup]:
@@ -133,7 +128,7 @@ def _best_row(row: Best, values: Sequence[Markup], links: Links, facts: FactsOf)
 
 def other_drawings(
     result: SearchResult, rows: Sequence[Best]
-) -> tuple[Markup | None, dict[int, str]]:
+) -> tuple[Markup | None, dict[str, str]]:
     """Drawings of what the table of the best leaves out, folded away, as far as there is room.
 
     Returns:
@@ -151,7 +146,7 @@ def other_drawings(
         entries.append(entry)
         places[trial.architecture.key] = f"trial-{trial.number}"
     keys = {trial.number: trial.architecture.key for trial in result.history.complete}
-    anchors = {number: places[key] for number, key in keys.items() if key in places}
+    anchors = {f"{number}": places[key] for number, key in keys.items() if key in places}
     if not entries:
         return None, anchors
     text = f"{count(len(entries), 'other architecture')}, as drawings"
@@ -182,18 +177,14 @@ def _labelled(column: Column) -> str:
 
 
 def _notation(trial: Trial) -> Markup:
-    return element(
-        "div",
-        element("code", breakable(str(trial.architecture))),
-        element(
-            "button",
-            "Copy",
-            type="button",
-            class_="copy",
-            aria_label=f"Copy the architecture of trial {trial.number}",
-        ),
-        class_="notation",
-    )
+    label = f"Copy the architecture of trial {trial.number}"
+    return copied(breakable(str(trial.architecture)), label, "notation")
+
+
+def copied(code: object, label: str, class_: str) -> Markup:
+    """Code with a button that copies it."""
+    button = element("button", "Copy", type="button", class_="copy", aria_label=label)
+    return element("div", element("code", code), button, class_=class_)
 
 
 def breakable(text: str) -> Markup:
@@ -341,12 +332,7 @@ def failures_table(result: SearchResult) -> Markup:
     ]
     titles = [("Count", "number"), ("State", None), ("Reason", None), ("Trials", None)]
     head = [element("th", title, scope="col", class_=kind) for title, kind in titles]
-    table = element(
-        "table",
-        element("thead", element("tr", *head)),
-        element("tbody", *body),
-        class_="failures",
-    )
+    table = _table(head, body, "failures")
     if len(rows) <= MAX_REASONS:
         return table
     rest = count(len(rows) - MAX_REASONS, "rarer reason")
@@ -372,12 +358,7 @@ def pairs_table(pairs: Mapping[str, object], *, head: tuple[str, str]) -> Markup
         for name, value in pairs.items()
     ]
     titles = [element("th", title, scope="col") for title in head]
-    return element(
-        "table",
-        element("thead", element("tr", *titles)),
-        element("tbody", *rows),
-        class_="pairs",
-    )
+    return _table(titles, rows, "pairs")
 
 
 def plain_table(
@@ -401,13 +382,12 @@ def plain_table(
         )
         for row in rows
     ]
-    table = element(
-        "table",
-        element("thead", element("tr", *titles)),
-        element("tbody", *body),
-        class_=class_,
-    )
-    return element("div", table, class_="scroll", tabindex="0")
+    return element("div", _table(titles, body, class_), class_="scroll", tabindex="0")
+
+
+def _table(head: Sequence[Markup], rows: Sequence[Markup], class_: str) -> Markup:
+    titles = element("thead", element("tr", *head))
+    return element("table", titles, element("tbody", *rows), class_=class_)
 
 
 def tile(name: str, value: str, note: str) -> Markup:
@@ -418,18 +398,3 @@ def tile(name: str, value: str, note: str) -> Markup:
         element("strong", value),
         element("span", note, class_="note"),
     )
-
-
-__all__ = [
-    "Best",
-    "FactsOf",
-    "best_rows",
-    "best_table",
-    "failures_table",
-    "note_text",
-    "notes_list",
-    "other_drawings",
-    "pairs_table",
-    "plain_table",
-    "tile",
-]

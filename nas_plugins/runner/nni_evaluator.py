@@ -163,6 +163,3 @@ class _Checked(Evaluator):
             if math.isnan(value):
                 raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
         return values
-
-
-__all__ = ["RequestEvaluator"]

@@ -41,6 +41,18 @@ def options_by_source(
     return found
 
 
+def at_least(least: int, **given: int | None) -> None:
+    """Refuses numbers, by the names of their arguments, that are below the least.
+
+    Raises:
+        TypeError: One is no whole number.
+        UsageError: One is too small.
+    """
+    for name, value in given.items():
+        if value is not None:
+            whole(name, value, least)
+
+
 @contextmanager
 def options_of(kind: str, name: str, options: Options) -> Iterator[None]:
     """Says which option of a plug-in is wrong, where Python would name a function."""
@@ -81,6 +93,3 @@ def whole(name: str, value: Any, least: int) -> int:
     if number < least:
         raise UsageError(f"`{name}` must be >= {least}, got {number}")
     return number
-
-
-__all__ = ["Options", "as_usage", "options_by_source", "options_of", "whole"]

@@ -14,14 +14,7 @@ from nas_plugins.composition import SEPARATOR, Combined, Origin, metric_names, o
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.history import Objective, objectives_of
-from nas_plugins.protocols import (
-    Benchmark,
-    Evaluator,
-    Metric,
-    Strategy,
-    as_evaluator,
-    as_strategy,
-)
+from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy, as_evaluator, as_strategy
 from nas_plugins.runner.language_model import kind_of as strategy_kind
 from nas_plugins.runner.options import as_usage, options_by_source, options_of
 from nas_plugins.runner.request import Function, SearchRequest
@@ -419,6 +412,3 @@ def _constrained_front(
         values[allowed][pareto.front_mask(values[allowed] * signs)], axis=0
     )
     return front
-
-
-__all__ = ["FunctionEvaluator", "Problem", "build_space", "prepare"]

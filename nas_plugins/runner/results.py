@@ -91,6 +91,3 @@ def _with_reason(trial: Trial, reasons: Mapping[int, str]) -> Trial:
         return trial
     notes = {**trial.notes, REASON_NOTE: reasons[trial.number]}
     return replace(trial, notes=FrozenDict(notes))
-
-
-__all__ = ["assemble", "with_problem"]

@@ -19,19 +19,21 @@ from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
-from nas_plugins.runner.display import Display, Finished, Score, display, logging_to
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import prepare_folder, writing
 from nas_plugins.runner.problem import Problem, prepare
+from nas_plugins.runner.progress import Finished, Score, SearchDisplay, logging_to
 from nas_plugins.runner.request import Measures, SearchRequest, named, with_stand_in
 from nas_plugins.runner.signals import Stop
-from nas_plugins.runner.storage import NNI, Opened, StorageURL, open_storage, storage_errors
+from nas_plugins.runner.storage import NNI, StorageURL, open_storage, storage_errors
 from nas_plugins.spaces.base import Choice, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategy_report import with_summary
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
     from nas_plugins.runner.session import Callbacks, Session
 
 FINISHED, TIMEOUT, STOPPED = "finished", "timeout", "stopped"
@@ -195,7 +197,7 @@ def search(
         out=None if out is None else Path(out),
     )
     try:
-        result = run(request, partial(display, progress=progress), callbacks)
+        result = run(request, partial(SearchDisplay, shown=progress), callbacks)
     except SearchBrokenError as broken:
         _write(broken.result, request.out)
         raise
@@ -282,7 +284,7 @@ class Ended:
 
 
 def run(
-    request: SearchRequest, show: Callable[[Score], Display], callbacks: Callbacks = ()
+    request: SearchRequest, show: Callable[[Score], SearchDisplay], callbacks: Callbacks = ()
 ) -> SearchResult:
     """Runs a search to its end, whatever ends it.
 
@@ -337,7 +339,7 @@ def run(
 def _run(
     request: SearchRequest,
     problem: Problem,
-    shown: Display,
+    shown: SearchDisplay,
     callbacks: Callbacks,
     *,
     stack: contextlib.ExitStack,
@@ -354,11 +356,13 @@ def _run(
         shown.say(remark)
     if request.workers > 1:
         request = _shared(request, stack)
-    opened = open_storage(request.storage, create=not request.resume)
-    if opened.mended:
-        shown.say(f"{opened.url}: cut an unfinished record of {opened.mended} bytes")
+    storage = open_storage(
+        request.storage,
+        create=not request.resume,
+        mended=lambda n: shown.say(f"{request.storage}: cut an unfinished record of {n} bytes"),
+    )
     with storage_errors(request.storage):
-        session = _session(request, problem, opened)
+        session = _session(request, problem, storage)
         for remark in settle(session, take_over=request.take_over):
             shown.say(remark)
     status, error = _Run(request, session, shown, callbacks, begun).work()
@@ -383,24 +387,24 @@ def _shared(request: SearchRequest, stack: contextlib.ExitStack) -> SearchReques
     return replace(request, storage=url, study=_SHARED_STUDY)
 
 
-def _session(request: SearchRequest, problem: Problem, opened: Opened) -> Session:
+def _session(request: SearchRequest, problem: Problem, storage: BaseStorage) -> Session:
     """Opens the study; says what is wrong with it before Optuna does."""
     import optuna
 
     from nas_plugins.optuna import study_settings
     from nas_plugins.runner.session import Session
 
-    names = optuna.get_all_study_names(opened.storage)
+    names = optuna.get_all_study_names(storage)
     if request.resume and request.study not in names:
         raise unknown_name(f"study of {request.storage}", request.study or "", names)
     if not request.resume and request.study in names:
         raise request.exists_already()
     if request.resume:
-        study = optuna.load_study(study_name=request.study, storage=opened.storage)
+        study = optuna.load_study(study_name=request.study, storage=storage)
         request.check_resumed(problem, study_settings(study))
     return Session.open(
         problem,
-        opened.storage,
+        storage,
         name=request.study,
         seed=request.seed,
         resume=request.resume,
@@ -428,7 +432,7 @@ class _Run:
         self,
         request: SearchRequest,
         session: Session,
-        shown: Display,
+        shown: SearchDisplay,
         callbacks: Callbacks,
         begun: float,
     ) -> None:
@@ -497,6 +501,3 @@ class _Run:
         except Exception as error:
             raise _CallbackError from error
         self._stopped = self._stopped or stopped
-
-
-__all__ = ["SearchBrokenError", "run", "search"]
