@@ -9,7 +9,7 @@ from functools import cached_property
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import NasPluginsError, unknown_name
 from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report, as_evaluator
-from nas_plugins.spaces.base import Architecture
+from nas_plugins.spaces.base import Architecture, SearchSpace
 
 SEPARATOR = "."
 """Between the name of a source and that of its metric."""
@@ -55,7 +55,7 @@ class Combined(Evaluator):
     wanted: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        sources = {name: as_evaluator(source) for name, source in self.sources.items()}
+        sources = same_data({name: as_evaluator(source) for name, source in self.sources.items()})
         object.__setattr__(self, "sources", FrozenDict(sources))
         object.__setattr__(self, "wanted", tuple(self.wanted))
         for name, values in (("sources", self.sources), ("wanted", self.wanted)):
@@ -98,6 +98,11 @@ class Combined(Evaluator):
         found = {name: self.sources[name].evaluate(architectures) for name in self._asked}
         rows = range(len(architectures))
         return [self._joined({name: values[i] for name, values in found.items()}) for i in rows]
+
+    def check(self, space: SearchSpace) -> None:
+        """Asks each evaluator that is needed; see `Evaluator.check`."""
+        for name in self._asked:
+            self.sources[name].check(space)
 
     @property
     def reports(self) -> bool:
@@ -179,6 +184,18 @@ def combine(evaluators: Mapping[str, Evaluator], metrics: Sequence[str] | None =
             taken[found.qualified if found.metric.name in taken else found.metric.name] = found
         metrics = tuple(taken)
     return Combined(FrozenDict(evaluators), tuple(metrics))
+
+
+def same_data(sources: Mapping[str, Evaluator]) -> dict[str, Evaluator]:
+    """The evaluators with networks for one kind of image: that of the data set among them.
+
+    Raises:
+        ValueError: Two have data sets of different shapes, or one was told another shape.
+    """
+    shapes = [found.data_shape for found in sources.values() if found.data_shape is not None]
+    if not shapes:
+        return dict(sources)
+    return {name: found.for_data(shapes[0]) for name, found in sources.items()}
 
 
 def origin(name: str, sources: Mapping[str, Evaluator]) -> Origin:

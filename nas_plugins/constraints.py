@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _RELATIONS = ("<=", ">=")
@@ -54,6 +54,13 @@ class Constraint:
         """How far `value` is beyond the limit, in the metric's unit; met where <= 0."""
         return value - self.bound if self.relation == "<=" else self.bound - value
 
+    def value(self, excess: float) -> float:
+        """The metric that is `excess` beyond the limit, without the noise of the subtraction."""
+        value = self.bound + excess if self.relation == "<=" else self.bound - excess
+        if not math.isfinite(value):
+            return value
+        return round(value, 14 - math.frexp(max(abs(value), abs(self.bound)))[1] * 3 // 10)
+
 
 def constraints_of(specs: Sequence[Constraint | str]) -> tuple[Constraint, ...]:
     """Reads constraints given as values or as text.
@@ -66,3 +73,14 @@ def constraints_of(specs: Sequence[Constraint | str]) -> tuple[Constraint, ...]:
     if len(set(texts)) < len(texts):
         raise ValueError(f"`constraints` must differ, got {texts}")
     return constraints
+
+
+def limits_in(names: Iterable[str]) -> dict[str, Constraint]:
+    """The constraints among these names; those that are no limit on a metric are left out."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = Constraint.parse(name)
+        except ValueError:
+            continue
+    return found

@@ -190,6 +190,33 @@ class Evaluator(ABC):
         return None
 
     @default
+    def data_shape(self) -> tuple[int, ...] | None:
+        """Channels, height and width of its own images, if it has any.
+
+        The networks that others measure in the same search take such images then.
+        """
+        return None
+
+    @default
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Channels, height and width of what the networks take that it measures, where it does."""
+        return None
+
+    def for_data(self, shape: tuple[int, ...]) -> Evaluator:
+        """The evaluator whose networks take images of another evaluator's data set.
+
+        Args:
+            shape: Channels, height and width.
+
+        Returns:
+            Itself, where the shape of the input does not matter or is this one.
+
+        Raises:
+            ValueError: It was told to measure another shape, and what to say instead.
+        """
+        return self
+
+    @default
     def measured_rows(self) -> Rows | None:
         """Choice indices of the only architectures it has values for, `(n, D)`, if few do."""
         return None
@@ -198,6 +225,20 @@ class Evaluator(ABC):
     def reports(self) -> bool:
         """Whether `evaluate_reporting` tells how an evaluation goes."""
         return False
+
+    def check(self, space: SearchSpace) -> None:
+        """Refuses a space of which it can measure nothing, before anything is measured.
+
+        Raises:
+            ValueError: It is not the evaluator's `space`, or what is missing.
+            TypeError: Likewise.
+        """
+        if self.space is not None and self.space != space:
+            raise ValueError(
+                f"it measures architectures of {self.space.name!r}, not of {space.name!r}"
+                if self.space.name != space.name
+                else f"it measures architectures of {self.space!r}, not of {space!r}"
+            )
 
     @abstractmethod
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
@@ -220,7 +261,14 @@ class Evaluator(ABC):
 
 
 class Benchmark(Evaluator):
-    """An evaluator that looks values up, knows its space and possibly the true front."""
+    """An evaluator that looks values up, knows its space and possibly the true front.
+
+    Attributes:
+        own_metrics: What nothing can stand in for, such as the latency of the device that the
+            benchmark's name says.
+    """
+
+    own_metrics: ClassVar[frozenset[str]] = frozenset()
 
     @default
     def name(self) -> str:
@@ -261,6 +309,8 @@ class Benchmark(Evaluator):
     @classmethod
     def stand_in(cls, *table: str) -> str | None:
         """Full name of the benchmark that serves while the files of this one are absent.
+
+        It does not serve for `own_metrics`.
 
         Args:
             *table: The parts of the name behind the family's.

@@ -10,6 +10,7 @@ import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from nas_plugins import pareto
 from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._tables import aligned, data_frame, html_table
+from nas_plugins.constraints import Constraint, limits_in
 from nas_plugins.errors import DataError
 from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
 from nas_plugins.protocols import Metric
@@ -119,6 +121,39 @@ class SearchResult:
             quality["hv_ratio_ref1"] = pareto.hv_ratio(losses, front, reference=1.0)
         return quality
 
+    @cached_property
+    def limits(self) -> dict[str, Constraint]:
+        """The limits on metrics, by their names among the constraints of the trials.
+
+        Constraints that are not written as such limits are not among them.
+        """
+        asked = self.settings.get("constraints") or ()
+        names = [str(limit) for limit in limits_in(map(str, asked)).values()]
+        held = (name for trial in self.history.trials for name in trial.constraints)
+        return limits_in(dict.fromkeys([*names, *held]))
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Names of the metrics that are limited and no objectives, in order."""
+        objectives = {objective.name for objective in self.history.objectives}
+        names = dict.fromkeys(limit.name for limit in self.limits.values())
+        return tuple(name for name in names if name not in objectives)
+
+    def limited_values(self, trial: Trial) -> dict[str, float]:
+        """The metrics of `limited` of a trial, as far as they were measured."""
+        known = {
+            limit.name: limit.value(trial.constraints[name])
+            for name, limit in self.limits.items()
+            if name in trial.constraints
+        }
+        return {name: known[name] for name in self.limited if name in known}
+
+    @property
+    def under(self) -> str:
+        """The limits in words, e.g. ``" under latency_ms<=5"``; empty without any."""
+        limits = [str(limit) for limit in self.limits.values()]
+        return f" under {' and '.join(limits)}" if limits else ""
+
     def summary(self) -> dict[str, Any]:
         """What a person or a script wants to know, as JSON values without the trials.
 
@@ -147,15 +182,21 @@ class SearchResult:
         row["values"] = dict(zip(names, trial.values, strict=True))
         if trial.constraints:
             row["constraints"] = dict(trial.constraints)
+        if metrics := self.limited_values(trial):
+            row["metrics"] = metrics
         if str(trial.number) in self.measured:
             row["measured"] = dict(self.measured[str(trial.number)])
         return row
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain data that `from_json` reads back; infinities become strings."""
+        """Returns plain data that `from_json` reads back; infinities become strings.
+
+        ``front`` is there for other programs: it follows from the trials.
+        """
         data: dict[str, Any] = _plain(
             {
                 "format": FORMAT,
+                "front": [self._row(trial) for trial in self.front],
                 "history": self.history.to_json(),
                 "settings": dict(self.settings),
                 "metrics": [vars(metric) for metric in self.metrics],
@@ -235,14 +276,18 @@ class SearchResult:
 
     @property
     def best(self) -> Trial | None:
-        """The trial of the front that is best in the first objective; ``None`` without one."""
-        return next(iter(self.front), None)
+        """The trial of the front that is best in the first objective.
+
+        ``None`` while nothing is complete and feasible.
+        """
+        return next((trial for trial in self.front if trial.violation <= 0), None)
 
     def to_dataframe(self) -> DataFrame:
         """One row per trial with an architecture, as a data frame of pandas.
 
-        Columns: number, state, architecture, the decisions, the objectives, the constraints
-        (met where <= 0), the notes, and whether the trial is on the front.
+        Columns: number, state, architecture, the decisions, the objectives, the metrics that are
+        limited, the constraints (met where <= 0), the notes, and whether the trial is on the
+        front.
 
         Raises:
             MissingDependencyError: pandas is not installed.
@@ -267,12 +312,18 @@ class SearchResult:
         objectives, complete = self.history.objectives, self.history.complete
         alone, front = len(objectives) == 1, {trial.number for trial in self.history.front}
         figure = go.Figure()
-        for title in ("trials", "front"):
-            trials = [t for t in complete if (t.number in front) is (title == "front")]
+        kinds: dict[str, list[Trial]] = {"infeasible": [], "trials": [], "front": []}
+        for trial in complete:
+            kind = "front" if trial.number in front else "trials"
+            kinds["infeasible" if trial.violation > 0 else kind].append(trial)
+        if not kinds["infeasible"]:
+            del kinds["infeasible"]
+        for title, trials in kinds.items():
             rows = [(t.number, *t.values) if alone else t.values for t in trials]
             x, y = zip(*(row[:2] for row in rows), strict=True) if rows else ((), ())
             text = [str(trial.architecture) for trial in trials]
-            figure.add_scatter(x=x, y=y, text=text, mode="markers", name=title)
+            marker = {"color": "#9ca6b0", "symbol": "x"} if title == "infeasible" else {}
+            figure.add_scatter(x=x, y=y, text=text, mode="markers", name=title, marker=marker)
         if self.true_front and not alone:
             x, y = zip(*sorted(point[:2] for point in self.true_front), strict=True)
             line = {"shape": "hv" if objectives[0].direction == "min" else "vh"}
@@ -305,7 +356,9 @@ class SearchResult:
         failed = f", {counts['failed']} failed" if counts["failed"] else ""
         ended = f", {status}" if status not in (None, "finished") else ""
         infeasible = front and front[0].violation > 0
-        found = "none feasible, the nearest" if infeasible else f"front of {len(front)}"
+        found = f"front of {len(front)}{self.under}"
+        if infeasible:
+            found = f"none feasible{self.under}, the nearest"
         return (
             f"SearchResult: {counts['complete']} of {counts['trials']} trials complete"
             f"{failed}{ended}, {found}{quality}"
@@ -313,11 +366,15 @@ class SearchResult:
 
     def _best_rows(self) -> tuple[list[str], list[list[str]]]:
         """Headings and cells of the front, as far as they fit on a screen."""
-        columns = ["trial", *map(str, self.history.objectives), "architecture"]
-        return columns, [
-            [str(t.number), *(f"{value:.6g}" for value in t.values), str(t.architecture)]
-            for t in self.front[:_MAX_ROWS]
-        ]
+        columns = ["trial", *map(str, self.history.objectives), *self.limited, "architecture"]
+        rows = []
+        for trial in self.front[:_MAX_ROWS]:
+            known = self.limited_values(trial)
+            values = [*trial.values, *(known.get(name, math.nan) for name in self.limited)]
+            rows.append(
+                [str(trial.number), *(f"{v:.6g}" for v in values), str(trial.architecture)]
+            )
+        return columns, rows
 
     def _more(self) -> list[str]:
         more = len(self.history.front) - _MAX_ROWS
@@ -338,14 +395,17 @@ class SearchResult:
         names = [objective.name for objective in history.objectives]
         constraints = sorted({key for trial in history.trials for key in trial.constraints})
         notes = sorted({key for trial in history.trials for key in trial.notes})
-        columns = ["number", "state", "architecture", *names, *constraints, *notes]
+        limited = self.limited
+        columns = ["number", "state", "architecture", *names, *limited, *constraints, *notes]
         rows = []
         for trial in history.trials:
             values = trial.values or ("",) * len(names)
             limits = [trial.constraints.get(key, "") for key in constraints]
             texts = [trial.notes.get(key, "") for key in notes]
+            known = self.limited_values(trial)
+            metrics = [known.get(name, "") for name in limited]
             row = [trial.number, trial.state.value, str(trial.architecture), *values]
-            rows.append([*row, *limits, *texts])
+            rows.append([*row, *metrics, *limits, *texts])
         return columns, rows
 
     def _write_csv(self, path: Path) -> None:

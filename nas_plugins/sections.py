@@ -155,7 +155,8 @@ class Figure:
         caption: What is shown and what is left out, one sentence each, as plain text.
         spec: ``data`` and ``layout``.
         label: Description for those who do not see it.
-        views: Axis ranges that a button switches to, by the button's text.
+        views: What a button sets of the axes (``xaxis.range``, ``xaxis.type``), by its text; the
+            first is what the plot starts with.
         min_width: Width in pixels below which the plot scrolls sideways.
         title: Stands above the plot where several share a section.
         tall: Whether it needs room for a long legend under it.

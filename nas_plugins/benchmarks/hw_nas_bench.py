@@ -43,6 +43,8 @@ class HWNASBenchTable(TabularBenchmark):
         DataError: No file holds the latencies; says what to download and where to put it.
     """
 
+    own_metrics = frozenset({"latency_ms", "energy_mj"})
+
     def __init__(self, *parts: str, accuracy_source: str = "auto") -> None:
         name = table_name("hw-nas-bench", parts, self.tables())
         dataset, device = parts
@@ -86,7 +88,7 @@ class HWNASBenchTable(TabularBenchmark):
     def stand_in(cls, *parts: str) -> str | None:
         """Name of the benchmark that can serve where the file with the latencies is absent.
 
-        It has the same cells and accuracies, and another device's latency.
+        It has the same cells and accuracies; its latency is another device's.
 
         Args:
             *parts: As of the constructor.

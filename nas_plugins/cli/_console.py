@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 # A pipe has no width. Rows stay on one line there, so that `grep` finds whole ones.
 _PIPE_WIDTH = 200
+_PIECE = re.compile(r".+?(?:\|\+\||=\[|[\s|,]+|$)")
 
 
 def console(pipe_width: int = _PIPE_WIDTH) -> Console:
@@ -33,29 +35,76 @@ def print_table(
     rows: Iterable[Sequence[str]],
     *,
     right: Sequence[str] = (),
-    pipe_width: int = _PIPE_WIDTH,
+    whole: bool = False,
 ) -> None:
     """Writes a table.
 
     Args:
         title: Above the table, if any.
         columns: Headings.
-        rows: Cells as text; they are not read as markup.
+        rows: Cells as text; they are not read as markup. The last cell may be an architecture,
+            which is broken behind an operation only, never inside one.
         right: Headings of the columns that are aligned to the right.
-        pipe_width: Characters of a row where the output is no terminal.
+        whole: Whether a row stays on one line in a pipe, however long.
     """
+    shown, cells = console(), [list(row) for row in rows]
+    if whole and not sys.stdout.isatty():
+        shown.width = max(shown.width, _natural(columns, cells))
+    others = sum(
+        max([len(column), *(len(row[i]) for row in cells)]) + 3
+        for i, column in enumerate(columns[:-1])
+    )
+    room = shown.width - others - 2  # a space at either edge
+    if all(_longest(row[-1]) <= room for row in cells):
+        _print(shown, title, columns, [[*r[:-1], broken(r[-1], room)] for r in cells], right)
+        return
+    # Too narrow for them beside the rest: they follow, by the first cell of their row.
+    _print(shown, title, columns[:-1], [row[:-1] for row in cells], right)
+    last = [[row[0], broken(row[-1], shown.width - len(columns[0]) - 8)] for row in cells]
+    _print(shown, None, [columns[0], columns[-1]], last, right)
+
+
+def _print(
+    shown: Console,
+    title: str | None,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[str],
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(
-            Text(column), justify="right" if column in right else "left", overflow="fold"
-        )
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(Text(column), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console(pipe_width).print(table)
+    shown.print(table)
+
+
+def broken(text: str, width: int) -> str:
+    """The text in lines of at most `width`, parted behind a space, a comma, ``|`` or ``=[``.
+
+    A piece that is longer stays whole.
+    """
+    lines, line = [], ""
+    for piece in _PIECE.findall(text):
+        if line and len(line) + len(piece.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece
+    return "\n".join([*lines, line.rstrip()])
+
+
+def _natural(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    widths = [max(map(len, cells)) + 3 for cells in zip(columns, *rows, strict=True)]
+    return sum(widths) + 2
+
+
+def _longest(text: str) -> int:
+    return max((len(piece.rstrip()) for piece in _PIECE.findall(text)), default=0)
 
 
 def print_lines(lines: Iterable[str]) -> None:

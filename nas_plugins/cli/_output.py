@@ -19,11 +19,11 @@ def print_result(result: SearchResult) -> None:
         console().print("no trial has a value")
     elif not feasible:
         console().print("no feasible architecture was found; the nearest:")
-    title = "best" if len(history.objectives) == 1 else "Pareto front"
+    title = ("best" if len(history.objectives) == 1 else "Pareto front") + result.under
     if history.front:
         columns = ["trial", *_headings(result), "architecture"]
         rows = [[str(t.number), *_cells(result, t), str(t.architecture)] for t in result.front]
-        print_table(title, columns, rows, right=columns[:-1])
+        print_table(title, columns, rows, right=columns[:-1], whole=True)
     for line in _lines(result):
         console().print(line, markup=False)
 
@@ -31,12 +31,14 @@ def print_result(result: SearchResult) -> None:
 def _headings(result: SearchResult) -> list[str]:
     units = {metric.name: metric.unit for metric in result.metrics}
     arrows = {"max": "↑", "min": "↓"}
-    headings = []
-    for objective in result.history.objectives:
-        unit = units.get(objective.name, "")
-        headings.append(
-            f"{objective.name} {arrows[objective.direction]}" + (f" [{unit}]" if unit else "")
-        )
+    signs = {o.name: arrows[o.direction] for o in result.history.objectives}
+    signs |= dict.fromkeys(result.limited, "")
+    for limit in result.limits.values():
+        signs[limit.name] = f"{signs[limit.name]} {str(limit).removeprefix(limit.name)}".strip()
+    headings = [
+        f"{name} {sign}" + (f" [{units[name]}]" if units.get(name) else "")
+        for name, sign in signs.items()
+    ]
     headings += [
         f"benchmark's {name}" + (f" [{units[name]}]" if units.get(name) else "")
         for name in _measured(result)
@@ -53,6 +55,8 @@ def _measured(result: SearchResult) -> list[str]:
 
 def _cells(result: SearchResult, trial: Trial) -> list[str]:
     cells = [f"{value:.6g}" for value in trial.values]
+    known = result.limited_values(trial)
+    cells += [f"{known[name]:.6g}" if name in known else "" for name in result.limited]
     measured: Mapping[str, float] = result.measured.get(str(trial.number), {})
     cells += [f"{measured[n]:.6g}" if n in measured else "" for n in _measured(result)]
     if any(t.violation > 0 for t in result.history.front):
@@ -77,7 +81,9 @@ def _lines(result: SearchResult) -> Iterator[str]:
         yield f"first reason of failure ({number}x): {reason}"
     quality = result.quality()
     if quality:
-        known = f" (true front: {len(result.true_front)} points)" if "hv_ratio" in quality else ""
+        known = f" (true front: {len(result.true_front)} points{result.under})"
+        if "regret" in quality:
+            known = f" (optimum {result.true_front[0][0]:.6g}{result.under})"
         yield " · ".join(f"{name} {value:.4f}" for name, value in quality.items()) + known
     strategy = kind_of(result.settings["strategy"])
     summary = summary_of(result.history, result.settings, only=strategy)

@@ -71,8 +71,7 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     # A folder goes before a name, so that one's own model cannot be mistaken for ours.
     own = Path(name).is_dir()
     model = ArchVQModel.load(name) if own else ArchVQModel.shipped(name)
-    remark(f"drawing {draws:,} architectures at each temperature")
-    found = measure(model, name=name, draws=draws, seed=seed)
+    found = measure(model, name=name, draws=draws, seed=seed, say=remark)
     with writing(out):
         write_latent_report(found, out)
     remark(f"wrote {out}")

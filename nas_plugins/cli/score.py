@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _what, _how = panel("What to score"), panel("How")
 _STDIN = "-"
-_WIDE = 100_000  # rows with all proxies stay whole, so that `grep` finds them
 
 
 def score(
@@ -160,6 +159,6 @@ def _show(result: ScoreResult) -> None:
     """Prints the best-ranked first, and why values are missing under them."""
     if result.rows:
         headings, cells = result.table()
-        print_table(None, headings, cells, right=headings[:-1], pipe_width=_WIDE)
+        print_table(None, headings, cells, right=headings[:-1], whole=True)
     for text in result.summary():
         print(text)

@@ -41,8 +41,9 @@ def draw(architecture: Architecture) -> str:
 
     Cells whose operations stand on edges (``space.edge_cells``) are drawn as such: up to four
     nodes in a row with labelled edges, larger cells with one box per operation. Everything else
-    is drawn from ``space.graph``: a chain wraps over lines, any other graph is laid out in
-    layers from left to right.
+    is drawn from ``space.graph``: a chain wraps over lines, or is a table of choices where
+    nothing follows anything (``space.in_sequence``); any other graph is laid out in layers from
+    left to right.
 
     The result depends on the architecture alone, needs no style sheet, and takes its text
     colour from where it stands; the report's style sheet sets the ``--nap-*`` colours.
@@ -67,6 +68,8 @@ def draw(architecture: Architecture) -> str:
     graph = architecture.space.graph(architecture)
     nodes = [node for node, name in enumerate(graph.labels) if name]
     if _is_chain(nodes, graph.edges):
+        if not architecture.space.in_sequence:
+            return _table(architecture, label)
         return _chain(architecture, graph, nodes, label)
     if len(nodes) > MAX_NODES:
         note = f"{len(nodes):,} nodes and {len(graph.edges):,} edges: too large to draw"
@@ -263,6 +266,48 @@ def _chain_link(start: Point, end: Point, width: float) -> Markup:
         f"H{number(tip[0] - _INDENT + 4)}V{number(tip[1])}H{number(tip[0] - 5)}"
     )
     return arrow(path, tip, 0.0, "plain")
+
+
+# -- choices -------------------------------------------------------------------------------
+
+_ROW, _COLUMNS_GAP = 22.0, 36.0
+
+
+def _table(architecture: Architecture, label: str) -> Markup:
+    """Decisions and their choices as a table, in as many columns as fit beside each other."""
+    pairs = [
+        (name, choice if isinstance(choice, str) else str(choice))
+        for name, choice in architecture.choices.items()
+    ]
+    if len(pairs) > MAX_NODES:
+        pairs = [*pairs[:MAX_NODES], ("", f"and {len(pairs) - MAX_NODES:,} more")]
+    names = [short(name, 28) for name, _ in pairs]
+    choices = [short(choice, 28) for _, choice in pairs]
+    first = max(map(text_width, names)) + 2 * PADDING
+    width = first + max(map(text_width, choices)) + PADDING
+    columns = max(1, min(math.ceil(len(pairs) / 4), int(_LINE // (width + _COLUMNS_GAP))))
+    rows = math.ceil(len(pairs) / columns)
+    parts = []
+    for i, (name, choice) in enumerate(pairs):
+        column, row = divmod(i, rows)
+        x, y = _MARGIN + column * (width + _COLUMNS_GAP), _MARGIN + row * _ROW
+        line = {"width": number(width), "height": "1", "style": f"fill:{colour('none')}"}
+        parts.append(
+            element(
+                "g",
+                element("title", f"{name}: {choice}"),
+                _cell(names[i], x, y + 15, faint=True),
+                _cell(choices[i], x + first, y + 15),
+                element("rect", x=number(x), y=number(y + _ROW - 1), fill_opacity=".4", **line),
+            )
+        )
+    size = columns * (width + _COLUMNS_GAP) - _COLUMNS_GAP + 2 * _MARGIN
+    return picture(size, rows * _ROW + 2 * _MARGIN, label, join(parts))
+
+
+def _cell(content: str, x: float, y: float, *, faint: bool = False) -> Markup:
+    style = f"font-size:12px;fill:currentColor{';opacity:.7' if faint else ';font-weight:600'}"
+    return element("text", content, x=number(x), y=number(y), style=style)
 
 
 # -- small cells with operations on edges --------------------------------------------------

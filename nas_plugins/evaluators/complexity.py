@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from nas_plugins.protocols import Evaluator, Metric
-from nas_plugins.spaces.base import Architecture
+from nas_plugins.spaces.base import Architecture, SearchSpace
 
 _METRICS = (
     Metric("params_m", "M", "min", "trainable parameters of the network"),
@@ -29,6 +31,14 @@ class ComplexityEvaluator(Evaluator):
     def metrics(self) -> tuple[Metric, ...]:
         """``params_m`` and ``flops_m``, both in millions."""
         return _METRICS
+
+    def check(self, space: SearchSpace) -> None:
+        """As `evaluate` of one architecture.
+
+        Raises:
+            TypeError: The space has no closed form, or does not know an option.
+        """
+        self._evaluate(space.sample(np.random.default_rng(0)))
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Returns ``params_m`` and ``flops_m`` per architecture, in order.

@@ -95,6 +95,7 @@ class ChatSession:
         self._clock = clock or Clock()
         self._rng = rng or random.Random()
         self._throttle = Throttle(limits or RateLimits(), self._clock)
+        self._heard = False  # whether somebody has been told that attempts fail
         self._ledger = Ledger(ledger)
         self._store = ReplyStore(store) if store is not None and mode != "live" else None
         self._ledger.records()
@@ -182,7 +183,15 @@ class ChatSession:
                     self._keep(request, error)
                     raise
                 self._check(call, known, wait)
-                _LOG.info("attempt %d failed, next in %.3g s: %s", call.attempts, wait, error)
+                level, self._heard = (logging.INFO if self._heard else logging.WARNING), True
+                _LOG.log(
+                    level,
+                    "%s does not answer: %s; attempt %d failed, the next is in %.3g s",
+                    self.model.name,
+                    error,
+                    call.attempts,
+                    wait,
+                )
                 self._clock.sleep(wait)
                 waited += wait
             except ChatError as error:

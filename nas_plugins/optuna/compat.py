@@ -130,12 +130,14 @@ def set_constraints(trial: optuna.Trial, values: Mapping[str, float]) -> None:
     """Sets the constraint values of a running trial, feasible where <= 0.
 
     Optuna 5 keeps them by name. Before, Optuna knew a bare list of them, which its own
-    samplers and ``Study.best_trials`` respect; the names are then kept beside it.
+    samplers and ``Study.best_trials`` respect, and which alone optuna-dashboard reads to this
+    day; the list is always written, the names beside it.
     """
+    if not values:
+        return
     if hasattr(trial, "set_constraint"):
         for name, value in values.items():
             trial.set_constraint(name, value)
-    elif values:
-        write = trial.storage.set_trial_system_attr
-        write(trial._trial_id, _CONSTRAINT_NAMES, list(values))
-        write(trial._trial_id, _CONSTRAINTS, list(values.values()))
+    write = trial.storage.set_trial_system_attr
+    write(trial._trial_id, _CONSTRAINT_NAMES, list(values))
+    write(trial._trial_id, _CONSTRAINTS, list(values.values()))

@@ -37,6 +37,8 @@ def render(
     sections: Sequence[PageSection],
     figures: Sequence[Figure] = (),
     shared: Mapping[str, Sequence[str]] = FrozenDict(),
+    *,
+    anchors: Mapping[str, str] = FrozenDict(),
 ) -> str:
     """Writes a page as HTML that loads nothing; equal contents give equal pages.
 
@@ -46,6 +48,7 @@ def render(
         sections: In order.
         figures: All plots of all sections.
         shared: Lists of texts that plots refer to by name.
+        anchors: Where the page draws a trial's architecture, by the trial's number.
     """
     links = [element("a", s.title, href=f"#{s.anchor}") for s in sections]
     body = element(
@@ -73,7 +76,10 @@ def render(
             "body",
             body,
             element(
-                "script", _payload(figures, shared), type="application/json", id="report-data"
+                "script",
+                _payload(figures, shared, anchors),
+                type="application/json",
+                id="report-data",
             ),
             *(element("script", script) for script in scripts),
         ),
@@ -159,10 +165,13 @@ def _scripts(figures: Sequence[Figure]) -> list[Markup]:
     return [Markup(get_plotlyjs()), report]
 
 
-def _payload(figures: Sequence[Figure], shared: Mapping[str, Sequence[str]]) -> Markup:
+def _payload(
+    figures: Sequence[Figure], shared: Mapping[str, Sequence[str]], anchors: Mapping[str, str]
+) -> Markup:
     data: Mapping[str, Any] = {
         "template": template(),
         "shared": {name: list(texts) for name, texts in shared.items()},
+        "anchors": dict(anchors),
         "figures": {f.name: {**f.spec, "views": f.views} for f in figures},
     }
     return script_json(data)

@@ -15,7 +15,7 @@ from typing import Any
 from nas_plugins._markup import plot_text
 from nas_plugins.history import Trial
 from nas_plugins.report._curves import drawable
-from nas_plugins.report._format import Column, columns
+from nas_plugins.report._format import Column, columns, limited_columns, table_values
 from nas_plugins.results import SearchResult
 from nas_plugins.sections import Figure
 
@@ -30,10 +30,10 @@ def css(name: str) -> Spec:
 
 def shared_texts(result: SearchResult) -> list[str]:
     """Hover text of every trial of `drawable`, in plotly's subset of HTML."""
-    shown = columns(result)
+    shown = [*columns(result), *limited_columns(result)]
     trials = drawable(result)
     lines = HOVER_LINES if len(trials) <= MANY else 4
-    return [_hover(trial, shown, lines) for trial in trials]
+    return [_hover(trial, table_values(result, trial), shown, lines) for trial in trials]
 
 
 def axis_titles(x: str, y: str) -> Spec:
@@ -78,17 +78,20 @@ def template() -> Spec:
     }
 
 
-def _hover(trial: Trial, shown: Sequence[Column], most: int) -> str:
-    values = "<br>".join(
+def _hover(
+    trial: Trial, values: Sequence[float | None], shown: Sequence[Column], most: int
+) -> str:
+    told = "<br>".join(
         f"{plot_text(c.name)}: <b>{plot_text(c(v))}</b>"
-        for c, v in zip(shown, trial.values, strict=True)
+        for c, v in zip(shown, values, strict=True)
+        if v is not None
     )
     lines = textwrap.wrap(str(trial.architecture), 56, break_on_hyphens=False) or [""]
     if len(lines) > most:
         lines = [*lines[:most], "\N{HORIZONTAL ELLIPSIS}"]
     architecture = "<br>".join(map(plot_text, lines))
     extra = " (infeasible)" if trial.violation > 0 else ""
-    return f"<b>Trial {trial.number}</b>{extra}<br>{values}<br>{architecture}"
+    return f"<b>Trial {trial.number}</b>{extra}<br>{told}<br>{architecture}"
 
 
 __all__ = ["Figure", "Spec", "axis_titles", "css", "shared_texts", "template"]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas_plugins._wording import count, duration
-from nas_plugins.history import Objective
+from nas_plugins.constraints import Constraint
+from nas_plugins.history import Objective, Trial
 from nas_plugins.results import SearchResult
 
 _DIGITS = 5
@@ -15,11 +16,21 @@ _DIGITS = 5
 
 @dataclass(frozen=True)
 class Column:
-    """One objective as it is shown: name, unit, direction and a common number of decimals."""
+    """A metric as it is shown: name, unit, direction and a common number of decimals.
+
+    Attributes:
+        objective: Name and direction; of a metric that is limited only, the side it may go to.
+        unit: Of the metric.
+        decimals: As many as all values need; ``None`` for an exponent.
+        limit: What the metric is held to, e.g. ``"≤ 5"``.
+        sought: Whether it is an objective.
+    """
 
     objective: Objective
     unit: str
     decimals: int | None
+    limit: str = ""
+    sought: bool = True
 
     @property
     def name(self) -> str:
@@ -52,12 +63,60 @@ class Column:
 
 def columns(result: SearchResult) -> list[Column]:
     """One column per objective, with five digits at the largest finite value."""
-    units = {metric.name: metric.unit for metric in result.metrics}
+    return [
+        _column(result, objective, [t.values[i] for t in result.history.complete])
+        for i, objective in enumerate(result.history.objectives)
+    ]
+
+
+def limited_columns(result: SearchResult) -> list[Column]:
+    """One column per metric that is limited and no objective."""
     found = []
-    for i, objective in enumerate(result.history.objectives):
-        sizes = [abs(t.values[i]) for t in result.history.complete if math.isfinite(t.values[i])]
-        found.append(Column(objective, units.get(objective.name, ""), _decimals(sizes)))
+    for name in result.limited:
+        known = [result.limited_values(trial) for trial in result.history.complete]
+        values = [row[name] for row in known if name in row]
+        found.append(_column(result, Objective(name, "min"), values, sought=False))
     return found
+
+
+def table_values(result: SearchResult, trial: Trial) -> list[float | None]:
+    """The values of a complete trial for `columns` and `limited_columns`, in order."""
+    known = result.limited_values(trial)
+    return [*trial.values, *(known.get(name) for name in result.limited)]
+
+
+def under(result: SearchResult) -> str:
+    """The limits in words for the end of a sentence; empty without any."""
+    texts = [limit_text(result, limit) for limit in result.limits.values()]
+    return f" under {' and '.join(texts)}" if texts else ""
+
+
+def limit_text(result: SearchResult, limit: Constraint) -> str:
+    """A limit with its unit, e.g. ``latency_ms ≤ 5 ms``."""
+    units = {metric.name: metric.unit for metric in result.metrics}
+    unit = units.get(limit.name)
+    space = "\N{NARROW NO-BREAK SPACE}"
+    return f"{limit.name} {_limit(limit)}{f'{space}{unit}' if unit else ''}"
+
+
+def _limit(limit: Constraint) -> str:
+    sign = {"<=": "\N{LESS-THAN OR EQUAL TO}", ">=": "\N{GREATER-THAN OR EQUAL TO}"}
+    bound = str(limit).removeprefix(f"{limit.name}{limit.relation}")
+    return f"{sign[limit.relation]}\N{NO-BREAK SPACE}{bound}"
+
+
+def _column(
+    result: SearchResult, objective: Objective, values: Sequence[float], *, sought: bool = True
+) -> Column:
+    units = {metric.name: metric.unit for metric in result.metrics}
+    limits = [_limit(c) for c in result.limits.values() if c.name == objective.name]
+    return Column(
+        objective,
+        units.get(objective.name, ""),
+        _decimals([abs(value) for value in values if math.isfinite(value)]),
+        " and ".join(limits),
+        sought,
+    )
 
 
 def _decimals(sizes: Sequence[float]) -> int | None:
@@ -75,4 +134,13 @@ def _decimals(sizes: Sequence[float]) -> int | None:
     return decimals
 
 
-__all__ = ["Column", "columns", "count", "duration"]
+__all__ = [
+    "Column",
+    "columns",
+    "count",
+    "duration",
+    "limit_text",
+    "limited_columns",
+    "table_values",
+    "under",
+]

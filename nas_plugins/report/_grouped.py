@@ -112,9 +112,14 @@ def _coverage(found: _Points, x: int, y: int, *, name: str) -> Figure:
         data.append(_overall(found, overall, (x, y)))
     data += true_front(found.result, x, y)
     true = np.array(found.result.true_front).reshape(-1, len(shown))
-    important = np.concatenate([found.values[overall], true])[:, (x, y)]
     layout = {**axis_titles(shown[x].title, shown[y].title), "legend": _LEGEND}
-    views, outside = front_views(found.values[:, (x, y)], important, (shown[x], shown[y]), layout)
+    views, outside = front_views(
+        found.values[:, (x, y)],
+        found.values[overall][:, (x, y)],
+        true[:, (x, y)],
+        (shown[x], shown[y]),
+        layout,
+    )
     noun = found.groups.noun
     parts = [f"Every mark is a trial in the colour of the {noun} that it was made for; full marks "
              f"are on the front of their {noun}."]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas_plugins._markup import Markup, element, join
 from nas_plugins.report._curves import REFERENCE
-from nas_plugins.report._format import columns, count, duration
+from nas_plugins.report._format import columns, count, duration, limit_text, under
 from nas_plugins.report._tables import copied, pairs_table, tile
 from nas_plugins.results import SearchResult
 
@@ -138,7 +138,7 @@ def _sentence(result: SearchResult) -> str:
     goal = " and ".join([", ".join(goals[:-1]), goals[-1]] if len(goals) > 1 else goals)
     strategy = result.settings.get("strategy")
     who = f"Strategy {strategy}" if strategy else "A search"
-    return f"{who} {goal} over {count(result.counts()['trials'], 'trial')}."
+    return f"{who} {goal}{under(result)} over {count(result.counts()['trials'], 'trial')}."
 
 
 def _warning(result: SearchResult) -> Markup | None:
@@ -171,7 +171,7 @@ def _tiles(result: SearchResult) -> list[Markup]:
         size = len({t.architecture.key for t in history.front})
         true = len(result.true_front)
         note = (
-            f"architectures; the true front has {count(true, 'point')}"
+            f"architectures; the true front{under(result)} has {count(true, 'point')}"
             if true
             else "architectures"
         )
@@ -181,13 +181,14 @@ def _tiles(result: SearchResult) -> list[Markup]:
             best = min(t.values[i] * column.objective.sign for t in feasible)
             value = best * column.objective.sign
             direction = "lowest" if column.objective.direction == "min" else "highest"
-            tiles.append(tile(column.name, column(value), f"{direction} found"))
+            tiles.append(tile(column.name, column(value), f"{direction} found{under(result)}"))
     if "regret" in quality:
         optimum = result.true_front[0][0]
         text = f"{quality['regret']:.4g}" + (
             f"\N{NARROW NO-BREAK SPACE}{shown[0].unit}" if shown[0].unit else ""
         )
-        tiles.append(tile("Regret", text, f"from the optimum, {shown[0](optimum)}"))
+        note = f"from the optimum{under(result)}, {shown[0](optimum)}"
+        tiles.append(tile("Regret", text, note))
     tiles.append(tile("Trials", f"{counts['complete']:,}", f"complete of {counts['trials']:,}"))
     return tiles
 
@@ -210,6 +211,7 @@ def _facts(result: SearchResult) -> Markup:
         "Objectives": ", ".join(
             f"{c.name}{f' ({c.unit})' if c.unit else ''}, {c.wish}" for c in columns(result)
         ).replace("better, ", "better; "),
+        "Constraints": "; ".join(limit_text(result, c) for c in result.limits.values()),
         "Seed": asked.get("seed"),
         "Trials": ", ".join(states) or "none",
         "Distinct architectures": f"{counts['distinct']:,}",

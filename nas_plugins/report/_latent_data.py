@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -135,6 +135,7 @@ def measure(
     temperatures: Sequence[float] = TEMPERATURES,
     cells: int = 6,
     seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Latent:
     """Draws and counts.
 
@@ -145,6 +146,7 @@ def measure(
         temperatures: Of the sweep.
         cells: Architectures to show.
         seed: Seed of everything drawn here.
+        say: Is told what is done next.
 
     Raises:
         DataError: The training set cannot be drawn again.
@@ -158,10 +160,12 @@ def measure(
     published = has_published_test(space)
     keys = TrainKeys.of(space, rows) if published else _canonical_only(model, rows)
     encoded = rows[rng.permutation(len(rows))[:MAX_ENCODED]]
+    say(f"encoding {len(encoded):,} of {len(rows):,}")
     train = _counts(model, model.encode(encoded))
     found: list[Sweep] = []
     generated: Counts | None = None
     for temperature in temperatures:
+        say(f"drawing {draws:,} at temperature {temperature:g}")
         drawn = model.draw(draws, temperature=temperature, seed=seed)
         if temperature == 1.0:
             generated = _counts(model, drawn.codes)

@@ -8,7 +8,7 @@ from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _document, _header, _tables
 from nas_plugins.report._document import PageSection
 from nas_plugins.report._figures import Figure, shared_texts
-from nas_plugins.report._format import columns, count
+from nas_plugins.report._format import columns, count, under
 from nas_plugins.report._links import Links
 from nas_plugins.report._parallel import parallel_figure
 from nas_plugins.report._progress import hypervolume_figure, progress_figure
@@ -52,7 +52,8 @@ def render_report(result: SearchResult, *, title: str | None = None) -> str:
     sections, figures = _sections(result)
     header = _header.header(result, heading)
     shared = {"hover": shared_texts(result)} if figures else {}
-    return _document.render(heading, header, sections, figures, shared)
+    anchors = _tables.other_drawings(result, _tables.best_rows(result.history))[1]
+    return _document.render(heading, header, sections, figures, shared, anchors=anchors)
 
 
 def _sections(result: SearchResult) -> tuple[list[PageSection], list[Figure]]:
@@ -104,17 +105,22 @@ def _best(result: SearchResult, links: Links, facts: FactsOf) -> PageSection | N
     if not single:
         shown = sum(row.rank == 0 for row in rows)
         distinct = len({t.architecture.key for t in history.front})
-        text = f"The found front has {count(distinct, 'architecture')}"
+        text = f"The found front{under(result)} has {count(distinct, 'architecture')}"
         text += f", of which {shown} are shown." if shown < distinct else "."
         if shown < len(rows):
             text += f" The next {len(rows) - shown} by rank follow."
     else:
-        text = f"The best {count(len(rows), 'architecture')} by {history.objectives[0].name}."
+        text = f"The best {count(len(rows), 'architecture')} by {history.objectives[0].name}"
+        text += f"{under(result)}."
+        if any(row.trial.violation > 0 for row in rows):
+            text += " What violates a constraint comes last, in grey."
     if all(t.violation > 0 for t in history.complete):
         text = "No trial satisfies all constraints; those of least violation come first."
-    table = _tables.best_table(rows, columns(result), links, facts)
+    table = _tables.best_table(result, rows, links, facts)
     return PageSection(
-        "best", "Best architectures", join([element("p", text, class_="lead"), table])
+        "best",
+        "Best architectures",
+        join([element("p", text, class_="lead"), table, _tables.other_drawings(result, rows)[0]]),
     )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nas_plugins import pareto
 from nas_plugins._markup import plot_text
 from nas_plugins.drawing import short
+from nas_plugins.drawing.svg import text_width
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Figure, Spec, css
 from nas_plugins.report._format import Column, columns, count
@@ -33,7 +34,10 @@ def parallel_figure(result: SearchResult) -> Figure | None:
     if len(trials) < 2:
         return None
     losses = result.losses([t.values for t in trials])
-    ranks = _ranks(losses[:, 0])
+    feasible = np.array([t.violation <= 0 for t in trials])
+    ranks = np.ones(len(trials))
+    if feasible.any():
+        ranks[feasible] = _ranks(losses[feasible, 0])
     rows = result.history.space.rows([t.architecture for t in trials])
     chosen, n_varying = important_decisions(rows, ranks)
     decisions = result.history.space.decisions
@@ -41,8 +45,10 @@ def parallel_figure(result: SearchResult) -> Figure | None:
     order = np.argsort(-ranks, kind="stable")
     dimensions = [_decision(decisions[i], rows[order, i], ranks[order]) for i in chosen]
     clipped = []
+    numbers = {trial.number for trial in result.history.front}
+    front = np.array([trials[j].number in numbers for j in order])
     for i, column in enumerate(shown):
-        dimension, cut = _objective(column, np.array([trials[j].values[i] for j in order]))
+        dimension, cut = _objective(column, np.array([trials[j].values[i] for j in order]), front)
         dimensions.append(dimension)
         if cut:
             clipped.append(column.name)
@@ -60,10 +66,13 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
         "labelside": "top",
     }
-    n_axes = len(dimensions)
+    widest = max(text_width(d["label"], 12) for d in dimensions)
     return Figure(
         "parallel",
-        _caption(shown, n_varying, len(chosen), len(decisions), clipped),
+        (
+            *_caption(shown, n_varying, len(chosen), len(decisions), clipped),
+            *(["What violates a constraint is grey."] if not feasible.all() else []),
+        ),
         {
             "data": [trace],
             "layout": {
@@ -73,7 +82,7 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         },
         f"Parallel coordinates of {count(len(chosen), 'decision')} and "
         f"{count(len(shown), 'objective')} of {count(len(trials), 'trial')}",
-        min_width=110 + 92 * n_axes,
+        min_width=round(110 + max(92, widest + 10) * len(dimensions)),  # titles stay apart
     )
 
 
@@ -120,12 +129,14 @@ def _decision(decision: Decision, indices: npt.NDArray[np.int16], ranks: pareto.
     }
 
 
-def _objective(column: Column, values: pareto.Floats) -> tuple[Spec, bool]:
-    """An axis with the better end on top; a long tail of bad values is cut off."""
+def _objective(
+    column: Column, values: pareto.Floats, front: npt.NDArray[np.bool_]
+) -> tuple[Spec, bool]:
+    """An axis with the better end on top; a long tail of bad values off the front is cut off."""
     sign = column.objective.sign
     losses = values * sign
     best, worst = float(losses.min()), float(losses.max())
-    limit = float(np.quantile(losses, 1 - _TAIL))
+    limit = float(max([np.quantile(losses, 1 - _TAIL), *losses[front]]))
     cut = worst - best > 2.5 * (limit - best) > 0
     end = limit if cut else worst
     span = [end * sign, best * sign] if end != best else [values[0] - 0.5, values[0] + 0.5]
@@ -163,5 +174,8 @@ def _caption(
             f"{count(n_decisions - n_shown, 'decision')} took the same choice throughout."
         )
     for name in clipped:
-        parts.append(f"The worst tenth of {name} is drawn at the lower end of its axis.")
+        parts.append(
+            f"The worst values of {name}, a tenth at most and none of the front, are drawn at the "
+            "lower end of its axis."
+        )
     return tuple(parts)

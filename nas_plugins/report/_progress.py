@@ -6,7 +6,7 @@ import numpy as np
 
 from nas_plugins.report._curves import REFERENCE, Curve, best_curve, drawable, hypervolume_curve
 from nas_plugins.report._figures import Figure, Spec, axis_titles, css
-from nas_plugins.report._format import Column, columns, count
+from nas_plugins.report._format import Column, columns, count, under
 from nas_plugins.report._scatter import focus, lie_outside, not_drawn, padded, points
 from nas_plugins.results import SearchResult
 
@@ -66,9 +66,9 @@ def _progress(result: SearchResult, column: Column, curve: Curve) -> Figure:
     parts = ["Every dot is a trial; the line is the best feasible value so far."]
     if result.true_front:
         optimum = result.true_front[0][0]
-        data.append(_level(result, optimum, "Optimum"))
+        data.append(_level(result, optimum, f"Optimum{under(result)}"))
         important = np.append(important, optimum)
-        parts.append(f"The optimum of the benchmark is {column(optimum)}.")
+        parts.append(f"The optimum of the benchmark{under(result)} is {column(optimum)}.")
     # The first trials of a search are often far off: start the view at the later half.
     view = focus(values[:, 0], np.append(important, np.median(values[:, 0])), column)
     outside = int(((values[:, 0] < view[0]) | (values[:, 0] > view[1])).sum())

@@ -12,10 +12,12 @@ from nas_plugins import pareto
 from nas_plugins.history import Trial
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Figure, Spec, axis_titles, css
-from nas_plugins.report._format import Column, columns, count
+from nas_plugins.report._format import Column, columns, count, under
 from nas_plugins.results import SearchResult
 
 MAX_PAIRS = 6
+LOG_FROM = 5.0
+"""An axis is offered logarithmic where the fronts' largest value is so many times the smallest."""
 
 
 def front_figures(result: SearchResult) -> list[Figure]:
@@ -49,10 +51,13 @@ def _scatter(result: SearchResult, x: int, y: int, *, name: str) -> Figure:
         _found_front(values, front, (x, y), trials, result),
     ]
     true = np.array(result.true_front).reshape(-1, len(shown))
-    important = np.concatenate([values[front], true])
     layout = axis_titles(shown[x].title, shown[y].title)
     views, outside = front_views(
-        values[:, (x, y)], important[:, (x, y)], (shown[x], shown[y]), layout
+        values[:, (x, y)],
+        values[front][:, (x, y)],
+        true[:, (x, y)],
+        (shown[x], shown[y]),
+        layout,
     )
     return Figure(
         name,
@@ -65,33 +70,62 @@ def _scatter(result: SearchResult, x: int, y: int, *, name: str) -> Figure:
 
 
 def front_views(
-    values: pareto.Floats, important: pareto.Floats, shown: tuple[Column, Column], layout: Spec
+    values: pareto.Floats,
+    found: pareto.Floats,
+    true: pareto.Floats,
+    shown: tuple[Column, Column],
+    layout: Spec,
 ) -> tuple[dict[str, Spec], int]:
     """Starts a plot around the front where other trials are far off.
 
+    Every point of the found front is in the first view, however far it lies from the others.
+
     Args:
         values: Of the trials on the axes, `(n, 2)`.
-        important: The fronts, `(k, 2)`.
+        found: The found front, `(k, 2)`.
+        true: The true front, `(l, 2)`; its far points may lie outside.
         shown: What the axes show.
         layout: Of the plot; is given the ranges.
 
     Returns:
-        Ranges for buttons, and how many trials lie outside the first of them.
+        Axes for buttons, and how many trials lie outside the first of them.
     """
-    if not len(important):
-        return {}, 0
-    core = _core(important)
-    ranges = [focus(values[:, i], core[:, i], shown[i]) for i in range(2)]
+    everything = np.concatenate([values, true])
+    whole = [padded(everything[:, i]) for i in range(2)]
+
+    front = np.concatenate([found, true])
+    core = _core(front)
+
+    def around(points: pareto.Floats) -> list[list[float]]:
+        if not len(points):
+            return whole
+        return [focus(values[:, i], points[:, i], shown[i]) for i in range(2)]
+
+    ranges = around(np.concatenate([found, core]))
     inside = [(values[:, i] >= r[0]) & (values[:, i] <= r[1]) for i, r in enumerate(ranges)]
     outside = int((~(inside[0] & inside[1])).sum())
-    if not outside:
+    views = {"Around the front": _axes(ranges)} if outside else {}
+    views["All trials"] = _axes(whole)
+    if around(core) != ranges:
+        views["Most of the front"] = _axes(around(core))
+    skewed = [
+        bool(len(front)) and everything[:, i].min() > 0 and _spread(front[:, i]) >= LOG_FROM
+        for i in range(2)
+    ]
+    if any(skewed):
+        names = " and ".join(c.name for c, log in zip(shown, skewed, strict=True) if log)
+        views[f"Logarithmic {names}"] = _axes(
+            [
+                padded(np.log10(everything[:, i])) if log else whole[i]
+                for i, log in enumerate(skewed)
+            ],
+            skewed,
+        )
+    if len(views) == 1:
         return {}, 0
-    everything = np.concatenate([values, important])
-    layout["xaxis"]["range"], layout["yaxis"]["range"] = ranges
-    return {
-        "Around the front": _ranges(*ranges),
-        "All trials": _ranges(*(padded(everything[:, i]) for i in range(2))),
-    }, outside
+    if outside:
+        layout["xaxis"]["range"], layout["yaxis"]["range"] = ranges
+    return views, outside
 
 
 def points(
@@ -173,12 +207,19 @@ def step(result: SearchResult, x: int) -> str:
 def _core(points: pareto.Floats) -> pareto.Floats:
     """The points that are not far out: within three times the quartile range on every axis.
 
-    A disconnected cell is fast and useless, so it lies on many a front and far from the rest.
+    A disconnected cell is fast and useless, so it lies on many a true front and far from the rest.
     """
+    if not len(points):
+        return points
     low, high = np.quantile(points, [0.25, 0.75], axis=0)
     reach = 3 * (high - low)
     near = ((points >= low - reach) & (points <= high + reach)).all(axis=1)
     return points[near] if near.any() else points
+
+
+def _spread(values: pareto.Floats) -> float:
+    """The largest of positive values in units of the smallest."""
+    return float(values.max() / values.min())
 
 
 def focus(values: pareto.Floats, important: pareto.Floats, column: Column) -> list[float]:
@@ -198,22 +239,26 @@ def padded(values: pareto.Floats) -> list[float]:
     return [low - room, high + room]
 
 
-def _ranges(x: list[float], y: list[float]) -> Spec:
-    return {"xaxis.range": x, "yaxis.range": y}
+def _axes(ranges: Sequence[list[float]], log: Sequence[bool] = (False, False)) -> Spec:
+    axes: Spec = {}
+    for axis, span, logarithmic in zip(("xaxis", "yaxis"), ranges, log, strict=True):
+        axes |= {f"{axis}.type": "log" if logarithmic else "linear", f"{axis}.range": span}
+    return axes
 
 
 def _scatter_caption(result: SearchResult, outside: int, n_objectives: int) -> tuple[str, ...]:
     history = result.history
-    parts = ["Every dot is a trial; hover over it for its architecture."]
+    parts = ["Every dot is a trial; hover over it for its architecture, click for a drawing."]
     if n_objectives > 2:
         parts.append("The front is that of all objectives together, seen in one pair of them.")
     if any(t.violation > 0 for t in history.complete):
-        parts.append("Crosses violate a constraint and cannot be on the front.")
+        parts.append(f"The fronts are those{under(result)}." if result.limits else "")
+        parts.append("Grey crosses violate a constraint and cannot be on the front.")
     if outside and n_objectives > 2:
         parts.append("Where there are buttons, some trials lie outside the view around the front.")
     elif outside:
         parts.append(f"{lie_outside(outside)} around the front.")
-    return (*parts, *not_drawn(result))
+    return (*filter(None, parts), *not_drawn(result))
 
 
 def lie_outside(n: int) -> str:

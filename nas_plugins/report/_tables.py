@@ -10,15 +10,17 @@ from typing import TypeAlias
 
 from nas_plugins import pareto
 from nas_plugins._markup import Markup, element, join
+from nas_plugins.constraints import limits_in
 from nas_plugins.drawing import draw
 from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
-from nas_plugins.report._format import Column, count
+from nas_plugins.report._format import Column, columns, count, limited_columns, table_values
 from nas_plugins.report._links import Links
 from nas_plugins.results import SearchResult
 from nas_plugins.sections import Facts
 
 MAX_FRONT, MIN_ROWS, TOP = 60, 10, 20
 NOTE_LIMIT, NOTES_LIMIT = 20_000, 2_500_000
+DRAWINGS_LIMIT = 400_000
 GROUP = 100
 MAX_REASONS, REASON_LIMIT = 100, 600
 _MAX_LISTED = 12
@@ -65,11 +67,9 @@ def best_rows(history: History) -> list[Best]:
     return list(found.values())
 
 
-def best_table(
-    rows: Sequence[Best], shown: Sequence[Column], links: Links, facts: FactsOf
-) -> Markup:
-    """Values, drawing, notation and notes per row."""
-    single = len(shown) == 1
+def best_table(result: SearchResult, rows: Sequence[Best], links: Links, facts: FactsOf) -> Markup:
+    """Values of objectives and limited metrics, drawing, notation and notes per row."""
+    shown = [*columns(result), *limited_columns(result)]
     head = [element("th", "Trial", scope="col")]
     for column in shown:
         arrow = (
@@ -78,16 +78,29 @@ def best_table(
         unit = element("small", f" {column.unit}") if column.unit else None
         title = f"{column.name}: {column.wish}"
         sign = element("span", f" {arrow}", class_="wish", title=title, aria_label=column.wish)
-        head.append(element("th", column.name, unit, sign, scope="col", class_="number"))
+        limit = element("small", f" {column.limit}") if column.limit else None
+        parts = [column.name, unit, sign if column.sought else None, limit]
+        head.append(element("th", *parts, scope="col", class_="number"))
     head.append(element("th", "Architecture", scope="col"))
-    body = [_best_row(row, shown, single, links, facts) for row in rows]
+    body = [_best_row(row, _cells(result, row.trial, shown), links, facts) for row in rows]
     return _table(head, body, "best")
 
 
-def _best_row(
-    row: Best, shown: Sequence[Column], single: bool, links: Links, facts: FactsOf
-) -> Markup:
+def _cells(result: SearchResult, trial: Trial, shown: Sequence[Column]) -> list[Markup]:
+    return [
+        element(
+            "td",
+            "" if value is None else column.plain(value),
+            class_="number",
+            data_label=_labelled(column),
+        )
+        for column, value in zip(shown, table_values(result, trial), strict=True)
+    ]
+
+
+def _best_row(row: Best, values: Sequence[Markup], links: Links, facts: FactsOf) -> Markup:
     trial = row.trial
+    single = len(trial.values) == 1
     badges = []
     if trial.violation > 0:
         badges.append(element("span", "infeasible", class_="badge warn"))
@@ -98,10 +111,6 @@ def _best_row(
     repeats = (
         element("small", f"also {_numbers(row.repeats)}", class_="muted") if row.repeats else None
     )
-    values = [
-        element("td", column.plain(value), class_="number", data_label=_labelled(column))
-        for column, value in zip(shown, trial.values, strict=True)
-    ]
     return element(
         "tr",
         element("th", f"{trial.number}", *badges, repeats, scope="row", data_label="Trial"),
@@ -113,6 +122,53 @@ def _best_row(
             class_="architecture",
         ),
         id=f"trial-{trial.number}",
+        class_="infeasible" if trial.violation > 0 else None,
+    )
+
+
+def other_drawings(
+    result: SearchResult, rows: Sequence[Best]
+) -> tuple[Markup | None, dict[str, str]]:
+    """Drawings of what the table of the best leaves out, folded away, as far as there is room.
+
+    Returns:
+        The drawings, and where the page draws the architecture of each trial, by its number.
+    """
+    shown = [*columns(result), *limited_columns(result)]
+    places = {row.trial.architecture.key: f"trial-{row.trial.number}" for row in rows}
+    entries: list[Markup] = []
+    size = 0
+    for trial in result.history.complete:
+        if trial.architecture.key in places or size > DRAWINGS_LIMIT:
+            continue
+        entry = _drawing(result, trial, shown)
+        size += len(entry)
+        entries.append(entry)
+        places[trial.architecture.key] = f"trial-{trial.number}"
+    keys = {trial.number: trial.architecture.key for trial in result.history.complete}
+    anchors = {f"{number}": places[key] for number, key in keys.items() if key in places}
+    if not entries:
+        return None, anchors
+    text = f"{count(len(entries), 'other architecture')}, as drawings"
+    return element("details", element("summary", text), *entries, class_="group drawings"), anchors
+
+
+def _drawing(result: SearchResult, trial: Trial, shown: Sequence[Column]) -> Markup:
+    values = zip(shown, table_values(result, trial), strict=True)
+    told = [column(value) for column, value in values if value is not None]
+    if trial.violation > 0:
+        told.append("infeasible")
+    return element(
+        "details",
+        element(
+            "summary",
+            element("b", f"Trial {trial.number}"),
+            element("span", " \N{MIDDLE DOT} ".join(told), class_="muted"),
+        ),
+        element("div", Markup(draw(trial.architecture)), class_="cell"),
+        _notation(trial),
+        id=f"trial-{trial.number}",
+        class_="trial",
     )
 
 
@@ -150,9 +206,14 @@ def _facts(trial: Trial, links: Links, facts: FactsOf) -> Markup:
     """Constraints and notes of a trial as a list of terms."""
     told = facts.get(trial.number, {})
     items: list[Markup] = []
+    limits = limits_in(trial.constraints)
     for name, value in trial.constraints.items():
         state = "violated" if value > 0 else "kept"
-        items += [element("dt", name), element("dd", f"{value:.6g} ({state}; must be at most 0)")]
+        if name in limits:
+            text = f"{limits[name].value(value):.6g} ({state})"
+        else:
+            text = f"{value:.6g} ({state}; must be at most 0)"
+        items += [element("dt", name), element("dd", text)]
     for name, note in trial.notes.items():
         if name in told:
             terms = [(term, links.line(text)) for term, text in told[name]]

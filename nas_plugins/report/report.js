@@ -43,8 +43,9 @@
       layout.height = target.clientHeight;
     }
     if (view[name]) {
-      for (const [key, range] of Object.entries(figure.views[view[name]])) {
-        layout[key.split(".")[0]].range = range;
+      for (const [key, value] of Object.entries(figure.views[view[name]])) {
+        const [axis, property] = key.split(".");
+        layout[axis][property] = resolve(value, style);
       }
     }
     return Plotly.react(target, resolve(figure.data, style), layout, {
@@ -62,7 +63,8 @@
 
   function show(number) {
     const target =
-      document.getElementById(`trial-${number}`) || document.getElementById(`notes-${number}`);
+      document.getElementById(report.anchors[number]) ||
+      document.getElementById(`notes-${number}`);
     if (!target) return;
     unfold(target);
     location.hash = target.id;
@@ -109,6 +111,25 @@
       });
     });
   });
+
+  // Phones hide the bars of what scrolls sideways, so say where something does.
+  function hint(area) {
+    const more = area.scrollWidth > area.clientWidth + 1;
+    area.classList.toggle("more", more);
+    const before = area.previousElementSibling;
+    const told = before && before.classList.contains("more-hint");
+    if (more && !told) {
+      const text = document.createElement("p");
+      text.className = "more-hint";
+      text.textContent = "Scrolls sideways \u2192";
+      area.before(text);
+    } else if (!more && told) {
+      before.remove();
+    }
+  }
+
+  const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => hint(target)));
+  document.querySelectorAll(".scroll, .cell").forEach((area) => sizes.observe(area));
 
   async function copy(text) {
     if (navigator.clipboard && window.isSecureContext) {

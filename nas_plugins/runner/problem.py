@@ -10,7 +10,7 @@ import numpy as np
 
 from nas_plugins import _public, pareto
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.composition import SEPARATOR, Combined, Origin, metric_names, origin
+from nas_plugins.composition import SEPARATOR, Combined, Origin, metric_names, origin, same_data
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.history import Objective, objectives_of
@@ -157,6 +157,9 @@ def prepare(request: SearchRequest) -> Problem:
     held = {metric.name for metric in benchmark.metrics} if benchmark else set()
     others = {n: o.metric.name for n, o in used.items() if sources[o.source] is not benchmark}
     asked = {found.source for found in used.values()}
+    for name in sorted(asked):
+        with as_usage(f"`evaluators={name}`", (TypeError, ValueError)):
+            sources[name].check(space)
     return Problem(
         space=space,
         evaluator=_evaluator(sources, used),
@@ -279,8 +282,12 @@ def _measured_by(request: SearchRequest, benchmark: Benchmark | None) -> dict[st
             f"`evaluators` may hold one function, as a function does not tell what it measures, "
             f"got {functions}"
         )
+    with as_usage("`evaluators`"):
+        known = same_data(known)
     return {
-        name: one if isinstance(one, Evaluator) else _of_function(name, one, known, request)
+        name: known[name]
+        if isinstance(one, Evaluator)
+        else _of_function(name, one, known, request)
         for name, one in found.items()
     }
 

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 import sys
+import threading
 import time
 import warnings
 from abc import ABC, abstractmethod
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from nas_plugins import pareto
+from nas_plugins._doing import what
 from nas_plugins.history import Objective
 
 if TYPE_CHECKING:
@@ -385,6 +387,8 @@ class Score:
 class SearchDisplay(ProgressDisplay):
     """Counts the trials of a search and tells its score; what it says goes to logs if not shown.
 
+    While no trial ends, a thread says what is done meanwhile.
+
     Args:
         score: Of the search.
         shown: As of `ProgressDisplay`.
@@ -394,6 +398,8 @@ class SearchDisplay(ProgressDisplay):
 
     first_line = 1.0
     bar_every = 0.25
+    first_silence: ClassVar[float] = 2.0
+    """Seconds without a trial that ends until the first line."""
 
     def __init__(
         self,
@@ -405,6 +411,8 @@ class SearchDisplay(ProgressDisplay):
     ) -> None:
         super().__init__(shown=shown, clock=clock)
         self._score, self._words = score, words
+        self._lock, self._closed = threading.RLock(), threading.Event()
+        self._meanwhile, self._spoken = "", 0.0
         self._ends: Counter[str] = Counter()
         self._done = self._before = self._total = 0
 
@@ -414,15 +422,39 @@ class SearchDisplay(ProgressDisplay):
         self._done = self._before = len(earlier)
         self._total = total
         self._begin()
+        self._spoken = self._begun
         self._moved()
+        if self.shows:
+            threading.Thread(target=self._watch, daemon=True).start()
 
     def add(self, finished: Finished) -> None:
         """Takes a trial of this run in."""
-        self._score.add(finished)
-        self._done += 1
-        if finished.reason:
-            self._ends["pruned" if finished.pruned else "failed"] += 1
-        self._moved()
+        with self._lock:
+            self._score.add(finished)
+            self._done += 1
+            if finished.reason:
+                self._ends["pruned" if finished.pruned else "failed"] += 1
+            self._moved()
+
+    def silence(self) -> None:
+        """Shows what is done meanwhile, if nothing has been shown for long."""
+        with self._lock:
+            longest = self.first_silence if self._spoken == self._begun else self.line_every
+            if self._closed.is_set() or self._clock() - self._spoken < longest:
+                return
+            self._meanwhile, self._unwritten = what(), True
+            self._write_pending()
+            self._meanwhile = ""
+
+    def _watch(self) -> None:
+        while not self._closed.wait(self.first_silence / 4):
+            self.silence()
+
+    def close(self) -> None:
+        """As of every display."""
+        self._closed.set()
+        with self._lock:
+            super().close()
 
     def say(self, text: str) -> None:
         """Shows a remark."""
@@ -432,15 +464,17 @@ class SearchDisplay(ProgressDisplay):
             _logger.info(self._words(text))
 
     def _line(self) -> str:
+        self._spoken = self._clock()
         rate = self._rate()
         parts = [f"{self._done}/{self._total} trials", *self._ended(), f"{rate:.1f} trials/s"]
         if rate and self._done < self._total:
             parts.append(f"{clock_time((self._total - self._done) / rate)} left")
-        return " · ".join([*parts, str(self._score)])
+        return " · ".join([*parts, self._meanwhile or str(self._score)])
 
     def _bar(self) -> BarState:
+        self._spoken = self._clock()
         label = " · ".join([f"{self._rate():.1f} trials/s", *self._ended()])
-        return BarState("", label, self._done, self._total, str(self._score))
+        return BarState("", label, self._done, self._total, self._meanwhile or str(self._score))
 
     def _columns(self) -> Sequence[rich.progress.ProgressColumn]:
         from rich import progress

@@ -279,8 +279,8 @@ def _measure(one: Measure | str | None) -> Measure | None:
 def with_stand_in(request: SearchRequest) -> tuple[SearchRequest, str]:
     """Takes the benchmark that stands in for an absent one, where it measures all that is asked.
 
-    Whoever names the source of a metric, or gives options of the benchmark, means that benchmark
-    and no other.
+    Whoever names the source of a metric, gives options of the benchmark or asks for what only it
+    has, such as the latency of the device in its name, means that benchmark and no other.
 
     Returns:
         The request, and a remark for the user; the request as it is, and no remark, where the
@@ -292,7 +292,8 @@ def with_stand_in(request: SearchRequest) -> tuple[SearchRequest, str]:
     family, *table = asked.split("/")
     if family not in registry.names("benchmark"):
         return request, ""
-    other = registry.load("benchmark", family).stand_in(*table)
+    kind = registry.load("benchmark", family)
+    other = kind.stand_in(*table)
     if other is None:
         return request, ""
     try:
@@ -300,7 +301,8 @@ def with_stand_in(request: SearchRequest) -> tuple[SearchRequest, str]:
     except NasPluginsError:
         return request, ""  # not there either: the user is told of what was asked for
     wanted = _metrics_in(request)
-    if any(SEPARATOR in name or name not in metrics for name in wanted):
+    own = kind.own_metrics
+    if any(SEPARATOR in name or name not in metrics or name in own for name in wanted):
         return request, ""
     request = replace(request, benchmark=other, stands_in_for=asked)
     return request, _remark(asked, other, wanted, metrics)

@@ -61,6 +61,8 @@ class SearchSpace(ABC):
             proxies of the space are published for; ``"small"``, cheaper to score but as deep;
             ``"tiny"``, for a moment; ``"training"``, which trains in seconds. A size that is
             missing is the builder's default.
+        in_sequence: Whether a graph that is a chain means layers one behind the other; if not,
+            an architecture is drawn as a table of its choices.
         network_width: What `network` calls the number of channels.
         network_depth: What it calls the number of repetitions of a cell.
         latency_table: Pattern of the names of the benchmarks with its latencies, with
@@ -69,6 +71,7 @@ class SearchSpace(ABC):
     """
 
     padding: str = ""
+    in_sequence: bool = True
     default_axis: str | None = None
     decision_noun: str = "decisions"
     network_sizes: Mapping[str, Mapping[str, Any]] = FrozenDict()
@@ -442,6 +445,17 @@ class SearchSpace(ABC):
             MissingDependencyError: PyTorch is not installed.
         """
         return registry.load("network", self.name)(architecture, **options)
+
+    def check_network(self) -> None:
+        """Whether there is a `network`.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if type(self).network is SearchSpace.network and self.name not in registry.names(
+            "network"
+        ):
+            raise ValueError(f"space {self.name!r} has no networks to measure")
 
     def network_options(self) -> tuple[str, ...] | None:
         """Names of the options that `network` takes, by its signature; ``None`` if it takes any.

@@ -39,6 +39,9 @@ class CategoricalSpace(SearchSpace):
             [Decision(key, tuple(choices)) for key, choices in decisions.items()],
             options={"decisions": {key: list(choices) for key, choices in decisions.items()}},
         )
+        # Only the layers of a macro space come one after the other.
+        layers = [f"layer_{i}" for i in range(len(self.decisions))]
+        self.in_sequence = [decision.name for decision in self.decisions] == layers
 
     @classmethod
     def macro(cls, n_layers: int, choices: Sequence[Choice]) -> CategoricalSpace:

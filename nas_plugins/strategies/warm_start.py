@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from nas_plugins import _public, registry
 from nas_plugins._checks import at_least, integers
+from nas_plugins._doing import doing
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Proposal, Trial, TrialState
@@ -165,7 +166,8 @@ class WarmStart(Strategy):
         """Mean over the metrics of each candidate's rank from 1, the best, `(P,)`."""
         known = {metric.name: metric for metric in self._scorer.metrics}
         metrics = [known[name] for name in self.ranked_by]
-        rows = self._scorer.evaluate(pool)
+        with doing(f"scoring a pool of {len(pool):,} for the warm start"):
+            rows = self._scorer.evaluate(pool)
         signs = np.array([1.0 if metric.direction == "min" else -1.0 for metric in metrics])
         losses = np.array([[row.get(m.name, np.nan) for m in metrics] for row in rows]) * signs
         if not np.isfinite(losses).any():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import pytest
 
-from nas_plugins.constraints import Constraint, constraints_of
+from nas_plugins.constraints import Constraint, constraints_of, limits_in
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,17 @@ def test_constraints_differ() -> None:
     assert constraints_of(["a<=1", Constraint("a", "<=", 2)])[1].bound == 2
     with pytest.raises(ValueError, match="`constraints` must differ"):
         constraints_of(["a<=1", "a <= 1.0"])
+
+
+@pytest.mark.parametrize("relation", ["<=", ">="])
+@pytest.mark.parametrize("value", [9.653912345, 1e-5, 12.0, 0.1, 123456.789, -3.25, math.inf])
+def test_the_metric_is_known_from_the_excess(relation: str, value: float) -> None:
+    limit = Constraint("a", relation, 12.3)
+    assert limit.value(limit.excess(value)) == value
+
+
+def test_names_that_are_no_limits_are_left_out() -> None:
+    assert limits_in(["a<=5", "c", "0", "b>=x", "b >= 1"]) == {
+        "a<=5": Constraint("a", "<=", 5.0),
+        "b >= 1": Constraint("b", ">=", 1.0),
+    }

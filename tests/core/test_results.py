@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -69,3 +70,93 @@ def test_torn_and_foreign_files_are_refused_by_name(tmp_path: Path, content: str
         SearchResult.load(path)
     with pytest.raises(DataError, match=r"absent\.json"):
         SearchResult.load(tmp_path / "absent.json")
+
+
+def _limited(*latencies: float, bound: str = "12") -> SearchResult:
+    """A search for accuracy alone, where the more accurate is the slower."""
+    space = nap.space("nasbench201")
+    rng = np.random.default_rng(0)
+    trials = [
+        Trial(
+            i,
+            space.sample(rng),
+            values=(80.0 + latency,),
+            constraints=FrozenDict({f"latency_ms<={bound}": latency - float(bound)}),
+        )
+        for i, latency in enumerate(latencies)
+    ]
+    return SearchResult(
+        History(space, (Objective("accuracy"),), tuple(trials)),
+        settings=FrozenDict({"strategy": "random", "constraints": [f"latency_ms<={bound}"]}),
+        metrics=(Metric("accuracy", "%", "max"), Metric("latency_ms", "ms", "min")),
+        true_front=((91.5,),),
+    )
+
+
+def test_a_limited_metric_is_a_column_beside_its_violation(tmp_path: Path) -> None:
+    result = _limited(9.653912345, 14.1, 11.5)
+    result.save(tmp_path / "out")
+    with open(tmp_path / "out" / "trials.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["latency_ms"]) for row in rows] == [9.653912345, 14.1, 11.5]
+    assert [float(row["latency_ms<=12"]) > 0 for row in rows] == [False, True, False]
+    assert result.summary()["front"][0]["metrics"] == {"latency_ms": 11.5}
+    for text in (repr(result), result._repr_html_()):
+        assert "latency_ms" in text
+        assert "11.5" in text
+        assert "under latency_ms" in text
+
+
+def test_a_limited_objective_has_one_column(tmp_path: Path) -> None:
+    result = _limited(9.0, 14.0)
+    trials = [
+        Trial(t.number, t.architecture, values=(t.values[0], 1.0), constraints=t.constraints)
+        for t in result.history.trials
+    ]
+    objectives = (Objective("accuracy"), Objective("latency_ms", "min"))
+    result = SearchResult(History(result.history.space, objectives, tuple(trials)))
+    assert result.limited == ()
+    result.save(tmp_path / "out")
+    heading = (tmp_path / "out" / "trials.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert heading.split(",").count("latency_ms") == 1
+
+
+def test_what_violates_a_constraint_is_never_best() -> None:
+    result = _limited(9.0, 14.0, 11.5)
+    assert result.best is not None
+    assert result.best.number == 2
+    nothing = _limited(13.0, 14.0)
+    assert nothing.best is None
+    assert "none feasible under latency_ms<=12" in repr(nothing)
+    assert [t.number for t in nothing.front] == [0]  # the nearest
+
+
+def test_the_plot_of_the_front_greys_what_violates_a_constraint() -> None:
+    traces = {t.name: t for t in _limited(9.0, 14.0, 11.5).plot_front().data}
+    assert list(traces["infeasible"].x) == [1]
+    assert list(traces["front"].x) == [2]
+    assert traces["infeasible"].marker.color == "#9ca6b0"
+    assert "infeasible" not in [t.name for t in _limited(9.0).plot_front().data]
+
+
+def test_the_file_holds_the_front(tmp_path: Path) -> None:
+    result = _result((80.0, 1.0), (90.0, 2.0), (70.0, 3.0))
+    result.save(tmp_path / "result.json")
+    data = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert [row["trial"] for row in data["front"]] == [1, 0]  # best in the first objective first
+    assert data["front"][0]["values"] == {"accuracy": 90.0, "latency": 2.0}
+    assert data["front"][0]["architecture"] == str(result.history.trials[1].architecture)
+    del data["front"]  # as older versions wrote it
+    assert SearchResult.from_json(data) == result
+
+
+def test_the_front_in_the_file_has_the_limited_metric() -> None:
+    assert _limited(9.0, 14.0, 11.5).to_json()["front"] == [
+        {
+            "trial": 2,
+            "architecture": str(_limited(9.0, 14.0, 11.5).history.trials[2].architecture),
+            "values": {"accuracy": 91.5},
+            "constraints": {"latency_ms<=12": -0.5},
+            "metrics": {"latency_ms": 11.5},
+        }
+    ]

@@ -84,6 +84,25 @@ def test_darts_shows_both_cells_and_once_where_they_are_equal() -> None:
     )
 
 
+def test_choices_without_an_order_are_a_table_and_no_chain() -> None:
+    space = nap.CategoricalSpace(
+        {"lr": [0.1, 0.01], "optimizer": ["sgd", "adam"], "a rather long name": [1, 2]}
+    )
+    picture = draw(space.architectures([[1, 0, 1]])[0])
+    assert texts(picture) == ["lr", "0.01", "optimizer", "sgd", "a rather long name", "2"]
+    assert "<path" not in picture  # no arrow leads from one decision to the next
+    assert "polygon" not in picture
+
+
+def test_a_table_of_many_choices_takes_several_columns_and_is_cut() -> None:
+    space = nap.CategoricalSpace({f"decision {i}": [1, 2] for i in range(MAX_NODES + 40)})
+    picture = draw(space.sample(np.random.default_rng(0)))
+    width, height = map(float, ET.fromstring(picture).attrib["viewBox"].split()[2:])
+    assert 300 < width < 700
+    assert height < 22 * MAX_NODES / 2
+    assert "and 40 more" in texts(picture)
+
+
 def test_a_long_chain_is_drawn_over_several_lines() -> None:
     space = nap.CategoricalSpace.macro(30, ["conv", "pool"])
     picture = draw(space.sample(np.random.default_rng(0)))

@@ -121,7 +121,10 @@ OTHERS: dict[str, tuple[object, ...]] = {
         *TABLE, "--evaluator", "table", "--evaluator-option", "benchmark=nasbench201/cifar100",
         "--objective", "table.val_accuracy:max", "--trials", 12,
     ),
-    "stand-in": ("--benchmark", "hw-nas-bench/cifar10/edgegpu", *TWO, "--trials", 12),
+    "stand-in": (
+        "--benchmark", "hw-nas-bench/cifar10/edgegpu", *ONE, "--objective", "params_m:min",
+        "--trials", 12,
+    ),
     "categorical": (
         "--space", "categorical", "--space-option", f"decisions={CHOICES}", "--evaluator",
         "golden-sum", *SCORE, "--trials", 12,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from email.utils import formatdate
@@ -349,3 +350,14 @@ def test_modes_need_a_store(clock: FakeClock) -> None:
         _session(ScriptedChat(), clock, mode="offline")
     with pytest.raises(ValueError, match="`store` must be given in mode 'cache'"):
         _session(ScriptedChat(), clock, mode="cache")
+
+
+def test_an_endpoint_that_does_not_answer_is_told_at_its_first_failure(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = _session(ScriptedChat([_busy(), _busy(), reply(), _busy(), reply()]), clock)
+    with caplog.at_level(logging.WARNING, "nas_plugins"):
+        session.ask(ask())
+        session.ask(ask(seed=2))
+    (told,) = [r.getMessage() for r in caplog.records]  # once, not at each failure
+    assert told.startswith("scripted:one does not answer: busy; attempt 1 failed, the next is in")

@@ -72,6 +72,8 @@ def test_constraints_make_trials_infeasible() -> None:
     assert {t.values[0] for t in found.front} == {4.0}
     assert {t.number for t in found.front} <= {t.number for t in study.trials if t.value == 4}
     assert study.best_trials[0].value == 4  # Optuna agrees
+    for trial in study.trials:  # and so does optuna-dashboard, which reads a bare list
+        assert trial.system_attrs["constraints"] == [2 * trial.value - 8, 1 - trial.value]
 
 
 @pytest.mark.parametrize(

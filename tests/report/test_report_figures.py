@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from report_helpers import OBJECTIVES, made_up, page_of
@@ -9,7 +11,8 @@ from report_helpers import OBJECTIVES, made_up, page_of
 import nas_plugins as nap
 from nas_plugins import pareto
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.history import History, Trial
+from nas_plugins.history import History, Objective, Trial
+from nas_plugins.protocols import Metric
 from nas_plugins.report import _format
 from nas_plugins.report._curves import best_curve, hypervolume_curve
 from nas_plugins.report._parallel import important_decisions
@@ -56,7 +59,7 @@ def test_the_scatter_holds_every_trial_once_and_the_front_as_steps() -> None:
 
 def test_the_view_starts_at_the_front_and_can_show_all() -> None:
     space = nap.space("nasbench201")
-    values = [(90.0 + 0.1 * i, 1.0 + 0.1 * i) for i in range(10)] + [(10.0, 0.5), (12.0, 50.0)]
+    values = [(90.0 + 0.1 * i, 1.0 + 0.1 * i) for i in range(10)] + [(10.0, 1.0), (12.0, 50.0)]
     architectures = space.architectures(space.random(12, np.random.default_rng(0)))
     trials = [
         Trial(i, a, values=v) for i, (a, v) in enumerate(zip(architectures, values, strict=True))
@@ -69,6 +72,83 @@ def test_the_view_starts_at_the_front_and_can_show_all() -> None:
     assert 90.9 < high < 95
     assert figure["views"]["All trials"]["yaxis.range"][0] < 10
     assert {b.get("data-view") for b in page.named("button")} >= {"Around the front", "All trials"}
+
+
+def _skewed() -> SearchResult:
+    """A front of seven, whose most accurate member has ten times the median latency."""
+    space = nap.space("nasbench201")
+    values = [(90.0 + 0.1 * i, 1.0 + 0.1 * i) for i in range(6)] + [(94.0, 12.5), (10.0, 60.0)]
+    values += [(89.0 - 0.1 * i, 1.5 + 0.1 * i) for i in range(12)]
+    architectures = space.architectures(space.random(len(values), np.random.default_rng(0)))
+    trials = [
+        Trial(i, a, values=v) for i, (a, v) in enumerate(zip(architectures, values, strict=True))
+    ]
+    result = SearchResult(
+        History(space, OBJECTIVES[:2], tuple(trials)), true_front=((95.0, 400.0), (90.0, 1.0))
+    )
+    assert {t.number for t in result.history.front} == set(range(7))
+    return result
+
+
+def test_the_first_view_shows_the_whole_found_front() -> None:
+    figure = page_of(_skewed()).figures["front"]
+    front = next(t for t in figure["data"] if t["name"] == "Found front")
+    for axis in ("x", "y"):
+        low, high = figure["layout"][f"{axis}axis"]["range"]
+        assert low < min(front[axis]) <= max(front[axis]) < high
+    assert next(iter(figure["views"])) == "Around the front"
+    assert figure["layout"]["xaxis"]["range"][1] < 100  # a far point of the true front may miss
+
+
+def test_the_first_view_shows_the_found_front_in_every_pair() -> None:
+    rng = np.random.default_rng(0)
+    space = nap.space("nasbench201")
+    values = np.exp(rng.normal(scale=2.0, size=(60, 3)))
+    architectures = space.architectures(space.random(60, rng))
+    trials = [Trial(i, a, values=values[i]) for i, a in enumerate(architectures)]
+    result = SearchResult(History(space, OBJECTIVES[:3], tuple(trials)))
+    figures = page_of(result).figures
+    for name in ("front-0-1", "front-0-2", "front-1-2"):
+        layout = figures[name]["layout"]
+        front = next(t for t in figures[name]["data"] if t["name"] == "Found front")
+        for axis in ("x", "y"):
+            low, high = layout[f"{axis}axis"].get("range", (-np.inf, np.inf))
+            assert low <= min(front[axis]) <= max(front[axis]) <= high
+
+
+def test_a_skewed_axis_is_offered_logarithmic() -> None:
+    views = page_of(_skewed()).figures["front"]["views"]
+    assert list(views) == [
+        "Around the front",
+        "All trials",
+        "Most of the front",
+        "Logarithmic latency",
+    ]
+    assert views["Most of the front"]["xaxis.range"][1] < 12.5
+    log = views["Logarithmic latency"]
+    assert log["xaxis.type"] == "log"
+    assert log["yaxis.type"] == "linear"  # one bad trial makes no skewed front
+    low, high = log["xaxis.range"]
+    assert low < np.log10(1.0) < np.log10(400.0) < high
+    # Going back must turn the axis back too.
+    assert all(v["xaxis.type"] == "linear" for n, v in views.items() if n != list(views)[-1])
+
+
+def test_no_logarithm_is_offered_of_values_below_zero() -> None:
+    result = made_up(40)
+    shifted = [Trial(t.number, t.architecture, values=np.subtract(t.values, 0.5)) for t in
+               result.history.trials]  # fmt: skip
+    history = History(result.history.space, OBJECTIVES[:2], tuple(shifted))
+    views = page_of(SearchResult(history)).figures["front"].get("views", {})
+    assert not any("Logarithmic" in name for name in views)
+
+
+def test_parallel_axes_cut_off_no_member_of_the_front() -> None:
+    result = _skewed()
+    page = page_of(result)
+    latency = page.figures["parallel"]["data"][0]["dimensions"][-1]
+    assert max(latency["values"]) == max(t.values[1] for t in result.history.front)
+    assert "none of the front" in page.text
 
 
 @pytest.mark.parametrize("true_front", [(), ((0.9, 0.1, 0.2), (0.5, 0.05, 0.1), (0.95, 0.3, 0.3))])
@@ -187,3 +267,19 @@ def test_durations_are_readable() -> None:
         "3 min 5 s",
         "2 h 30 min",
     ]
+
+
+def test_titles_of_parallel_axes_have_room() -> None:
+    objectives = (Objective("a_very_long_metric"), Objective("latency_of_one_image", "min"))
+    space = nap.CategoricalSpace({f"decision number {i}": ["a", "b"] for i in range(6)})
+    rng = np.random.default_rng(0)
+    trials = [
+        Trial(i, a, values=rng.random(2))
+        for i, a in enumerate(space.architectures(space.random(30, rng)))
+    ]
+    metrics = (Metric("latency_of_one_image", "milliseconds", "min"),)
+    page = page_of(SearchResult(History(space, objectives, tuple(trials)), metrics=metrics))
+    plot = next(a for a in page.named("div") if a.get("id") == "plot-parallel")
+    labels = [d["label"] for d in page.figures["parallel"]["data"][0]["dimensions"]]
+    width = float(re.sub(r"\D", "", plot["style"] or ""))
+    assert (width - 146) / (len(labels) - 1) > 6.3 * max(map(len, labels))

@@ -9,15 +9,17 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report_helpers import HOSTILE, OBJECTIVES, made_up, page_of
+from report_helpers import HOSTILE, OBJECTIVES, Page, made_up, page_of
 
 import nas_plugins as nap
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.protocols import Metric
 from nas_plugins.report import render_report, write_report
 from nas_plugins.report._tables import GROUP, NOTE_LIMIT, best_rows
 from nas_plugins.results import SearchResult
@@ -45,7 +47,9 @@ def test_the_page_says_what_was_found() -> None:
         assert str(trial.architecture) in page.text
     assert "--objective accuracy:max --objective latency:min --trials 12 --seed 0" in page.text
     drawings = [a for a in page.named("svg") if "nap-drawing" in (a["class"] or "")]
-    assert len(drawings) == len(best_rows(result.history)) >= len(result.history.front)
+    rows = [a for a in page.named("tr") if a.get("id")]
+    assert len(rows) == len(best_rows(result.history)) >= len(result.history.front)
+    assert len(drawings) == result.counts()["distinct"]
 
 
 def test_units_stand_with_the_values() -> None:
@@ -289,6 +293,51 @@ def _texts_of(figure: dict, name: str) -> list[str]:
     return next(trace["text"] for trace in figure["data"] if trace["name"] == name)
 
 
+def _held(result: SearchResult, *latencies: float) -> SearchResult:
+    """The search with a limit on a metric that is no objective."""
+    trials = [
+        replace(t, constraints=FrozenDict({"latency_ms<=12": latency - 12}))
+        for t, latency in zip(result.history.trials, latencies, strict=True)
+    ]
+    return replace(
+        result,
+        history=replace(result.history, trials=tuple(trials)),
+        metrics=(*result.metrics, Metric("latency_ms", "ms", "min")),
+    )
+
+
+def test_a_limited_metric_is_shown_and_its_limit_named() -> None:
+    result = _held(made_up(4, 1, true_front=((2.0,),)), 9.653, 14.5, 11.25, 3.0)
+    page = page_of(result)
+    cells = [a.get("data-label") for a in page.named("td")]
+    assert cells.count("latency_ms (ms)") == 4
+    limit = "latency_ms \N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}12\N{NARROW NO-BREAK SPACE}ms"
+    assert f"Constraints{limit}" in page.text
+    assert f"The optimum of the benchmark under {limit} is" in page.text
+    assert f"from the optimum under {limit}" in page.text
+    assert f"Strategy random maximised accuracy under {limit} over 4 trials." in page.text
+    assert "9.653" in page.text
+    assert "9.653 (kept)" in page.text
+    assert "14.5 (violated)" in page.text
+    hover = page.figures["progress"]["data"][1]["text"][0]
+    assert "latency_ms: <b>14.500" in hover
+
+
+def test_what_violates_a_constraint_is_grey_and_no_best_colour() -> None:
+    result = made_up(6, 1)
+    best = max(result.history.trials, key=lambda t: t.values[0]).number
+    latencies = [13.0 if t.number == best else 5.0 for t in result.history.trials]
+    page = page_of(_held(result, *latencies))
+    rows = {a["id"]: a.get("class") for a in page.named("tr") if a.get("id")}
+    assert rows.pop(f"trial-{best}") == "infeasible"
+    assert set(rows.values()) == {None}
+    assert page.text.count("infeasible") >= 1
+    trace = page.figures["parallel"]["data"][0]
+    accuracy = trace["dimensions"][-1]["values"]
+    assert trace["line"]["color"][accuracy.index(max(accuracy))] == 0
+    assert "What violates a constraint is grey" in page.text
+
+
 def test_where_nothing_is_feasible_the_page_says_so() -> None:
     result = made_up(3)
     trials = tuple(
@@ -331,3 +380,31 @@ def test_five_thousand_trials_stay_small(space: str) -> None:
     )
     page = page_of(SearchResult(History(result.history.space, OBJECTIVES[:2], noted)))
     assert len(page.source) - max(map(len, page.scripts)) < 8_000_000
+
+
+# -- from a point to its drawing -----------------------------------------------------------
+
+
+def _anchors(page: Page) -> dict[str, str]:
+    return dict(json.loads(page.scripts[0])["anchors"])
+
+
+def test_every_point_leads_to_a_drawing() -> None:
+    result = made_up(50)
+    again = Trial(50, result.history.trials[3].architecture, values=(0.0, 1.0))
+    page = page_of(with_trials(result, again))
+    anchors = _anchors(page)
+    assert set(anchors) == {str(number) for number in range(51)}
+    assert anchors["50"] == anchors["3"]  # the same architecture
+    ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    assert set(anchors.values()) <= set(ids)
+    drawn = [a for tag, a in page.tags if tag == "svg"]
+    assert len(drawn) == len({t.architecture.key for t in result.history.trials})
+
+
+def test_the_drawings_of_a_long_search_stay_small() -> None:
+    page = page_of(made_up(2000))
+    body = re.sub(r"<(script|style)\b.*?</\1>", "", page.source, flags=re.DOTALL)
+    assert len(body) < 1_000_000
+    assert 20 < len(_anchors(page)) < 2000

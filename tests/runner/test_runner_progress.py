@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 
+from nas_plugins._doing import doing, what
 from nas_plugins.history import Objective
 from nas_plugins.runner.progress import (
     CountingDisplay,
@@ -198,3 +199,35 @@ def test_the_bar_draws_on_standard_error_only(
     assert "[note] remark" in stream.getvalue()
     for text in ("2/3", "1.0 trials/s", "front 2"):
         assert text in stream.getvalue()
+
+
+def test_a_long_silence_says_what_is_done_meanwhile(capsys):
+    clock = Clock()
+    lines = SearchDisplay(Score(TWO, None), clock=clock)
+    lines.start([], 5)
+    clock.now = 1.9
+    lines.silence()
+    assert capsys.readouterr().err == ""
+    clock.now = 2.1
+    with doing("scoring a pool of 500 for the warm start"):
+        lines.silence()
+        lines.silence()  # once
+    assert capsys.readouterr().err == (
+        "0/5 trials · 0.0 trials/s · scoring a pool of 500 for the warm start\n"
+    )
+    clock.now = 7.2
+    lines.silence()
+    assert capsys.readouterr().err == "0/5 trials · 0.0 trials/s · nothing feasible yet\n"
+    lines.close()
+    clock.now = 100.0
+    lines.silence()
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_done_is_known_while_it_is_done():
+    assert what() == ""
+    with doing("a"):
+        with doing("b"):
+            assert what() == "b"
+        assert what() == "a"
+    assert what() == ""

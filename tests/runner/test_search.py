@@ -436,3 +436,28 @@ def test_progress_is_shown_on_request(
     assert captured.out == ""
     assert ("3/3 trials" in captured.err) is shown
     assert ("note: val_accuracy is better when larger" in captured.err) is shown
+
+
+# -- known before the first trial ----------------------------------------------------------
+
+CHOICES = {"lr": [0.1, 0.01], "depth": [2, 4]}
+
+
+@pytest.mark.parametrize(
+    ("over", "evaluator", "objective", "reason"),
+    [
+        (CHOICES, "complexity", "params_m:min", "defines no complexity"),
+        (CHOICES, "zero-cost", "synflow:max", "has no networks to measure"),
+        (CHOICES, "latency", "latency_ms:min", "has no networks to measure"),
+        ("darts", "table", "val_accuracy:max", "of 'nasbench201', not of 'darts'"),
+    ],
+)
+def test_what_no_trial_can_be_measured_by_is_told_before_the_first(
+    over: Any, evaluator: str, objective: str, reason: str
+) -> None:
+    if evaluator in {"zero-cost", "latency"}:
+        pytest.importorskip("torch")
+    given = {"table": nap.benchmark(TABLE)} if evaluator == "table" else evaluator
+    space = nap.space(over) if isinstance(over, str) else over
+    with pytest.raises(UsageError, match=f"`evaluators={evaluator}`: .*{reason}"):
+        nap.search(space, given, objectives=objective, trials=5)

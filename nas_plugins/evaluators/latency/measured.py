@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from nas_plugins._checks import at_least
+from nas_plugins._images import check_channels_first
 from nas_plugins._torch import nn, torch, usable_device
 from nas_plugins._wording import count
 from nas_plugins.errors import (
@@ -22,10 +23,11 @@ from nas_plugins.evaluators.latency.device import processor, release
 from nas_plugins.evaluators.latency.onnx_runtime import runner
 from nas_plugins.evaluators.latency.timing import Protocol, Timing, pinned
 from nas_plugins.protocols import Evaluator, Metric, MetricValues
-from nas_plugins.spaces.base import Architecture
+from nas_plugins.spaces.base import Architecture, SearchSpace
 
 BACKENDS = ("torch", "onnxruntime")
 _SEED = 0
+_SHAPE = (3, 32, 32)
 
 
 def measure(
@@ -98,8 +100,9 @@ class LatencyEvaluator(Evaluator):
     a metric raises `MetricUnavailableError` with the reason. The rest go on.
 
     Args:
-        backend, device, shape, batch, threads, warmup, repeats, seconds: As `measure` takes
-            them.
+        backend, device, batch, threads, warmup, repeats, seconds: As `measure` takes them.
+        shape: Channels, height and width of one input. If ``None``, that of the data set which
+            another evaluator of the search trains on, else 3x32x32.
         **network: Options of the space's network, e.g. ``channels=8, cells=1``.
 
     Raises:
@@ -109,13 +112,14 @@ class LatencyEvaluator(Evaluator):
     """
 
     judges_networks = True
+    _channels: int | None = None  # of the data set of the search
 
     def __init__(
         self,
         *,
         backend: str = "torch",
         device: str = "cpu",
-        shape: Sequence[int] = (3, 32, 32),
+        shape: Sequence[int] | None = None,
         batch: int = 1,
         threads: int = 1,
         warmup: int = 5,
@@ -123,6 +127,9 @@ class LatencyEvaluator(Evaluator):
         seconds: float = 0.2,
         **network: Any,
     ) -> None:
+        self._told = shape is not None
+        shape = _SHAPE if shape is None else shape
+        check_channels_first("`shape`", shape)
         Protocol(threads=threads, warmup=warmup, repeats=repeats, seconds=seconds)
         _check(backend, device, shape, batch)
         self._options: Mapping[str, Any] = {
@@ -136,6 +143,31 @@ class LatencyEvaluator(Evaluator):
             "seconds": seconds,
         }
         self._network = dict(network)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of one input."""
+        shape: tuple[int, ...] = self._options["shape"]
+        return shape
+
+    def for_data(self, shape: tuple[int, ...]) -> LatencyEvaluator:
+        """Measures networks for images of this shape, unless another was given.
+
+        Raises:
+            ValueError: Another was given.
+        """
+        if self.input_shape == shape:
+            return self
+        if self._told:
+            told, data = ("x".join(map(str, one)) for one in (self.input_shape, shape))
+            raise ValueError(
+                f"`shape` of the latency is {told}, and the search trains on images of {data}; "
+                f"leave it out or give {list(shape)}"
+            )
+        fitted = copy.copy(self)
+        fitted._options = {**self._options, "shape": shape}
+        fitted._channels = shape[0]
+        return fitted
 
     @property
     def source(self) -> str:
@@ -157,6 +189,14 @@ class LatencyEvaluator(Evaluator):
             Metric("latency_ms", "ms", "min", f"median {what}"),
             Metric("latency_iqr_ms", "ms", "min", f"interquartile range {what}"),
         )
+
+    def check(self, space: SearchSpace) -> None:
+        """Refuses a space that has no networks.
+
+        Raises:
+            ValueError: It has none.
+        """
+        space.check_network()
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Measures architectures one after the other.
@@ -180,12 +220,21 @@ class LatencyEvaluator(Evaluator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
             try:
-                network: nn.Module = architecture.space.network(architecture, **self._network)
+                network: nn.Module = architecture.space.network(
+                    architecture, **self._network_of(architecture.space)
+                )
             except (TypeError, UnknownNameError, PluginError, MissingDependencyError):
                 raise  # wrong for every architecture
             except Exception as error:
                 raise EvaluationError(f"its network cannot be built: {error}") from error
         return network
+
+    def _network_of(self, space: SearchSpace) -> dict[str, Any]:
+        """Options of the network: as given, and the channels of the data set."""
+        known = space.network_options()
+        if self._channels is None or (known is not None and "in_channels" not in known):
+            return self._network
+        return {"in_channels": self._channels, **self._network}
 
     def _gap(self, reason: str) -> dict[str, float]:
         names = ("latency_ms", "latency_iqr_ms")

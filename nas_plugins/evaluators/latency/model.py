@@ -57,6 +57,7 @@ class LatencyModelEvaluator(Evaluator):
         model: LatencyModel | str | Path | None = None,
         **options: Any,
     ) -> None:
+        self._shape: tuple[int, ...] | None = None
         wanted = build_space(space) if isinstance(space, str) else space
         if model is not None:
             if options:
@@ -64,6 +65,7 @@ class LatencyModelEvaluator(Evaluator):
             self._model = _given(model, wanted)
             return
         measuring = _source(source, wanted, options)
+        self._shape = measuring.input_shape
         if wanted is None:
             wanted = measuring.space or build_space("nasbench201")
         unit = _unit(measuring, metric)
@@ -76,6 +78,20 @@ class LatencyModelEvaluator(Evaluator):
             source=measuring.source,
             counted=counted,
         )
+
+    def for_data(self, shape: tuple[int, ...]) -> LatencyModelEvaluator:
+        """Itself, as it has been fitted.
+
+        Raises:
+            ValueError: To inputs of another shape.
+        """
+        if self._shape not in (None, shape):
+            raise ValueError(
+                f"the latency model was fitted to networks for another input than the images of "
+                f"{'x'.join(map(str, shape))} that the search trains on; give "
+                f"`shape={list(shape)}, in_channels={shape[0]}`"
+            )
+        return self
 
     @property
     def model(self) -> LatencyModel:

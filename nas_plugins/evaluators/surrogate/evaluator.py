@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nas_plugins._doing import doing
 from nas_plugins.errors import DataError
 from nas_plugins.evaluators.surrogate.estimator import Surrogate
 from nas_plugins.evaluators.surrogate.features import Encoder
@@ -214,7 +215,8 @@ class SurrogateEvaluator(Evaluator):
         """Values of the metric; ``None`` where the truth has none."""
         if not architectures:
             return []
-        rows = self._truth.evaluate(architectures)
+        with doing(f"measuring {len(architectures):,} labels for the surrogate"):
+            rows = self._truth.evaluate(architectures)
         values = [float(row.get(self._metric.name, math.nan)) for row in rows]
         return [value if math.isfinite(value) else None for value in values]
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nas_plugins._images import check_channels_first
 from nas_plugins._torch import nn, torch
 from nas_plugins.errors import DataError
 
@@ -55,9 +56,11 @@ class Part:
         """
         x, y = _tensor(f"{name} images", images), _tensor(f"{name} labels", labels)
         if x.ndim != 4:
+            advice = "; write `images[:, None]` for grey images (N, H, W)" if x.ndim == 3 else ""
             raise ValueError(
-                f"`{name}` images must have the shape (N, C, H, W), got {tuple(x.shape)}"
+                f"`{name}` images must have the shape (N, C, H, W), got {tuple(x.shape)}{advice}"
             )
+        check_channels_first(f"`{name}` images", x.shape)
         if y.ndim != 1 or len(y) != len(x):
             raise ValueError(
                 f"`{name}` labels must have the shape ({len(x)},), one per image, "

@@ -21,7 +21,7 @@ from nas_plugins.evaluators.training.fit import NetworkTraining
 from nas_plugins.evaluators.training.networks import network_options
 from nas_plugins.evaluators.training.settings import TrainingSettings
 from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report
-from nas_plugins.spaces.base import Architecture
+from nas_plugins.spaces.base import Architecture, SearchSpace
 
 _FORMAT = 1
 # Weights come from PyTorch's global generator, and time and memory are the process's: two
@@ -124,6 +124,25 @@ class TrainingEvaluator(Evaluator):
         return self._data
 
     @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of the images."""
+        return self._data.shape
+
+    def for_data(self, shape: tuple[int, ...]) -> TrainingEvaluator:
+        """Itself; see `Evaluator.for_data`.
+
+        Raises:
+            ValueError: Its images have another shape.
+        """
+        if shape != self.data_shape:
+            sizes = ["x".join(map(str, one)) for one in (self.data_shape, shape)]
+            raise ValueError(
+                f"training on images of {sizes[0]} does not go with a data set of {sizes[1]}; "
+                "give both `resolution` and the same channels"
+            )
+        return self
+
+    @property
     def source(self) -> str:
         """Where the numbers come from."""
         settings = self._settings
@@ -131,6 +150,14 @@ class TrainingEvaluator(Evaluator):
             f"trained for {settings.epochs} epochs on {self._data}, seed {settings.seed}, "
             f"{self._device}"
         )
+
+    def check(self, space: SearchSpace) -> None:
+        """Refuses a space that has no networks.
+
+        Raises:
+            ValueError: It has none.
+        """
+        space.check_network()
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Trains each architecture; one that fails leaves the others their values.

@@ -152,6 +152,14 @@ class ZeroCostEvaluator(Evaluator):
         what = "a batch of the user's" if self._given else self._settings.input
         return f"zero-cost proxies on {what} {shape}, seed {self._settings.seed}"
 
+    def check(self, space: SearchSpace) -> None:
+        """Refuses a space that has no networks.
+
+        Raises:
+            ValueError: It has none.
+        """
+        space.check_network()
+
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Scores architectures.
 

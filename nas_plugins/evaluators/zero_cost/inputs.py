@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._images import check_channels_first
 from nas_plugins._torch import torch
 from nas_plugins.errors import needing
 from nas_plugins.evaluators.zero_cost.batch import Batch
@@ -90,6 +91,8 @@ def _of_classes(
 def _given(given: Any, settings: Settings) -> Batch:
     inputs, labels = _parts(given)
     images = _tensor(inputs, "images").to(torch.float32)
+    if images.ndim == 4:
+        check_channels_first("`batch`", images.shape)
     if labels is None:
         return _checked(
             images, balanced_labels(len(images) if images.ndim else 0, settings.classes)

@@ -1,0 +1,31 @@
+"""Images as networks take them: channels first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_CHANNELS = (1, 3, 4)
+"""Grey, colour, colour with an alpha channel."""
+
+
+def check_channels_first(what: str, shape: Sequence[int]) -> None:
+    """Refuses a shape that has its channels last, or none.
+
+    Args:
+        what: What has the shape, for the message, e.g. ``"`train` images"``.
+        shape: `(N, C, H, W)` or `(C, H, W)`.
+
+    Raises:
+        ValueError: It looks like `(N, H, W, C)` or `(H, W, C)`; says the transpose to write.
+    """
+    if len(shape) not in (3, 4) or shape[-1] not in _CHANNELS:
+        return
+    if shape[-3] in _CHANNELS or min(shape[-3:-1]) <= max(_CHANNELS):
+        return
+    one = len(shape) == 3
+    names, order = ("(H, W, C)", (2, 0, 1)) if one else ("(N, H, W, C)", (0, 3, 1, 2))
+    first = "(C, H, W)" if one else "(N, C, H, W)"
+    raise ValueError(
+        f"{what} must have the channels first, {first}, and {tuple(shape)} looks like {names}; "
+        f"write `images.transpose{order}` in NumPy, `images.permute{order}` in PyTorch"
+    )
