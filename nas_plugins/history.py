@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -206,14 +206,25 @@ class History:
         """Returns the same trials with other fixed choices for the next proposal."""
         return _unchecked({**vars(self), "fixed": FrozenDict(fixed)})
 
+    def avoiding(self, seen: Set[Key]) -> History:
+        """Returns the same trials with other keys that the next proposal should avoid.
+
+        An engine knows more than the architectures: the same one may be worth another trial
+        with other numbers, and one that was interrupted has not been evaluated.
+        """
+        return _unchecked({**vars(self), "seen": seen})
+
     @cached_property
     def complete(self) -> tuple[Trial, ...]:
         """Trials with values, in order; the arrays below follow this order."""
         return tuple(t for t in self.trials if t.state is TrialState.COMPLETE)
 
     @cached_property
-    def seen(self) -> frozenset[Key]:
-        """Canonical keys of all trials in any state: what a new proposal should avoid."""
+    def seen(self) -> Set[Key]:
+        """Canonical keys of all trials in any state: what a new proposal should avoid.
+
+        What an engine has said otherwise with `avoiding` counts.
+        """
         # In one batch, which is many times faster where keys are those of graphs.
         new = [t.architecture for t in self.trials if "key" not in vars(t.architecture)]
         if len(new) > 1:

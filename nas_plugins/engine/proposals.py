@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,7 @@ def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Ch
         history: What has been seen; its `fixed` choices hold in the result.
         rng: Source of randomness.
     """
-    taken = history.seen if strategy.avoid_duplicates else frozenset[Key]()
+    taken: Set[Key] = history.seen if strategy.avoid_duplicates else frozenset()
     reason = "the strategy proposed nothing new"
     try:
         for proposal in _fitted(strategy, history, rng):
@@ -85,7 +85,7 @@ def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Ch
 def choose_at_random(
     history: History,
     rng: np.random.Generator,
-    taken: frozenset[Key],
+    taken: Set[Key],
     *,
     reason: str,
 ) -> Chosen:
@@ -140,7 +140,7 @@ def _fit(architecture: Architecture, history: History) -> Architecture | None:
 
 
 def _new_completion(
-    history: History, rng: np.random.Generator, taken: frozenset[Key]
+    history: History, rng: np.random.Generator, taken: Set[Key]
 ) -> list[Architecture]:
     """At most one architecture that meets the fixed choices and is not taken."""
     space, fixed = history.space, history.fixed

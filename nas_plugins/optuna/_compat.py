@@ -6,11 +6,14 @@ Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.samplers import PartialFixedSampler
+from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
+from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -74,6 +77,33 @@ def call_back(
 def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
     """Writes a system attribute of a trial into the storage."""
     study._storage.set_trial_system_attr(trial._trial_id, key, value)
+
+
+def default_sampler() -> TPESampler:
+    """Optuna's TPE, jointly over what it is asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # before Optuna 5 both options are experimental
+        return TPESampler(multivariate=True, constant_liar=True, seed=0)
+
+
+def seeded(sampler: TPESampler, seed: int, *, constrained: bool) -> TPESampler:
+    """A sampler that shares the caches of another and draws random numbers of its own.
+
+    Args:
+        sampler: The other.
+        seed: Of the random numbers, in 0..2**32-1.
+        constrained: Whether trials have constraints, which Optuna before 5 must be told.
+    """
+    own = copy.copy(sampler)
+    own._rng = LazyRandomState(seed)
+    own._random_sampler = RandomSampler(seed=seed)
+    if constrained and not hasattr(optuna.Trial, "set_constraint"):
+        own._constraints_func = _constraint_values
+    return own
+
+
+def _constraint_values(trial: FrozenTrial) -> tuple[float, ...]:
+    return tuple(constraints(trial).values())
 
 
 def directions(study: Study) -> list[str]:
@@ -145,11 +175,13 @@ __all__ = [
     "all_trials",
     "call_back",
     "constraints",
+    "default_sampler",
     "directions",
     "enqueued_params",
     "fixed_params",
     "metric_names",
     "new_trial",
+    "seeded",
     "set_constraints",
     "set_trial_attribute",
     "study_key",

@@ -21,6 +21,9 @@ MAX_INTEGERS = 16
 """An integer range of at most so many values counts as a decision."""
 
 
+_HUGE = 2**53
+
+
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """The open decisions of a space as Optuna sees them; a fresh dictionary."""
     return {
@@ -71,8 +74,9 @@ def choices(distribution: BaseDistribution) -> tuple[Choice, ...]:
     if distribution.single():
         return ()
     if isinstance(distribution, IntDistribution) and not distribution.log:
-        values = range(distribution.low, distribution.high + 1, distribution.step)
-        return tuple(values) if len(values) <= MAX_INTEGERS else ()
+        low, high, step = distribution.low, distribution.high, distribution.step
+        few = (high - low) // step < MAX_INTEGERS
+        return tuple(range(low, high + 1, step)) if few else ()
     if isinstance(distribution, CategoricalDistribution):
         found = distribution.choices
         # Optuna itself does not tell 1 from True or 1.0, and NaN equals nothing.
@@ -99,6 +103,12 @@ def draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
     if isinstance(distribution, FloatDistribution):
         return _draw_float(distribution, rng)
     raise TypeError(f"unknown distribution {type(distribution).__name__}")
+
+
+def huge(distribution: BaseDistribution) -> bool:
+    """Whether a range has more integers than Optuna's own samplers can draw from."""
+    wide = isinstance(distribution, IntDistribution)
+    return wide and max(abs(distribution.low), abs(distribution.high)) >= _HUGE
 
 
 def _draw_int(distribution: IntDistribution, rng: np.random.Generator) -> int:
@@ -128,4 +138,4 @@ def _below(n: int, rng: np.random.Generator) -> int:
     return int.from_bytes(rng.bytes(n.bit_length() // 8 + 16), "little") % n
 
 
-__all__ = ["MAX_INTEGERS", "check", "choices", "distributions", "draw", "space_of"]
+__all__ = ["MAX_INTEGERS", "check", "choices", "distributions", "draw", "huge", "space_of"]

@@ -12,6 +12,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.optuna import _attributes, _compat
+from nas_plugins.optuna._known import Record, recorded_rest
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _STATES = {
@@ -86,6 +87,7 @@ class TrialLog:
 
     def __init__(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
         self._empty = History(space, tuple(objectives))
+        self._decisions = frozenset(decision.name for decision in space.decisions)
         self._reset()
 
     @property
@@ -95,9 +97,10 @@ class TrialLog:
 
     def _reset(self) -> None:
         self._base = self._empty
+        self._records: list[Record] = []
         self._settled = 0
-        self._hanging: dict[int, Trial | None] = {}
-        self._finished: dict[int, Trial | None] = {}
+        self._hanging: dict[int, Record | None] = {}
+        self._finished: dict[int, Record | None] = {}
 
     def history(self, trials: Sequence[FrozenTrial], *, exclude: int | None = None) -> History:
         """The trials as a history.
@@ -106,25 +109,32 @@ class TrialLog:
             trials: All trials of the study, in order of number.
             exclude: Number of the trial that is being sampled.
         """
+        return self.look(trials, exclude=exclude)[0]
+
+    def look(
+        self, trials: Sequence[FrozenTrial], *, exclude: int | None = None
+    ) -> tuple[History, list[Record]]:
+        """As `history`, and the record of each of its trials."""
         self._check(trials)
         if len(trials) < self._settled or (exclude is not None and exclude < self._settled):
             # A view older than the base (of another thread), or a trial asked for long ago.
-            every = self._converted(trials)
-            return self._empty.extend(t for t in every if t is not None and t.number != exclude)
-        self._settle(trials, exclude)
-        tail = self._converted(trials[self._settled :])
-        return self._base.extend(t for t in tail if t is not None and t.number != exclude)
+            base, settled, tail = self._empty, [], trials
+        else:
+            self._settle(trials, exclude)
+            base, settled, tail = self._base, self._records, trials[self._settled :]
+        rest = [r for r in self._converted(tail) if r is not None and r.trial.number != exclude]
+        return base.extend(record.trial for record in rest), settled + rest
 
     def _check(self, trials: Sequence[FrozenTrial]) -> None:
         """Starts over where a trial that hung has moved on."""
         hanging = [(trials[i], known) for i, known in self._hanging.items() if i < len(trials)]
-        if any(convert(trial, self.space) != known for trial, known in hanging):
+        if any(self._record(trial) != known for trial, known in hanging):
             self._reset()
 
     def _settle(self, trials: Sequence[FrozenTrial], exclude: int | None) -> None:
         """Moves trials from the tail into the base."""
         forced = len(trials) - _MAX_TAIL
-        settled: list[Trial] = []
+        settled: list[Record] = []
         position = self._settled
         # Numbers may have gaps for a moment, while other workers create trials.
         while position < len(trials) and trials[position].number == position != exclude:
@@ -132,7 +142,7 @@ class TrialLog:
             if not trial.state.is_finished():
                 if position >= forced:
                     break
-                self._hanging[position] = convert(trial, self.space)
+                self._hanging[position] = self._record(trial)
             converted = next(self._converted([trial]))
             if converted is not None:
                 settled.append(converted)
@@ -140,15 +150,22 @@ class TrialLog:
             position += 1
         self._settled = position
         if settled:
-            self._base = self._base.extend(settled).derived()
+            self._records += settled
+            self._base = self._base.extend(record.trial for record in settled).derived()
 
-    def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Trial | None]:
+    def _record(self, trial: FrozenTrial) -> Record | None:
+        converted = convert(trial, self.space)
+        if converted is None:
+            return None
+        return Record(converted, recorded_rest(trial, self._decisions))
+
+    def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Record | None]:
         for trial in trials:
             if not trial.state.is_finished():
-                yield convert(trial, self.space)
+                yield self._record(trial)
                 continue
             if trial.number not in self._finished:
-                self._finished[trial.number] = convert(trial, self.space)
+                self._finished[trial.number] = self._record(trial)
             yield self._finished[trial.number]
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,8 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins import _public
 from nas_plugins.engine import proposals
-from nas_plugins.history import History
-from nas_plugins.optuna import _attributes, _compat, _dimensions
+from nas_plugins.history import History, Proposal
+from nas_plugins.optuna import _attributes, _compat, _dimensions, _known
 from nas_plugins.optuna._history import TrialLog, objectives_in, restrict
 from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -32,13 +33,20 @@ _MAX_CLAIMS = 8
 _MAX_STRATEGY_CLAIMS = 3
 
 _CONTENTION = "other workers were faster to take what the strategy proposed"
-_INDEPENDENT_SAMPLING_WARNING = (
-    "The parameter `%s` in Trial#%d is sampled independently using `%s` instead of `%s`, "
-    "potentially degrading the optimization performance. This fallback happened because it is "
-    "not a categorical parameter, or not a part of every trial. You can suppress this warning "
-    "by setting `warn_independent_sampling` to `False` in the constructor of `%s` if this "
-    "independent sampling is intended behavior."
+_REST_WARNING = (
+    "Not architecture, and sampled by Optuna's TPE instead of the strategy: %s. Pass another "
+    "sampler for such parameters as `independent_sampler`, or set `warn_independent_sampling` to "
+    "`False` in the constructor of `%s` if this is intended."
 )
+_REST_STREAM = 1 << 32
+"""Random numbers for what is not the strategy's; above every checksum of a parameter's name."""
+
+_MAX_RESTS = 8
+_MIN_REFINED = 10
+_REFINED = 0.4
+"""Share of the trials that give one of the best architectures other numbers."""
+_INHERITED = 0.4
+"""Share of the trials that try an architecture with the numbers of one of the best trials."""
 
 
 class StrategySampler(BaseSampler):
@@ -53,6 +61,10 @@ class StrategySampler(BaseSampler):
     ``avoid_duplicates`` is false or the space is exhausted (a warning says so, once). What is
     proposed is written to the trial at once, so that other workers see it; a worker that finds
     its choice taken meanwhile chooses again.
+
+    Where the objective has other parameters too (a learning rate), an architecture may come
+    again with other numbers, and its value is the best it had. Some of the trials then give one
+    of the best architectures other numbers, and some try a new one with the numbers of the best.
 
     Example:
 
@@ -77,19 +89,18 @@ class StrategySampler(BaseSampler):
             The strategy, or the name it is registered under, e.g. ``"archive-evolution"``.
         space:
             The space that the strategy searches, or its registered name. Its decisions are
-            sampled jointly from the first trial on; other parameters of the objective are
-            sampled independently. If :obj:`None`, the space consists of the parameters that
-            all complete trials of the study have in common, as with other samplers of Optuna:
-            the categorical ones and short integer ranges are the strategy's, the rest is
-            sampled independently.
+            sampled jointly from the first trial on. If :obj:`None`, the space consists of the
+            parameters that all complete trials of the study have in common, as with other
+            samplers of Optuna: the categorical ones and short integer ranges.
         seed:
             Seed, a non-negative integer. If :obj:`None`, entropy of the system is used.
         independent_sampler:
-            Sampler of all parameters that are not the strategy's. If :obj:`None`, these are
-            drawn at random, reproducibly for each trial and parameter.
+            Sampler of all parameters that are not the strategy's, such as a learning rate. It
+            samples them jointly if it can, as it would alone. If :obj:`None`, Optuna's TPE,
+            which goes on reproducibly whenever the study is resumed.
         warn_independent_sampling:
-            Whether to warn, once per parameter, when a parameter is sampled independently
-            although no ``space`` was given.
+            Whether to tell, once per parameter, that it is sampled by TPE although no
+            ``independent_sampler`` was given.
 
     Raises:
         TypeError: ``strategy`` has no method ``propose``.
@@ -155,20 +166,26 @@ class StrategySampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         if self._space is not None:
-            return _dimensions.distributions(self._space)
-        common = self._memory(study).common_parameters(study)
-        return {name: dist for name, dist in common.items() if not dist.single()}
+            own: dict[str, BaseDistribution] = _dimensions.distributions(self._space)
+            names = {decision.name for decision in self._space.decisions}
+        else:
+            common = self._memory(study).common_parameters(study)
+            own = {name: dist for name, dist in common.items() if _dimensions.choices(dist)}
+            names = set(own)
+        rest = self._rest_sampler(study, trial).infer_relative_search_space(study, trial)
+        if self._independent_sampler is None:
+            rest = {name: dist for name, dist in rest.items() if not _dimensions.huge(dist)}
+        return own | {name: dist for name, dist in rest.items() if name not in names}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        params: dict[str, Any] = {}
         space = self._space or self._space_around(study, search_space)
-        if search_space and space is not None:
-            params.update(self._architecture(study, trial, space).choices)
-        for name, distribution in search_space.items():
-            if name not in params:
-                params[name] = self.sample_independent(study, trial, name, distribution)
+        names = {decision.name for decision in space.decisions} if space is not None else set()
+        others = {name: dist for name, dist in search_space.items() if name not in names}
+        params = self._sample_rest(study, trial, others)
+        if space is not None and len(others) < len(search_space):
+            params = self._configuration(study, trial, space, others, params)
         # PartialFixedSampler deletes keys of what we return, so it is a dictionary of its own.
         return {name: params[name] for name in search_space}
 
@@ -179,13 +196,13 @@ class StrategySampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        self._warn(study, trial, param_name)
-        if self._independent_sampler is not None:
-            return self._independent_sampler.sample_independent(
-                study, trial, param_name, param_distribution
-            )
-        rng = self._rng(trial, zlib.crc32(param_name.encode("utf-8", "surrogatepass")))
-        return _dimensions.draw(param_distribution, rng)
+        stream = zlib.crc32(param_name.encode("utf-8", "surrogatepass"))
+        own = self._decides(param_name, param_distribution) or _dimensions.huge(param_distribution)
+        if own and self._independent_sampler is None:
+            return _dimensions.draw(param_distribution, self._rng(trial, stream))
+        self._warn(study, trial, [param_name])
+        sampler = self._rest_sampler(study, trial, stream)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     # -- what is behind it -----------------------------------------------------------------
 
@@ -228,28 +245,148 @@ class StrategySampler(BaseSampler):
         common = memory.common_parameters(study)
         return memory.space_of({**common, **search_space})
 
-    def _architecture(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> Architecture:
+    def _decides(self, name: str, distribution: BaseDistribution) -> bool:
+        """Whether a parameter is the strategy's, even where it cannot be sampled jointly yet."""
+        if self._space is None:
+            return bool(_dimensions.choices(distribution))
+        return any(decision.name == name for decision in self._space.decisions)
+
+    def _rest_sampler(self, study: Study, trial: FrozenTrial, *stream: int) -> BaseSampler:
+        """What samples the parameters that are not the strategy's.
+
+        Optuna's TPE, unless another was given, gets random numbers that follow from the trial
+        as all others do.
+        """
+        if self._independent_sampler is not None:
+            return self._independent_sampler
+        seed = int(self._rng(trial, _REST_STREAM, *stream).integers(2**32))
+        memory = self._memory(study)
+        return _compat.seeded(memory.tpe, seed, constrained=memory.constrained(study))
+
+    def _sample_rest(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """All parameters of a part of the space, as its sampler would sample them alone."""
+        params: dict[str, Any] = {}
+        if search_space or self._independent_sampler is not None:
+            self._warn(study, trial, list(search_space))
+            sampler = self._rest_sampler(study, trial)
+            params.update(sampler.sample_relative(study, trial, search_space))
+        for name, distribution in search_space.items():
+            if name not in params:
+                params[name] = self.sample_independent(study, trial, name, distribution)
+        return params
+
+    def _configuration(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        others: Mapping[str, BaseDistribution],
+        params: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Adds an architecture to the other parameters, which are drawn anew if it must be."""
+        fixed = _compat.fixed_params(study, trial)
+        known = {**self._memory(study).common_parameters(study), **others}
+        for decision in space.decisions:
+            known.pop(decision.name, None)
+        rng = self._rng(trial, _REST_STREAM, 0)
+        share = rng.random()
+        refine = bool(others) and share < _REFINED
+        attempts = [params]
+        if _REFINED <= share < _REFINED + _INHERITED:
+            attempts[:0] = self._inherited(study, trial, space, others, rng)
+        for attempt in range(_MAX_RESTS if others else 1):
+            if attempt < len(attempts):
+                params = attempts[attempt]
+            else:
+                params = {name: _dimensions.draw(dist, rng) for name, dist in others.items()}
+            rest = _known.rest_of({**params, **fixed}, known)
+            last = not others or attempt == _MAX_RESTS - 1
+            architecture = self._architecture(
+                study, trial, space, rest, refine=refine and not attempt, last=last
+            )
+            if architecture is not None:
+                return {**params, **architecture.choices}
+        raise AssertionError("the last attempt returns an architecture")
+
+    def _inherited(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        others: Mapping[str, BaseDistribution],
+        rng: np.random.Generator,
+    ) -> list[dict[str, Any]]:
+        """The other parameters of one of the best trials, if there is one and TPE is used.
+
+        With the same numbers architectures differ by what they are, not by luck.
+        """
+        if not others or self._independent_sampler is not None:
+            return []
+        history = self._memory(study).history(study, space, trial)
+        if len(history.complete) < _MIN_REFINED:
+            return []
+        number = history.front[rng.integers(len(history.front))].number
+        best = _compat.all_trials(study)[number]
+        same = all(best.distributions.get(name) == dist for name, dist in others.items())
+        return [{name: best.params[name] for name in others}] if same else []
+
+    def _refined(self, trial: FrozenTrial, history: History) -> Architecture | None:
+        """One of the best architectures, to be tried with other numbers."""
+        if len(history.complete) < _MIN_REFINED:
+            return None
+        rng = self._rng(trial, _REST_STREAM, 1)
+        best = history.front[rng.integers(len(history.front))].architecture
+        fits = all(best.choices[name] == choice for name, choice in history.fixed.items())
+        return best if fits and best.key not in history.seen else None
+
+    def _architecture(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        rest: _known.Rest,
+        *,
+        refine: bool,
+        last: bool,
+    ) -> Architecture | None:
         """Chooses an architecture and publishes it, so that no other worker chooses it too.
 
         Of two workers that choose the same one, each first writes its choice and then looks
         for the other's: the later writer at least sees the earlier one's and chooses again.
+
+        Args:
+            study: The study.
+            trial: The trial that is sampled.
+            space: The space of the architecture.
+            rest: The other parameters of the configuration.
+            last: Whether to repeat a configuration where nothing new is left; otherwise
+                ``None`` is returned.
         """
         rng = self._rng(trial)
         memory = self._memory(study)
         fixed = restrict(_compat.fixed_params(study, trial), space)
-        history = memory.history(study, space, trial).fixing(fixed)
+        history = memory.history(study, space, trial, rest).fixing(fixed)
+        if rest:
+            _write(study, trial, _known.rest_entries(rest))
         may_repeat = not self._strategy.avoid_duplicates
         for claim in range(_MAX_CLAIMS):
-            if claim < _MAX_STRATEGY_CLAIMS:
+            refined = self._refined(trial, history) if refine and claim == 0 else None
+            if refined is not None:
+                choice = proposals.Chosen(Proposal(refined))
+            elif claim < _MAX_STRATEGY_CLAIMS:
                 choice = proposals.choose(self._strategy, history, rng)
             else:
                 taken = history.seen
                 choice = proposals.choose_at_random(history, rng, taken, reason=_CONTENTION)
+            if choice.exhausted and not last:
+                return None
             architecture = choice.proposal.architecture
             _write(study, trial, _attributes.choices_entries(architecture.choices))
             if may_repeat or choice.exhausted:
                 break
-            history = memory.history(study, space, trial, fresh=True).fixing(fixed)
+            history = memory.history(study, space, trial, rest, fresh=True).fixing(fixed)
             if architecture.key not in history.seen:
                 break
         _write(study, trial, _attributes.note_entries(choice.proposal.notes))
@@ -263,17 +400,14 @@ class StrategySampler(BaseSampler):
             )
         return architecture
 
-    def _warn(self, study: Study, trial: FrozenTrial, name: str) -> None:
-        wanted = self._warn_independent_sampling and self._space is None
-        if not wanted or name in self._warned:
+    def _warn(self, study: Study, trial: FrozenTrial, names: Sequence[str]) -> None:
+        """Tells once per parameter, from the second trial on, that it is not the strategy's."""
+        if not self._warn_independent_sampling or self._independent_sampler is not None:
             return
-        trials = _compat.all_trials(study)
-        if any(t.state == TrialState.COMPLETE for t in trials):
-            self._warned.add(name)
-            own = type(self).__name__
-            other = type(self._independent_sampler or self).__name__
-            used = other if self._independent_sampler is not None else "random sampling"
-            _logger.warning(_INDEPENDENT_SAMPLING_WARNING, name, trial.number, used, own, own)
+        new = [name for name in names if name not in self._warned]
+        if new and any(t.state == TrialState.COMPLETE for t in _compat.all_trials(study)):
+            self._warned.update(new)
+            _logger.warning(_REST_WARNING, ", ".join(map(repr, new)), type(self).__name__)
 
 
 class _Memory:
@@ -288,6 +422,7 @@ class _Memory:
         self.exhaustion_told = False
         self._lock = threading.Lock()
         self._intersection = IntersectionSearchSpace()
+        self.tpe = _compat.default_sampler()
         self._parameters: dict[str, BaseDistribution] = {}
         self._space: SearchSpace | None = None
         self._log: TrialLog | None = None
@@ -305,16 +440,34 @@ class _Memory:
                 self._space = _dimensions.space_of(parameters)
             return self._space
 
+    def constrained(self, study: Study) -> bool:
+        """Whether trials have constraints: the first complete one tells."""
+        complete = (t for t in _compat.all_trials(study) if t.state == TrialState.COMPLETE)
+        return any(_compat.constraints(trial) for trial in islice(complete, 1))
+
     def history(
-        self, study: Study, space: SearchSpace, trial: FrozenTrial, *, fresh: bool = False
+        self,
+        study: Study,
+        space: SearchSpace,
+        trial: FrozenTrial,
+        rest: _known.Rest = frozenset(),
+        *,
+        fresh: bool = False,
     ) -> History:
-        """All trials but the one being sampled."""
+        """All trials but the one being sampled, as the strategy should see them.
+
+        Where other parameters vary, an architecture stands with the best values it had, and is
+        seen if it has been tried with this `rest`.
+        """
         trials = _compat.all_trials(study, fresh=fresh)
         with self._lock:
             if self._log is None or self._log.space != space:
                 names = _compat.metric_names(study)
                 self._log = TrialLog(space, objectives_in(_compat.directions(study), names))
-            return self._log.history(trials, exclude=trial.number)
+            history, records = self._log.look(trials, exclude=trial.number)
+        if not any(record.rest for record in records):
+            return history
+        return _known.best_values(history).avoiding(_known.seen(records, rest))
 
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:

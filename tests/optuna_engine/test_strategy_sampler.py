@@ -282,7 +282,7 @@ def test_enqueued_trials_are_kept_and_completed(sampler: type[StrategySampler]) 
     assert study.trials[0].params.items() >= whole.items()
     assert study.trials[1].params.items() >= {"op1": "none", "op3": "none"}.items()
     assert study.trials[2].params["lr"] == 0.5
-    assert len({tuple(t.params[f"op{i}"] for i in range(4)) for t in study.trials}) == 12
+    assert _distinct(study) == 12
 
 
 def test_waiting_trials_count_as_seen() -> None:
@@ -530,16 +530,6 @@ def test_independent_samplers_are_used_and_forwarded_to() -> None:
     study.optimize(with_numbers, n_trials=1)
     assert calls == ["before", "lr", "epochs", "after"]
     assert study.trials[0].params["epochs"] == 1
-
-
-def test_independent_sampling_warns_once_per_parameter(caplog: pytest.LogCaptureFixture) -> None:
-    for warn in (True, False):
-        caplog.clear()
-        sampler = RandomArchitectureSampler(seed=0, warn_independent_sampling=warn)
-        study = optuna.create_study(sampler=sampler)
-        study.optimize(with_numbers, n_trials=4)
-        names = [r.args[0] for r in caplog.records if "sampled independently" in r.message]
-        assert sorted(map(str, names)) == (["epochs", "lr"] if warn else [])
 
 
 def test_bad_options_are_refused() -> None:
