@@ -17,7 +17,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, PluginError
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
-from nas_plugins.sampling import unseen
+from nas_plugins.sampling import Known, unseen
 from nas_plugins.spaces.base import Architecture, Key, SearchSpace
 
 _logger = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ FALLBACK_NOTE = "fallback"
 """Name of the note that tells why an architecture is random rather than the strategy's."""
 
 _MAX_FITS = 4
+_MAX_ASKED = 4
+_MAX_CANDIDATES = 8
 _MAX_COMPLETIONS = 64
 _MAX_LISTED_COMPLETIONS = 2**20
 
@@ -73,9 +75,15 @@ def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Ch
     taken: Set[Key] = history.seen if strategy.avoid_duplicates else frozenset()
     reason = "the strategy proposed nothing new"
     try:
-        for proposal in _fitted(strategy, history, rng):
-            if proposal.architecture.key not in taken:
-                return Chosen(proposal)
+        asked = history
+        for n in [1, *[_MAX_CANDIDATES] * (_MAX_ASKED if isinstance(taken, Known) else 0)]:
+            found = list(_fitted(strategy, asked, rng, n))
+            for proposal in found:
+                if proposal.architecture.key not in taken:
+                    return Chosen(proposal)
+            if not found:
+                break
+            asked = asked.avoiding(asked.seen | {p.architecture.key for p in found})
     except Exception as error:
         _logger.exception("%s failed; a random architecture is used", type(strategy).__name__)
         reason = f"the strategy failed: {type(error).__name__}: {error}"
@@ -110,10 +118,12 @@ def choose_at_random(
     return Chosen(Proposal(anything, notes), exhausted=True)
 
 
-def _fitted(strategy: Strategy, history: History, rng: np.random.Generator) -> Iterator[Proposal]:
+def _fitted(
+    strategy: Strategy, history: History, rng: np.random.Generator, n: int
+) -> Iterator[Proposal]:
     """Proposals with the fixed choices put in; several are asked for if there are any."""
     for _ in range(_MAX_FITS if history.fixed else 1):
-        proposals = strategy.propose(history, 1, rng)
+        proposals = strategy.propose(history, n, rng)
         for proposal in proposals:
             if not isinstance(proposal, Proposal):
                 raise PluginError(f"`propose` must return proposals, got {proposal!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins.spaces.base import Choice, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
@@ -62,6 +63,59 @@ def space_of(search_space: Mapping[str, BaseDistribution]) -> CategoricalSpace |
     decisions = {name: choices(search_space[name]) for name in sorted(search_space)}
     found = {name: values for name, values in decisions.items() if values}
     return CategoricalSpace(found) if found else None
+
+
+class Parameters:
+    """All parameters of a study, kept up to date at the cost of what is new.
+
+    Those of the complete trials, also where some trials have others than the rest: an objective
+    may ask for a parameter only if another has a certain value. While no trial that has
+    parameters is complete, those of all trials in any state. Parameters whose distributions
+    differ are left out.
+    """
+
+    def __init__(self) -> None:
+        self._looked = 0
+        self._open: set[int] = set()
+        self._complete = _Union()
+
+    def of(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+        """The parameters; a fresh dictionary.
+
+        Args:
+            trials: All trials of the study, in order of number.
+        """
+        while self._looked < len(trials) and trials[self._looked].number == self._looked:
+            self._open.add(self._looked)
+            self._looked += 1
+        for number in sorted(self._open):
+            trial = trials[number] if number < len(trials) else None
+            if trial is not None and trial.state.is_finished():
+                self._open.remove(number)
+                if trial.state == TrialState.COMPLETE:
+                    self._complete.add(trial.distributions)
+        if self._complete.found:
+            return dict(self._complete.found)
+        every = _Union()
+        for trial in trials:
+            every.add(trial.distributions)
+        return every.found
+
+
+class _Union:
+    """Distributions by name, without those that contradict each other."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, BaseDistribution] = {}
+        self._differ: set[str] = set()
+
+    def add(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        for name, distribution in distributions.items():
+            if name in self._differ:
+                continue
+            if self.found.setdefault(name, distribution) != distribution:
+                self._differ.add(name)
+                del self.found[name]
 
 
 def choices(distribution: BaseDistribution) -> tuple[Choice, ...]:
@@ -138,4 +192,13 @@ def _below(n: int, rng: np.random.Generator) -> int:
     return int.from_bytes(rng.bytes(n.bit_length() // 8 + 16), "little") % n
 
 
-__all__ = ["MAX_INTEGERS", "check", "choices", "distributions", "draw", "huge", "space_of"]
+__all__ = [
+    "MAX_INTEGERS",
+    "Parameters",
+    "check",
+    "choices",
+    "distributions",
+    "draw",
+    "huge",
+    "space_of",
+]

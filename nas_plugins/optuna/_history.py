@@ -12,7 +12,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.optuna import _attributes, _compat
-from nas_plugins.optuna._known import Record, recorded_rest
+from nas_plugins.optuna._known import Record, asked, recorded_rest
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _STATES = {
@@ -26,13 +26,21 @@ _STATES = {
 _MAX_TAIL = 512
 
 
-def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
+def architecture_of(
+    trial: FrozenTrial, space: SearchSpace, *, inactive: bool = False
+) -> Architecture | None:
     """The architecture that a trial evaluates.
 
     Its parameters decide. Decisions among them that are not set (yet) are taken from the
     enqueued parameters, then from the choices published when the trial was sampled, unless
     these contradict the parameters. An objective that uses a part of the decisions only thus
     still leaves a history.
+
+    Args:
+        trial: The trial.
+        space: The space.
+        inactive: Whether decisions of which nothing is known have had no effect, as the space
+            follows from all trials together. They are written as their first choice.
 
     Returns:
         ``None`` where decisions remain open or the choices are not an architecture.
@@ -42,6 +50,11 @@ def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | No
         chosen = {d.name: params[d.name] for d in space.decisions}
     except KeyError:
         chosen = _chosen(trial, space)
+        if inactive and (
+            trial.state.is_finished() or _attributes.read_choices(trial.system_attrs)
+        ):
+            known = any(d.name in chosen for d in space.decisions)
+            chosen = {**{d.name: d.choices[0] for d in space.decisions}, **chosen} if known else {}
     try:
         return Architecture(space, tuple(d.index(chosen[d.name]) for d in space.decisions))
     except (KeyError, InvalidArchitectureError):
@@ -57,9 +70,9 @@ def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
     return {**single, **published, **given}
 
 
-def convert(trial: FrozenTrial, space: SearchSpace) -> Trial | None:
+def convert(trial: FrozenTrial, space: SearchSpace, *, inactive: bool = False) -> Trial | None:
     """The trial as a value, or ``None`` where it has no architecture of the space."""
-    architecture = architecture_of(trial, space)
+    architecture = architecture_of(trial, space, inactive=inactive)
     if architecture is None:
         return None
     complete = trial.state == OptunaState.COMPLETE
@@ -83,9 +96,13 @@ class TrialLog:
     Args:
         space: What the trials' parameters are read as.
         objectives: The study's objectives.
+        inactive: As in `architecture_of`.
     """
 
-    def __init__(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
+    def __init__(
+        self, space: SearchSpace, objectives: Sequence[Objective], *, inactive: bool = False
+    ) -> None:
+        self._inactive = inactive
         self._empty = History(space, tuple(objectives))
         self._decisions = frozenset(decision.name for decision in space.decisions)
         self._reset()
@@ -154,10 +171,10 @@ class TrialLog:
             self._base = self._base.extend(record.trial for record in settled).derived()
 
     def _record(self, trial: FrozenTrial) -> Record | None:
-        converted = convert(trial, self.space)
+        converted = convert(trial, self.space, inactive=self._inactive)
         if converted is None:
             return None
-        return Record(converted, recorded_rest(trial, self._decisions))
+        return Record(converted, recorded_rest(trial, self._decisions), asked(trial, self.space))
 
     def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Record | None]:
         for trial in trials:

@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial
 from nas_plugins import pareto
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.optuna import _attributes
-from nas_plugins.spaces.base import Key
+from nas_plugins.sampling import Known
+from nas_plugins.spaces.base import Key, SearchSpace
 
 Rest: TypeAlias = frozenset[tuple[str, float]]
 
@@ -33,10 +34,18 @@ class Record:
     Attributes:
         trial: The trial as the history has it.
         rest: The parameters it has recorded that are no decisions.
+        asked: Positions of the decisions that it has recorded, where it was sampled with more
+            and ended: the others have no effect. ``None`` where all count.
     """
 
     trial: Trial
     rest: Rest = frozenset()
+    asked: tuple[int, ...] | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether its architecture alone tells what is known."""
+        return not self.rest and self.asked is None
 
 
 def rest_of(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Rest:
@@ -64,12 +73,30 @@ def rest_entries(rest: Rest) -> Any:
     return _attributes.entries(_REST, json.dumps(dict(sorted(rest))))
 
 
-def seen(records: Sequence[Record], rest: Rest) -> frozenset[Key]:
+def asked(trial: FrozenTrial, space: SearchSpace) -> tuple[int, ...] | None:
+    """Positions of the decisions that a finished trial of ours has recorded, if not all."""
+    if not trial.state.is_finished() or not _attributes.read_choices(trial.system_attrs):
+        return None
+    found = tuple(i for i, d in enumerate(space.decisions) if d.name in trial.params)
+    every = sum(len(d.choices) > 1 for d in space.decisions)
+    return found if found and len(found) < every else None
+
+
+def seen(records: Sequence[Record], rest: Rest, space: SearchSpace) -> Set[Key]:
     """Keys of the architectures that are known together with this rest.
 
     They are known if all that a trial has recorded is part of the configuration.
     """
-    return frozenset(r.trial.architecture.key for r in records if r.rest <= rest)
+    tried = [record for record in records if record.rest <= rest]
+    keys = frozenset(record.trial.architecture.key for record in tried)
+    partial: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+    if type(space).keys is SearchSpace.keys:  # else the space itself tells what is the same
+        for record in tried:
+            if record.asked is not None:
+                indices = record.trial.architecture.indices
+                chosen = tuple(indices[position] for position in record.asked)
+                partial.setdefault(record.asked, set()).add(chosen)
+    return Known(keys, space, partial) if partial else keys
 
 
 def best_values(history: History) -> History:
@@ -101,4 +128,13 @@ def best_values(history: History) -> History:
     )
 
 
-__all__ = ["Record", "Rest", "best_values", "recorded_rest", "rest_entries", "rest_of", "seen"]
+__all__ = [
+    "Record",
+    "Rest",
+    "asked",
+    "best_values",
+    "recorded_rest",
+    "rest_entries",
+    "rest_of",
+    "seen",
+]

@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.search_space import IntersectionSearchSpace
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -57,6 +56,8 @@ class StrategySampler(BaseSampler):
     the storage and the number of the new trial. A study that was interrupted and resumed goes on
     as if it had not been, and workers with the same seed never draw the same numbers.
 
+    Decisions that the objective does not ask for, because of others, make no difference.
+
     No architecture is proposed twice, by any worker, unless the strategy's option
     ``avoid_duplicates`` is false or the space is exhausted (a warning says so, once). What is
     proposed is written to the trial at once, so that other workers see it; a worker that finds
@@ -90,8 +91,8 @@ class StrategySampler(BaseSampler):
         space:
             The space that the strategy searches, or its registered name. Its decisions are
             sampled jointly from the first trial on. If :obj:`None`, the space consists of the
-            parameters that all complete trials of the study have in common, as with other
-            samplers of Optuna: the categorical ones and short integer ranges.
+            parameters of the study's trials: the categorical ones and short integer ranges,
+            also those that an objective asks for in some trials only.
         seed:
             Seed, a non-negative integer. If :obj:`None`, entropy of the system is used.
         independent_sampler:
@@ -169,7 +170,7 @@ class StrategySampler(BaseSampler):
             own: dict[str, BaseDistribution] = _dimensions.distributions(self._space)
             names = {decision.name for decision in self._space.decisions}
         else:
-            common = self._memory(study).common_parameters(study)
+            common = self._memory(study).known_parameters(study)
             own = {name: dist for name, dist in common.items() if _dimensions.choices(dist)}
             names = set(own)
         rest = self._rest_sampler(study, trial).infer_relative_search_space(study, trial)
@@ -240,9 +241,9 @@ class StrategySampler(BaseSampler):
     def _space_around(
         self, study: Study, search_space: Mapping[str, BaseDistribution]
     ) -> SearchSpace | None:
-        """The space of the trials' common parameters; PartialFixedSampler hides some."""
+        """The space of the trials' parameters; PartialFixedSampler hides some."""
         memory = self._memory(study)
-        common = memory.common_parameters(study)
+        common = memory.known_parameters(study)
         return memory.space_of({**common, **search_space})
 
     def _decides(self, name: str, distribution: BaseDistribution) -> bool:
@@ -287,7 +288,7 @@ class StrategySampler(BaseSampler):
     ) -> dict[str, Any]:
         """Adds an architecture to the other parameters, which are drawn anew if it must be."""
         fixed = _compat.fixed_params(study, trial)
-        known = {**self._memory(study).common_parameters(study), **others}
+        known = {**self._memory(study).known_parameters(study), **others}
         for decision in space.decisions:
             known.pop(decision.name, None)
         rng = self._rng(trial, _REST_STREAM, 0)
@@ -421,16 +422,17 @@ class _Memory:
         self.identity = identity
         self.exhaustion_told = False
         self._lock = threading.Lock()
-        self._intersection = IntersectionSearchSpace()
+        self._all = _dimensions.Parameters()
         self.tpe = _compat.default_sampler()
         self._parameters: dict[str, BaseDistribution] = {}
         self._space: SearchSpace | None = None
         self._log: TrialLog | None = None
 
-    def common_parameters(self, study: Study) -> dict[str, BaseDistribution]:
-        """The parameters that all complete trials share; a fresh dictionary."""
+    def known_parameters(self, study: Study) -> dict[str, BaseDistribution]:
+        """The parameters of the trials so far; a fresh dictionary."""
+        trials = _compat.all_trials(study)
         with self._lock:
-            return self._intersection.calculate(study, use_cache=True)
+            return self._all.of(trials)
 
     def space_of(self, parameters: Mapping[str, BaseDistribution]) -> SearchSpace | None:
         """The space of those parameters that are decisions."""
@@ -463,11 +465,12 @@ class _Memory:
         with self._lock:
             if self._log is None or self._log.space != space:
                 names = _compat.metric_names(study)
-                self._log = TrialLog(space, objectives_in(_compat.directions(study), names))
+                objectives = objectives_in(_compat.directions(study), names)
+                self._log = TrialLog(space, objectives, inactive=space is self._space)
             history, records = self._log.look(trials, exclude=trial.number)
-        if not any(record.rest for record in records):
+        if all(record.plain for record in records):
             return history
-        return _known.best_values(history).avoiding(_known.seen(records, rest))
+        return _known.best_values(history).avoiding(_known.seen(records, rest, space))
 
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.search_space import intersection_search_space
 from optuna.storages import BaseStorage
 
 from nas_plugins.errors import EngineError, NasPluginsError
@@ -128,7 +127,7 @@ def history(
     Args:
         study: The study.
         space: What its parameters are read as. If ``None``, what `create_study` has recorded,
-            otherwise the space of the categorical parameters that all complete trials share.
+            otherwise the space of the categorical parameters of its trials.
         objectives: Names and directions. If ``None``, what `create_study` has recorded,
             otherwise the study's metric names and directions.
 
@@ -139,12 +138,12 @@ def history(
     trials = _compat.all_trials(study, fresh=True)
     if space is None:
         space = _recorded_space(study)
+    inactive = space is None
     if space is None:
-        space = _dimensions.space_of(intersection_search_space(trials))
+        space = _dimensions.space_of(_dimensions.Parameters().of(trials))
     if space is None:
         raise EngineError(
-            f"the trials of study {study.study_name!r} share no categorical parameter; "
-            "pass `space`"
+            f"the trials of study {study.study_name!r} have no categorical parameter; pass `space`"
         )
     known = objectives if objectives is not None else _recorded(study, _OBJECTIVES)
     directions = _compat.directions(study)
@@ -153,7 +152,7 @@ def history(
     else:
         found = objectives_of(known)
         _check_directions(study, found)
-    return TrialLog(space, found).history(trials)
+    return TrialLog(space, found, inactive=inactive).history(trials)
 
 
 def study_settings(study: optuna.Study) -> dict[str, Any]:
