@@ -19,6 +19,7 @@ PIECE = 2045
 _NOTE = "note:"
 _MAX_NAME = 200
 _CHOICES = "choices"
+_DRAWN = "drawn"
 
 
 def entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
@@ -71,6 +72,17 @@ def read_choices(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return choices if isinstance(choices, dict) else {}
 
 
+def drawn_entries(drawn: Mapping[str, int]) -> Iterator[tuple[str, Any]]:
+    """Yields the attributes that publish decisions drawn one by one, as indices of choices."""
+    return entries(_DRAWN, json.dumps(dict(drawn)))
+
+
+def read_drawn(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the published indices of decisions drawn one by one; empty if there are none."""
+    text = read(attributes, _DRAWN)
+    return json.loads(text) if text else {}
+
+
 def _pieces(text: str) -> Iterator[str]:
     """Cuts where the JSON of a piece, escapes and quotes included, fits into an attribute."""
     start = 0
@@ -94,9 +106,11 @@ __all__ = [
     "PIECE",
     "PREFIX",
     "choices_entries",
+    "drawn_entries",
     "entries",
     "note_entries",
     "read",
     "read_choices",
+    "read_drawn",
     "read_notes",
 ]

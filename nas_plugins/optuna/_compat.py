@@ -106,6 +106,12 @@ def _constraint_values(trial: FrozenTrial) -> tuple[float, ...]:
     return tuple(constraints(trial).values())
 
 
+def attributes(study: Study, trial: FrozenTrial) -> Mapping[str, Any]:
+    """The system attributes of a trial as the storage has them now."""
+    found: Mapping[str, Any] = study._storage.get_trial(trial._trial_id).system_attrs
+    return found
+
+
 def directions(study: Study) -> list[str]:
     """``"min"`` or ``"max"`` per objective."""
     return ["max" if d == StudyDirection.MAXIMIZE else "min" for d in study.directions]
@@ -173,6 +179,7 @@ def set_constraints(trial: optuna.Trial, values: Mapping[str, float]) -> None:
 
 __all__ = [
     "all_trials",
+    "attributes",
     "call_back",
     "constraints",
     "default_sampler",

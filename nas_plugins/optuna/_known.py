@@ -75,7 +75,10 @@ def rest_entries(rest: Rest) -> Any:
 
 def asked(trial: FrozenTrial, space: SearchSpace) -> tuple[int, ...] | None:
     """Positions of the decisions that a finished trial of ours has recorded, if not all."""
-    if not trial.state.is_finished() or not _attributes.read_choices(trial.system_attrs):
+    if not trial.state.is_finished():
+        return None
+    attributes = trial.system_attrs
+    if not (_attributes.read_choices(attributes) or _attributes.read_drawn(attributes)):
         return None
     found = tuple(i for i, d in enumerate(space.decisions) if d.name in trial.params)
     every = sum(len(d.choices) > 1 for d in space.decisions)

@@ -41,6 +41,7 @@ _REST_STREAM = 1 << 32
 """Random numbers for what is not the strategy's; above every checksum of a parameter's name."""
 
 _MAX_RESTS = 8
+_MAX_COMPANIONS = 256
 _MIN_REFINED = 10
 _REFINED = 0.4
 """Share of the trials that give one of the best architectures other numbers."""
@@ -200,7 +201,10 @@ class StrategySampler(BaseSampler):
         stream = zlib.crc32(param_name.encode("utf-8", "surrogatepass"))
         own = self._decides(param_name, param_distribution) or _dimensions.huge(param_distribution)
         if own and self._independent_sampler is None:
-            return _dimensions.draw(param_distribution, self._rng(trial, stream))
+            rng = self._rng(trial, stream)
+            if self._space is None and _dimensions.choices(param_distribution):
+                return self._draw_apart(study, trial, param_name, param_distribution, rng)
+            return _dimensions.draw(param_distribution, rng)
         self._warn(study, trial, [param_name])
         sampler = self._rest_sampler(study, trial, stream)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
@@ -251,6 +255,59 @@ class StrategySampler(BaseSampler):
         if self._space is None:
             return bool(_dimensions.choices(distribution))
         return any(decision.name == name for decision in self._space.decisions)
+
+    def _draw_apart(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        name: str,
+        distribution: BaseDistribution,
+        rng: np.random.Generator,
+    ) -> Any:
+        """Draws a decision that is not in the space yet, away from what other trials have.
+
+        Trials that begin before any other has told its parameters draw them one by one. Of the
+        choices those are taken that the fewest trials have together with what is set already;
+        each draw is published, and drawn again if another worker has come to the same.
+        """
+        choices = _dimensions.choices(distribution)
+        drawn = _attributes.read_drawn(_compat.attributes(study, trial))
+        for _ in range(_MAX_CLAIMS):
+            counts = self._companions(study, trial, name, choices)
+            fewest = [i for i, count in enumerate(counts) if count == min(counts)]
+            if len(fewest) == len(choices):
+                index = choices.index(_dimensions.draw(distribution, rng))
+            else:
+                index = fewest[rng.integers(len(fewest))]
+            _write(study, trial, _attributes.drawn_entries({**drawn, name: index}))
+            if self._companions(study, trial, name, choices)[index] <= counts[index]:
+                break
+        return choices[index]
+
+    def _companions(
+        self, study: Study, trial: FrozenTrial, name: str, choices: Sequence[Any]
+    ) -> list[int]:
+        """How many other trials have each choice together with all that this one has set."""
+        own = {
+            key: (value, _dimensions.choices(trial.distributions[key]))
+            for key, value in trial.params.items()
+        }
+        own = {key: known for key, known in own.items() if known[1]}
+        counts = [0] * len(choices)
+        for other in _compat.all_trials(study, fresh=True)[-_MAX_COMPANIONS:]:
+            if other.number == trial.number:
+                continue
+            drawn = _attributes.read_drawn(other.system_attrs)
+            held = {
+                key: values[drawn[key]]
+                for key, values in [(name, choices), *((k, known[1]) for k, known in own.items())]
+                if drawn.get(key, len(values)) < len(values)
+            }
+            held |= {**_attributes.read_choices(other.system_attrs), **other.params}
+            together = {name: held.get(name), **{key: value for key, (value, _) in own.items()}}
+            if name in held and held[name] in choices:
+                counts[choices.index(held[name])] += together.items() <= held.items()
+        return counts
 
     def _rest_sampler(self, study: Study, trial: FrozenTrial, *stream: int) -> BaseSampler:
         """What samples the parameters that are not the strategy's.
