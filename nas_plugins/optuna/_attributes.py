@@ -20,6 +20,7 @@ _NOTE = "note:"
 _MAX_NAME = 200
 _CHOICES = "choices"
 _DRAWN = "drawn"
+_FAILURE, _INTERRUPTED = "failure", "interrupted"
 
 
 def entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
@@ -83,6 +84,23 @@ def read_drawn(attributes: Mapping[str, Any]) -> dict[str, int]:
     return json.loads(text) if text else {}
 
 
+def failure_entry(*, interrupted: bool) -> tuple[str, str]:
+    """The attribute that tells why a trial failed: by itself, or interrupted."""
+    return PREFIX + _FAILURE, _INTERRUPTED if interrupted else "own"
+
+
+def interrupted(attributes: Mapping[str, Any]) -> bool:
+    """Whether a failed trial ended without a failure of its own.
+
+    So do those that were interrupted, and those that the sampler was never told the end of: the
+    process was killed. Trials of other samplers are not known to be of these.
+    """
+    told = attributes.get(PREFIX + _FAILURE)
+    if told is not None:
+        return bool(told == _INTERRUPTED)
+    return any(PREFIX + name in attributes for name in (_CHOICES, _DRAWN))
+
+
 def _pieces(text: str) -> Iterator[str]:
     """Cuts where the JSON of a piece, escapes and quotes included, fits into an attribute."""
     start = 0
@@ -108,6 +126,8 @@ __all__ = [
     "choices_entries",
     "drawn_entries",
     "entries",
+    "failure_entry",
+    "interrupted",
     "note_entries",
     "read",
     "read_choices",

@@ -7,6 +7,7 @@ Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import optuna
 from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.storages import BaseStorage
-from optuna.study import Study, StudyDirection
+from optuna.study import Study, StudyDirection, _optimize
 from optuna.trial import FrozenTrial, TrialState
 
 _CONSTRAINTS = "constraints"
@@ -112,6 +113,27 @@ def attributes(study: Study, trial: FrozenTrial) -> Mapping[str, Any]:
     return found
 
 
+def is_interrupted() -> bool:
+    """Whether the trial that is being ended was interrupted from the keyboard.
+
+    ``Study.optimize`` keeps what the objective raised in a local variable only.
+    """
+    if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+        return True
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code is _optimize._run_trial.__code__:
+            return isinstance(frame.f_locals.get("func_err"), KeyboardInterrupt)
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+def stop(study: Study) -> None:
+    """Ends ``Study.optimize``; nothing where trials are asked for by hand."""
+    if getattr(study._thread_local, "in_optimize_loop", False):
+        study.stop()
+
+
 def directions(study: Study) -> list[str]:
     """``"min"`` or ``"max"`` per objective."""
     return ["max" if d == StudyDirection.MAXIMIZE else "min" for d in study.directions]
@@ -129,12 +151,17 @@ def fixed_params(study: Study, trial: FrozenTrial) -> dict[str, Any]:
     These are the parameters that are set already (a retried trial), those of
     ``Study.enqueue_trial``, and those of ``PartialFixedSampler``, in order of precedence.
     """
+    return {**fixed_params_of(study), **enqueued_params(trial), **trial.params}
+
+
+def fixed_params_of(study: Study) -> dict[str, Any]:
+    """Parameters that ``PartialFixedSampler`` decides for every trial."""
     fixed: dict[str, Any] = {}
     sampler = study.sampler
     while isinstance(sampler, PartialFixedSampler):
         fixed = {**sampler._fixed_params, **fixed}
         sampler = sampler._base_sampler
-    return {**fixed, **enqueued_params(trial), **trial.params}
+    return fixed
 
 
 def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:
@@ -186,11 +213,14 @@ __all__ = [
     "directions",
     "enqueued_params",
     "fixed_params",
+    "fixed_params_of",
+    "is_interrupted",
     "metric_names",
     "new_trial",
     "seeded",
     "set_constraints",
     "set_trial_attribute",
+    "stop",
     "study_key",
     "trial_identity",
 ]

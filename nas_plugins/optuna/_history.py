@@ -174,7 +174,13 @@ class TrialLog:
         converted = convert(trial, self.space, inactive=self._inactive)
         if converted is None:
             return None
-        return Record(converted, recorded_rest(trial, self._decisions), asked(trial, self.space))
+        return Record(
+            converted,
+            rest=recorded_rest(trial, self._decisions),
+            asked=asked(trial, self.space),
+            interrupted=trial.state == OptunaState.FAIL
+            and _attributes.interrupted(trial.system_attrs),
+        )
 
     def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Record | None]:
         for trial in trials:

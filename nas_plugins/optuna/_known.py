@@ -8,6 +8,7 @@ representation, numbers that hash and compare whatever the choices are.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,12 +18,18 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from nas_plugins import pareto
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.history import History, Proposal, Trial, TrialState
 from nas_plugins.optuna import _attributes
 from nas_plugins.sampling import Known
 from nas_plugins.spaces.base import Key, SearchSpace
 
 Rest: TypeAlias = frozenset[tuple[str, float]]
+
+STATES = ("complete", "pruned", "failed", "interrupted", "running")
+"""States of a trial: as in `TrialState`, and failed by itself or interrupted."""
+
+MAX_ATTEMPTS = 3
+"""So many trials of an architecture may fail or be interrupted before it is given up."""
 
 _REST = "rest"
 
@@ -36,16 +43,26 @@ class Record:
         rest: The parameters it has recorded that are no decisions.
         asked: Positions of the decisions that it has recorded, where it was sampled with more
             and ended: the others have no effect. ``None`` where all count.
+        interrupted: Whether it has failed without a failure of its own.
     """
 
     trial: Trial
     rest: Rest = frozenset()
     asked: tuple[int, ...] | None = None
+    interrupted: bool = False
 
     @property
-    def plain(self) -> bool:
-        """Whether its architecture alone tells what is known."""
-        return not self.rest and self.asked is None
+    def state(self) -> str:
+        """One of `STATES`."""
+        return "interrupted" if self.interrupted else self.trial.state.value
+
+    def plain(self, states: Set[str]) -> bool:
+        """Whether its architecture is known, and it alone.
+
+        Args:
+            states: Those that count as seen.
+        """
+        return not self.rest and self.asked is None and self.state in states
 
 
 def rest_of(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Rest:
@@ -85,12 +102,19 @@ def asked(trial: FrozenTrial, space: SearchSpace) -> tuple[int, ...] | None:
     return found if found and len(found) < every else None
 
 
-def seen(records: Sequence[Record], rest: Rest, space: SearchSpace) -> Set[Key]:
+def seen(records: Sequence[Record], rest: Rest, space: SearchSpace, states: Set[str]) -> Set[Key]:
     """Keys of the architectures that are known together with this rest.
 
-    They are known if all that a trial has recorded is part of the configuration.
+    They are known if all that a trial in one of the states has recorded is part of the
+    configuration, or if they have been interrupted again and again.
     """
-    tried = [record for record in records if record.rest <= rest]
+    given_up = {key for key, number in _endings(records, {"interrupted"}).items() if number <= 0}
+    tried = [
+        record
+        for record in records
+        if record.rest <= rest
+        and (record.state in states or record.trial.architecture.key in given_up)
+    ]
     keys = frozenset(record.trial.architecture.key for record in tried)
     partial: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     if type(space).keys is SearchSpace.keys:  # else the space itself tells what is the same
@@ -100,6 +124,44 @@ def seen(records: Sequence[Record], rest: Rest, space: SearchSpace) -> Set[Key]:
                 chosen = tuple(indices[position] for position in record.asked)
                 partial.setdefault(record.asked, set()).add(chosen)
     return Known(keys, space, partial) if partial else keys
+
+
+def _endings(records: Sequence[Record], states: Set[str]) -> dict[Key, int]:
+    """Attempts that architectures have left which ended in these states so far."""
+    ended = Counter(r.trial.architecture.key for r in records if r.state in states)
+    return {key: MAX_ATTEMPTS - number for key, number in ended.items()}
+
+
+def interrupted(records: Sequence[Record], states: Set[str]) -> list[Proposal]:
+    """Architectures to evaluate at last, oldest first: all their trials were interrupted."""
+    if "interrupted" in states or not any(record.interrupted for record in records):
+        return []
+    others = {r.trial.architecture.key for r in records if not r.interrupted}
+    left = _endings(records, {"interrupted"})
+    found = {
+        r.trial.architecture.key: Proposal(r.trial.architecture, r.trial.notes)
+        for r in records
+        if r.interrupted
+    }
+    return [p for key, p in found.items() if key not in others and left[key] > 0]
+
+
+def unfinished(records: Sequence[Record]) -> list[Proposal]:
+    """Architectures without values, to be repeated first when nothing new is left.
+
+    Those that have failed come before those that may still run, of which each is worth another
+    attempt too, as their process may be gone.
+    """
+    done = {r.trial.architecture.key for r in records if r.state in ("complete", "pruned")}
+    tries = Counter(r.trial.architecture.key for r in records)
+    running = {r.trial.architecture.key for r in records if r.state == "running"}
+    open_ = {
+        r.trial.architecture.key: Proposal(r.trial.architecture)
+        for r in records
+        if r.trial.architecture.key not in done
+    }
+    keys = [key for key in open_ if tries[key] < MAX_ATTEMPTS]
+    return [open_[key] for key in sorted(keys, key=lambda key: (key in running, tries[key]))]
 
 
 def best_values(history: History) -> History:
@@ -132,12 +194,15 @@ def best_values(history: History) -> History:
 
 
 __all__ = [
+    "STATES",
     "Record",
     "Rest",
     "asked",
     "best_values",
+    "interrupted",
     "recorded_rest",
     "rest_entries",
     "rest_of",
     "seen",
+    "unfinished",
 ]

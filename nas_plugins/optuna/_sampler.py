@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -103,11 +103,19 @@ class StrategySampler(BaseSampler):
         warn_independent_sampling:
             Whether to tell, once per parameter, that it is sampled by TPE although no
             ``independent_sampler`` was given.
+        seen_states:
+            States in which a trial's configuration counts as tried. ``"interrupted"`` is the
+            one more: trials that failed without a failure of the objective, as they were
+            interrupted from the keyboard or their process was killed. They are evaluated again
+            before anything else, at most three times.
+        on_exhausted:
+            What to do when the study has tried all of the space: ``"repeat"`` (first what has
+            failed, or seems to hang), or ``"stop"`` the study, as Optuna's grid sampler does.
 
     Raises:
         TypeError: ``strategy`` has no method ``propose``.
-        ValueError: ``seed`` is negative, or Optuna cannot tell two choices of a decision of
-            ``space`` apart, such as 1 and True.
+        ValueError: ``seed`` is negative, an option is none of those named here, or Optuna cannot
+            tell two choices of a decision of ``space`` apart, such as 1 and True.
         UnknownNameError: A name is not registered; the message suggests the nearest.
     """
 
@@ -119,9 +127,17 @@ class StrategySampler(BaseSampler):
         seed: int | None = None,
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
+        seen_states: Collection[str] = ("complete", "pruned", "failed", "running"),
+        on_exhausted: str = "repeat",
     ) -> None:
         if seed is not None and seed < 0:
             raise ValueError(f"`seed` must be >= 0, got {seed}")
+        if unknown := set(seen_states).difference(_known.STATES):
+            raise ValueError(
+                f"`seen_states` must be of {list(_known.STATES)}, got {sorted(unknown)}"
+            )
+        if on_exhausted not in ("repeat", "stop"):
+            raise ValueError(f"`on_exhausted` must be 'repeat' or 'stop', got {on_exhausted!r}")
         self._space = _public.space(space) if isinstance(space, str) else space
         if self._space is not None:
             _dimensions.check(self._space)
@@ -131,6 +147,8 @@ class StrategySampler(BaseSampler):
         self._entropy = proposals.fresh_entropy() if seed is None else int(seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
+        self._seen_states = frozenset(seen_states)
+        self._on_exhausted = on_exhausted
         self._forget()
 
     @property
@@ -163,6 +181,11 @@ class StrategySampler(BaseSampler):
     ) -> None:
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+        if state == TrialState.FAIL:
+            entry = _attributes.failure_entry(interrupted=_compat.is_interrupted())
+            _write(study, trial, [entry])
+        if self._on_exhausted == "stop" and self._is_exhausted(study, trial):
+            _compat.stop(study)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -382,7 +405,7 @@ class StrategySampler(BaseSampler):
         """
         if not others or self._independent_sampler is not None:
             return []
-        history = self._memory(study).history(study, space, trial)
+        history = self._memory(study).history(study, space, trial, states=self._seen_states)
         if len(history.complete) < _MIN_REFINED:
             return []
         number = history.front[rng.integers(len(history.front))].number
@@ -425,13 +448,17 @@ class StrategySampler(BaseSampler):
         rng = self._rng(trial)
         memory = self._memory(study)
         fixed = restrict(_compat.fixed_params(study, trial), space)
-        history = memory.history(study, space, trial, rest).fixing(fixed)
+        history = memory.history(study, space, trial, rest, states=self._seen_states).fixing(fixed)
         if rest:
             _write(study, trial, _known.rest_entries(rest))
         may_repeat = not self._strategy.avoid_duplicates
+        records = memory.look(study, space, trial)[1]
+        again = self._met(_known.interrupted(records, self._seen_states), history)
         for claim in range(_MAX_CLAIMS):
             refined = self._refined(trial, history) if refine and claim == 0 else None
-            if refined is not None:
+            if again:
+                choice = proposals.Chosen(again.pop(0))
+            elif refined is not None:
                 choice = proposals.Chosen(Proposal(refined))
             elif claim < _MAX_STRATEGY_CLAIMS:
                 choice = proposals.choose(self._strategy, history, rng)
@@ -440,11 +467,16 @@ class StrategySampler(BaseSampler):
                 choice = proposals.choose_at_random(history, rng, taken, reason=_CONTENTION)
             if choice.exhausted and not last:
                 return None
+            if choice.exhausted and not may_repeat:
+                left = self._met(_known.unfinished(records), history)
+                choice = proposals.Chosen(left[0], exhausted=True) if left else choice
             architecture = choice.proposal.architecture
             _write(study, trial, _attributes.choices_entries(architecture.choices))
             if may_repeat or choice.exhausted:
                 break
-            history = memory.history(study, space, trial, rest, fresh=True).fixing(fixed)
+            history = memory.history(
+                study, space, trial, rest, fresh=True, states=self._seen_states
+            ).fixing(fixed)
             if architecture.key not in history.seen:
                 break
         _write(study, trial, _attributes.note_entries(choice.proposal.notes))
@@ -457,6 +489,27 @@ class StrategySampler(BaseSampler):
                 f" with {fixed} fixed" if fixed else "",
             )
         return architecture
+
+    @staticmethod
+    def _met(found: list[Proposal], history: History) -> list[Proposal]:
+        """Those of the proposals that have the fixed choices."""
+        fixed = history.fixed.items()
+        return [p for p in found if all(p.architecture.choices[n] == c for n, c in fixed)]
+
+    def _is_exhausted(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether nothing new is left once this trial has ended."""
+        memory = self._memory(study)
+        space = self._space or self._space_around(study, {})
+        if space is None:
+            return False
+        history = memory.history(study, space, None, fresh=True, states=self._seen_states)
+        records = memory.look(study, space, None)[1]
+        if any(r.rest for r in records) or _known.interrupted(records, self._seen_states):
+            return False
+        fixed = restrict(_compat.fixed_params_of(study), space)
+        rng = self._rng(trial, _REST_STREAM, 2)
+        found = proposals.choose_at_random(history.fixing(fixed), rng, history.seen, reason="")
+        return found.exhausted
 
     def _warn(self, study: Study, trial: FrozenTrial, names: Sequence[str]) -> None:
         """Tells once per parameter, from the second trial on, that it is not the strategy's."""
@@ -508,9 +561,10 @@ class _Memory:
         self,
         study: Study,
         space: SearchSpace,
-        trial: FrozenTrial,
+        trial: FrozenTrial | None,
         rest: _known.Rest = frozenset(),
         *,
+        states: Set[str],
         fresh: bool = False,
     ) -> History:
         """All trials but the one being sampled, as the strategy should see them.
@@ -518,16 +572,28 @@ class _Memory:
         Where other parameters vary, an architecture stands with the best values it had, and is
         seen if it has been tried with this `rest`.
         """
+        history, records = self.look(study, space, trial, fresh=fresh)
+        if all(record.plain(states) for record in records):
+            return history
+        seen = _known.seen(records, rest, space, states)
+        return _known.best_values(history).avoiding(seen)
+
+    def look(
+        self,
+        study: Study,
+        space: SearchSpace,
+        trial: FrozenTrial | None,
+        *,
+        fresh: bool = False,
+    ) -> tuple[History, list[_known.Record]]:
+        """All trials but the one being sampled, and what else is known of them."""
         trials = _compat.all_trials(study, fresh=fresh)
         with self._lock:
             if self._log is None or self._log.space != space:
                 names = _compat.metric_names(study)
                 objectives = objectives_in(_compat.directions(study), names)
                 self._log = TrialLog(space, objectives, inactive=space is self._space)
-            history, records = self._log.look(trials, exclude=trial.number)
-        if all(record.plain for record in records):
-            return history
-        return _known.best_values(history).avoiding(_known.seen(records, rest, space))
+            return self._log.look(trials, exclude=None if trial is None else trial.number)
 
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:
