@@ -34,7 +34,7 @@ def architecture_of(
     Its parameters decide. Decisions among them that are not set (yet) are taken from the
     enqueued parameters, then from the choices published when the trial was sampled, unless
     these contradict the parameters. An objective that uses a part of the decisions only thus
-    still leaves a history.
+    still leaves a history. One that has asked for none of them, by other names perhaps, does not.
 
     Args:
         trial: The trial.
@@ -49,6 +49,8 @@ def architecture_of(
     try:
         chosen = {d.name: params[d.name] for d in space.decisions}
     except KeyError:
+        if trial.state.is_finished() and not _evaluates(trial, space):
+            return None
         chosen = _chosen(trial, space)
         if inactive and (
             trial.state.is_finished() or _attributes.read_choices(trial.system_attrs)
@@ -59,6 +61,12 @@ def architecture_of(
         return Architecture(space, tuple(d.index(chosen[d.name]) for d in space.decisions))
     except (KeyError, InvalidArchitectureError):
         return None
+
+
+def _evaluates(trial: FrozenTrial, space: SearchSpace) -> bool:
+    """Whether a finished trial has asked for any decision, if there is one to ask for."""
+    open_ = [d.name for d in space.decisions if len(d.choices) > 1]
+    return not open_ or any(name in trial.params for name in open_)
 
 
 def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:

@@ -37,6 +37,10 @@ _REST_WARNING = (
     "sampler for such parameters as `independent_sampler`, or set `warn_independent_sampling` to "
     "`False` in the constructor of `%s` if this is intended."
 )
+_NAMES = (
+    "Trial#%d has not asked for %s of %r, so that the search learns nothing of them%s. The "
+    "objective must suggest each decision by its name."
+)
 _REST_STREAM = 1 << 32
 """Random numbers for what is not the strategy's; above every checksum of a parameter's name."""
 
@@ -181,6 +185,8 @@ class StrategySampler(BaseSampler):
     ) -> None:
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+        if self._space is not None and state == TrialState.COMPLETE:
+            self._warn_of_names(self._space, trial)
         if state == TrialState.FAIL:
             entry = _attributes.failure_entry(interrupted=_compat.is_interrupted())
             _write(study, trial, [entry])
@@ -511,9 +517,29 @@ class StrategySampler(BaseSampler):
         found = proposals.choose_at_random(history.fixing(fixed), rng, history.seen, reason="")
         return found.exhausted
 
+    def _warn_of_names(self, space: SearchSpace, trial: FrozenTrial) -> None:
+        """Tells once that the objective asks for decisions by other names than the space's."""
+        decisions = {d.name: d.choices for d in space.decisions if len(d.choices) > 1}
+        missing = [name for name in decisions if name not in trial.params]
+        if not missing or _NAMES in self._warned:
+            return
+        others = [name for name in trial.params if name not in decisions]
+        alike = {
+            name: other
+            for name in missing
+            for other in others
+            if _choices_of(trial.distributions[other]) == decisions[name]
+            and (name in other or other in name)
+        }
+        if alike or len(missing) == len(decisions):
+            self._warned.add(_NAMES)
+            hint = "".join(f"; {n!r} may be its {o!r}" for n, o in list(alike.items())[:1])
+            _logger.warning(_NAMES, trial.number, ", ".join(map(repr, missing)), space, hint)
+
     def _warn(self, study: Study, trial: FrozenTrial, names: Sequence[str]) -> None:
         """Tells once per parameter, from the second trial on, that it is not the strategy's."""
-        if not self._warn_independent_sampling or self._independent_sampler is not None:
+        unwanted = not self._warn_independent_sampling or self._independent_sampler is not None
+        if unwanted or _NAMES in self._warned:
             return
         new = [name for name in names if name not in self._warned]
         if new and any(t.state == TrialState.COMPLETE for t in _compat.all_trials(study)):
@@ -594,6 +620,10 @@ class _Memory:
                 objectives = objectives_in(_compat.directions(study), names)
                 self._log = TrialLog(space, objectives, inactive=space is self._space)
             return self._log.look(trials, exclude=None if trial is None else trial.number)
+
+
+def _choices_of(distribution: BaseDistribution) -> tuple[Any, ...]:
+    return getattr(distribution, "choices", ())
 
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:
