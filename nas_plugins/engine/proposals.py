@@ -14,9 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import InvalidArchitectureError, PluginError
+from nas_plugins.errors import (
+    InvalidArchitectureError,
+    MissingDependencyError,
+    PluginError,
+    UnknownNameError,
+)
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
+from nas_plugins.results import STRATEGY_FAILED
 from nas_plugins.sampling import Known, unseen
 from nas_plugins.spaces.base import Architecture, Key, SearchSpace
 
@@ -24,6 +30,16 @@ _logger = logging.getLogger(__name__)
 
 FALLBACK_NOTE = "fallback"
 """Name of the note that tells why an architecture is random rather than the strategy's."""
+
+NOTHING_NEW = "the strategy proposed nothing new"
+CANNOT_HEAL = (
+    ImportError,
+    MissingDependencyError,
+    NotImplementedError,
+    PluginError,
+    UnknownNameError,
+)
+"""Failures of a strategy that no other trial would be spared of."""
 
 _MAX_FITS = 4
 _MAX_ASKED = 4
@@ -39,10 +55,12 @@ class Chosen:
     Attributes:
         proposal: The architecture and its notes.
         exhausted: Whether it is a repetition because nothing new was left to choose.
+        others: Further candidates of the strategy, in its order.
     """
 
     proposal: Proposal
     exhausted: bool = False
+    others: tuple[Proposal, ...] = ()
 
 
 def fresh_entropy() -> int:
@@ -61,32 +79,62 @@ def trial_rng(entropy: int, number: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng([entropy, number, *stream])
 
 
-def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Chosen:
-    """Asks the strategy for one architecture; never raises because of the strategy.
+def choose(
+    strategy: Strategy,
+    history: History,
+    rng: np.random.Generator,
+    *,
+    candidates: int = 1,
+    told: set[str] | None = None,
+) -> Chosen:
+    """Asks the strategy for one architecture.
 
-    A strategy that fails is logged with its traceback, and a random architecture takes its
-    place, with a note that says why.
+    Where the strategy fails for a reason that may pass (its language model is away), a random
+    architecture takes its place, with a note that says why.
 
     Args:
         strategy: The strategy.
         history: What has been seen; its `fixed` choices hold in the result.
         rng: Source of randomness.
+        candidates: How many to ask for; all but the first are the result's `others`.
+        told: Failures that have been logged, which grows: each is logged once, with its cause.
+
+    Raises:
+        ImportError: A package is missing.
+        PluginError: The strategy returns what is no proposal.
+        Exception: Of `CANNOT_HEAL`.
     """
     taken: Set[Key] = history.seen if strategy.avoid_duplicates else frozenset()
-    reason = "the strategy proposed nothing new"
+    reason = NOTHING_NEW
+    told = set() if told is None else told
     try:
         asked = history
-        for n in [1, *[_MAX_CANDIDATES] * (_MAX_ASKED if isinstance(taken, Known) else 0)]:
-            found = list(_fitted(strategy, asked, rng, n))
-            for proposal in found:
+        for n in [
+            candidates,
+            *[_MAX_CANDIDATES] * (_MAX_ASKED if isinstance(taken, Known) else 0),
+        ]:
+            found: list[Proposal] = []
+            new: list[Proposal] = []
+            for proposal in _fitted(strategy, asked, rng, n):
+                found.append(proposal)
                 if proposal.architecture.key not in taken:
-                    return Chosen(proposal)
+                    new.append(proposal)
+                if len(new) == n:
+                    break
+            if new:
+                return Chosen(new[0], others=tuple(new[1:]))
             if not found:
                 break
             asked = asked.avoiding(asked.seen | {p.architecture.key for p in found})
+    except CANNOT_HEAL:
+        raise
     except Exception as error:
-        _logger.exception("%s failed; a random architecture is used", type(strategy).__name__)
-        reason = f"the strategy failed: {type(error).__name__}: {error}"
+        reason = f"{STRATEGY_FAILED}{type(error).__name__}: {error}"
+        if reason not in told:
+            told.add(reason)
+            _logger.exception(
+                "%s failed; random architectures stand in while it does", type(strategy).__name__
+            )
     return choose_at_random(history, rng, taken, reason=reason)
 
 
@@ -180,6 +228,7 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
 
 
 __all__ = [
+    "CANNOT_HEAL",
     "FALLBACK_NOTE",
     "Chosen",
     "choose",

@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 _MAX_STUDIES = 8
 _MAX_CLAIMS = 8
-_MAX_STRATEGY_CLAIMS = 3
+_MAX_CANDIDATES = 8
 
 _CONTENTION = "other workers were faster to take what the strategy proposed"
 _REST_WARNING = (
@@ -460,14 +460,22 @@ class StrategySampler(BaseSampler):
         may_repeat = not self._strategy.avoid_duplicates
         records = memory.look(study, space, trial)[1]
         again = self._met(_known.interrupted(records, self._seen_states), history)
+        others: list[Proposal] = []
         for claim in range(_MAX_CLAIMS):
+            others = [p for p in others if p.architecture.key not in history.seen]
             refined = self._refined(trial, history) if refine and claim == 0 else None
             if again:
                 choice = proposals.Chosen(again.pop(0))
             elif refined is not None:
                 choice = proposals.Chosen(Proposal(refined))
-            elif claim < _MAX_STRATEGY_CLAIMS:
-                choice = proposals.choose(self._strategy, history, rng)
+            elif others:  # any of them, as other workers are about to take the next
+                choice = proposals.Chosen(others.pop(rng.integers(len(others))))
+            elif claim < _MAX_CLAIMS - 1:
+                candidates = _MAX_CANDIDATES if claim else 1
+                choice = proposals.choose(
+                    self._strategy, history, rng, candidates=candidates, told=self._warned
+                )
+                others = list(choice.others)
             else:
                 taken = history.seen
                 choice = proposals.choose_at_random(history, rng, taken, reason=_CONTENTION)
