@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nas_plugins import nni as nni  # makes `nni.nas.strategy.ArchVQ` resolve
 from nas_plugins._lazy import lazy
-from nas_plugins.nni import _hook as _hook  # makes `nni.nas.strategy.ArchVQ` resolve
 
 if TYPE_CHECKING:
     from nas_plugins._public import benchmark, evaluator, space, strategy

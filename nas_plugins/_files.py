@@ -105,6 +105,3 @@ def _unlock_byte(descriptor: int) -> None:
     msvcrt: Any = import_module("msvcrt")
     os.lseek(descriptor, _BYTE, os.SEEK_SET)
     msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-
-__all__ = ["lock", "replacing", "unlock", "write_bytes", "write_text"]

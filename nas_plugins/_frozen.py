@@ -48,6 +48,3 @@ class FrozenDict(Mapping[str, V], Generic[V]):
 
     def __reduce__(self) -> tuple[type[FrozenDict[V]], tuple[dict[str, V]]]:
         return type(self), (self._data,)
-
-
-__all__ = ["FrozenDict"]

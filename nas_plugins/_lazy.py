@@ -32,6 +32,3 @@ def lazy(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return __getattr__, __dir__
-
-
-__all__ = ["lazy"]

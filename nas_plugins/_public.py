@@ -126,16 +126,3 @@ def benchmark_class(name: str) -> type[Benchmark]:
 def _declared(kind: str, name: str, role: Any) -> Any:
     found = registry.load(kind, name)
     return found if isinstance(found, type) and issubclass(found, role) else role
-
-
-__all__ = [
-    "benchmark",
-    "benchmark_class",
-    "evaluator",
-    "evaluator_class",
-    "measuring",
-    "space",
-    "space_class",
-    "strategy",
-    "strategy_class",
-]

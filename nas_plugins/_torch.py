@@ -6,17 +6,14 @@ only when a network is asked for. They write ``from nas_plugins._torch import nn
 
 from __future__ import annotations
 
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins.errors import needing
 
-try:
+with needing(
+    "networks are built and run with PyTorch, which cannot be imported", "'nas-plugins[torch]'"
+):
     import torch
     from torch import Tensor, nn
     from torch.nn import functional
-except ImportError as error:
-    raise MissingDependencyError(
-        "networks are built and run with PyTorch, which cannot be imported "
-        f"({error}); run: pip install 'nas-plugins[torch]'"
-    ) from error
 
 
 def usable_device(name: str) -> torch.device:

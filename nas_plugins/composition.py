@@ -215,14 +215,3 @@ def _plain(names: Mapping[str, Origin]) -> dict[str, str]:
 
 def _origins(sources: Mapping[str, Evaluator]) -> list[Origin]:
     return [Origin(name, metric) for name, found in sources.items() for metric in found.metrics]
-
-
-__all__ = [
-    "SEPARATOR",
-    "Combined",
-    "Origin",
-    "combine",
-    "metric_names",
-    "origin",
-    "source_of",
-]

@@ -66,6 +66,3 @@ def constraints_of(specs: Sequence[Constraint | str]) -> tuple[Constraint, ...]:
     if len(set(texts)) < len(texts):
         raise ValueError(f"`constraints` must differ, got {texts}")
     return constraints
-
-
-__all__ = ["Constraint", "constraints_of"]

@@ -6,7 +6,8 @@ Every message names the argument in backticks, the rule and the value that broke
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class NasPluginsError(Exception):
@@ -57,6 +58,19 @@ class MissingDependencyError(NasPluginsError, ImportError):
     """An optional dependency is absent; the message gives the pip command."""
 
 
+@contextmanager
+def needing(what: str, install: str) -> Iterator[None]:
+    """Says what needs the packages that are imported within, and how to install them.
+
+    Raises:
+        MissingDependencyError: One of them cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(f"{what} ({error}); run: pip install {install}") from error
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Returns the error for an unknown `name`, with the nearest known names.
 
@@ -74,20 +88,3 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     else:
         hint = "none is registered"
     return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
-
-
-__all__ = [
-    "DataError",
-    "EngineError",
-    "EvaluationError",
-    "InvalidArchitectureError",
-    "MetricUnavailableError",
-    "MissingDependencyError",
-    "NasPluginsError",
-    "OutputError",
-    "PluginError",
-    "SpaceExhaustedError",
-    "UnknownNameError",
-    "UsageError",
-    "unknown_name",
-]

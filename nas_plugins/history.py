@@ -18,6 +18,9 @@ from nas_plugins.spaces.base import Architecture, Choice, Key, SearchSpace, spac
 
 DIRECTIONS = ("min", "max")
 
+REASON_NOTE = "reason"
+"""Name of the note on a failed trial: one sentence that tells why."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -300,13 +303,3 @@ def objectives_of(specs: Sequence[Objective | str]) -> tuple[Objective, ...]:
     if len(set(names)) < len(names):
         raise ValueError(f"`objectives` must have different names, got {names}")
     return objectives
-
-
-__all__ = [
-    "History",
-    "Objective",
-    "Proposal",
-    "Trial",
-    "TrialState",
-    "objectives_of",
-]

@@ -205,16 +205,3 @@ def _finite(points: Floats) -> Floats:
     """Replaces infinities by the largest floats: moocore compares and subtracts finite ones."""
     limit = np.finfo(np.float64).max / 4
     return np.clip(points, -limit, limit)
-
-
-__all__ = [
-    "Normalisation",
-    "constrained_front",
-    "constrained_ranks",
-    "crowding_distance",
-    "front_mask",
-    "hv_ratio",
-    "hypervolume",
-    "igd",
-    "igd_plus",
-]

@@ -232,6 +232,16 @@ class Benchmark(Evaluator):
         """The space whose architectures it can evaluate; every benchmark has its own."""
         raise NotImplementedError(f"{type(self).__name__} must have `space`")
 
+    def query(self, architecture: Architecture, metric: str) -> float:
+        """Looks one value up, or predicts it.
+
+        Raises:
+            UnknownNameError: The benchmark has no such metric.
+            MetricUnavailableError: It was not measured for this architecture.
+            InvalidArchitectureError: The architecture belongs to another space.
+        """
+        return self.evaluate([architecture])[0][metric]
+
     def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
         """Values of the true Pareto front, `(k, m)`; ``None`` where it is not known."""
         return None
@@ -279,13 +289,21 @@ def as_strategy(given: Any) -> Strategy:
     """The strategy as it is, or an object with a method `propose` made one.
 
     Raises:
-        TypeError: It has no `propose`.
+        TypeError: It has no `propose`, or is a class.
     """
     if isinstance(given, Strategy):
         return given
     if not callable(getattr(given, "propose", None)):
         raise TypeError(f"`strategy` must have a method `propose`, got {given!r}")
+    if isinstance(given, type):
+        raise TypeError(f"`strategy` must be an object, got the class {given.__name__}")
     return _AdaptedStrategy(given)
+
+
+def class_name(strategy: Strategy) -> str:
+    """Name of a strategy's class; of another's object, that of its own."""
+    given = strategy.given if isinstance(strategy, _AdaptedStrategy) else strategy
+    return type(given).__name__
 
 
 def as_evaluator(given: Any) -> Evaluator:
@@ -383,16 +401,3 @@ class _AdaptedBenchmark(_AdaptedEvaluator, Benchmark):
         column = getattr(self.given, "column", super().column)
         values: npt.NDArray[np.float64] | None = column(metric)
         return values
-
-
-__all__ = [
-    "Benchmark",
-    "Evaluator",
-    "Metric",
-    "MetricValues",
-    "Report",
-    "Strategy",
-    "as_benchmark",
-    "as_evaluator",
-    "as_strategy",
-]

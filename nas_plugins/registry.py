@@ -133,6 +133,3 @@ def _info(kind: str, point: EntryPoint) -> PluginInfo:
 def _distribution(point: EntryPoint) -> str:
     dist = point.dist
     return f"{dist.name} {dist.version}" if dist is not None else "an unknown distribution"
-
-
-__all__ = ["GROUPS", "PluginInfo", "listing", "load", "names"]

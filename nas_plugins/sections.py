@@ -188,22 +188,3 @@ class Section:
     anchor: str
     title: str
     blocks: tuple[Block, ...]
-
-
-__all__ = [
-    "COLOURS",
-    "Badge",
-    "Block",
-    "DataTable",
-    "Details",
-    "Facts",
-    "Figure",
-    "GroupedTrials",
-    "Inline",
-    "Line",
-    "Section",
-    "StrategySummary",
-    "Swatch",
-    "Text",
-    "Trials",
-]

@@ -88,6 +88,3 @@ def _strategies(settings: Mapping[str, Any]) -> Iterator[tuple[str, type[Strateg
             continue
         if isinstance(strategy, type) and issubclass(strategy, Strategy):
             yield name, strategy
-
-
-__all__ = ["facts_of", "sections_of", "summary_of", "with_summary"]

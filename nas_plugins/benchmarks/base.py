@@ -14,6 +14,7 @@ from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
+from nas_plugins.spaces.graph import sortable
 
 Floats = npt.NDArray[np.float64]
 
@@ -73,7 +74,7 @@ class TabularBenchmark(Benchmark):
         self._name = name
         self._space = space
         self._table = table
-        keys = _sortable(space.keys(table.rows) if keys is None else keys)
+        keys = sortable(space.keys(table.rows) if keys is None else keys)
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
 
@@ -139,16 +140,6 @@ class TabularBenchmark(Benchmark):
         indices = self.indices(architectures).tolist()
         return [self._values(a, i) for a, i in zip(architectures, indices, strict=True)]
 
-    def query(self, architecture: Architecture, metric: str) -> float:
-        """Looks one value up.
-
-        Raises:
-            UnknownNameError: The benchmark has no such metric.
-            MetricUnavailableError: It was not measured for this architecture.
-            InvalidArchitectureError: The architecture belongs to another space.
-        """
-        return self.evaluate([architecture])[0][metric]
-
     def indices(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.intp]:
         """Row of each architecture in the table's order, -1 where it is not in the table.
 
@@ -157,14 +148,10 @@ class TabularBenchmark(Benchmark):
         """
         if not architectures:
             return np.zeros(0, dtype=np.intp)
-        for position, architecture in enumerate(architectures):
-            check_space(architecture, self._space, owner=self._owner, position=position)
-        keys = _sortable(self._space.keys(self._space.rows(architectures)))
+        check_spaces(architectures, self._space, owner=self._owner)
+        keys = sortable(self._space.keys(self._space.rows(architectures)))
         places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        found: npt.NDArray[np.intp] = np.where(
-            self._keys[places] == keys, self._order[places], -1
-        ).astype(np.intp)
-        return found
+        return np.where(self._keys[places] == keys, self._order[places], -1).astype(np.intp)
 
     def front(self, objectives: Sequence[Objective]) -> Floats | None:
         """Values of the true Pareto front over the whole table.
@@ -184,8 +171,7 @@ class TabularBenchmark(Benchmark):
         values = np.stack([self.column(objective.name) for objective in objectives], axis=1)
         values = values[np.isfinite(values).all(axis=1)]
         signs = np.array([objective.sign for objective in objectives])
-        front: Floats = np.unique(values[pareto.front_mask(values * signs)], axis=0)
-        return front
+        return np.unique(values[pareto.front_mask(values * signs)], axis=0)
 
     def optimum(self, objective: Objective) -> tuple[Architecture, float]:
         """The best architecture for one objective and its value; the first of equal ones.
@@ -226,25 +212,24 @@ class TabularBenchmark(Benchmark):
         return f"{self._owner} has no {metric!r} for {architecture}: {reason}"
 
 
-def check_space(
-    architecture: object, space: SearchSpace, *, owner: str, position: int = 0
-) -> None:
+def check_spaces(architectures: Sequence[object], space: SearchSpace, *, owner: str) -> None:
     """Refuses what is not an architecture of `space`.
 
     Raises:
-        TypeError: Not an `Architecture`.
-        InvalidArchitectureError: An architecture of another space.
+        TypeError: One is no `Architecture`.
+        InvalidArchitectureError: One is an architecture of another space.
     """
-    if not isinstance(architecture, Architecture):
-        raise TypeError(
-            f"`architectures[{position}]` must be an Architecture, got "
-            f"{type(architecture).__name__}; read text with space.parse"
-        )
-    if architecture.space != space:
-        raise InvalidArchitectureError(
-            f"`architectures[{position}]` must be of space {space.name!r}, which {owner} "
-            f"measures, got one of {architecture.space.name!r}"
-        )
+    for position, architecture in enumerate(architectures):
+        if not isinstance(architecture, Architecture):
+            raise TypeError(
+                f"`architectures[{position}]` must be an Architecture, got "
+                f"{type(architecture).__name__}; read text with space.parse"
+            )
+        if architecture.space != space:
+            raise InvalidArchitectureError(
+                f"`architectures[{position}]` must be of space {space.name!r}, which {owner} "
+                f"measures, got one of {architecture.space.name!r}"
+            )
 
 
 def table_name(family: str, parts: Sequence[str], known: Sequence[str]) -> str:
@@ -262,13 +247,3 @@ def table_name(family: str, parts: Sequence[str], known: Sequence[str]) -> str:
     if name not in known:
         raise unknown_name("benchmark", name, known)
     return name
-
-
-def _sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Gives raw bytes an order: numpy sorts and searches ``S`` but not ``V``."""
-    if keys.dtype.kind != "V":
-        return keys
-    return np.ascontiguousarray(keys).view(f"S{keys.dtype.itemsize}")
-
-
-__all__ = ["Floats", "Table", "TabularBenchmark", "check_space", "table_name"]

@@ -150,6 +150,3 @@ def _total(content_range: str | None) -> int | None:
     """The total behind the slash of ``bytes 10-99/100``."""
     total = (content_range or "").rpartition("/")[2]
     return int(total) if total.isdigit() else None
-
-
-__all__ = ["InterruptedDownloadError", "beside", "download"]

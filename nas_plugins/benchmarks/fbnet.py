@@ -17,7 +17,7 @@ from nas_plugins.benchmarks.base import (
     Floats,
     Table,
     TabularBenchmark,
-    check_space,
+    check_spaces,
     table_name,
 )
 from nas_plugins.benchmarks.loaders import hw_nas_bench, npz
@@ -153,8 +153,7 @@ class FBNetLatencyTable(Benchmark):
         if self._table is not None:
             return self._table.evaluate(architectures)
         owner = f"benchmark {self._name!r}"
-        for position, architecture in enumerate(architectures):
-            check_space(architecture, self._space, owner=owner, position=position)
+        check_spaces(architectures, self._space, owner=owner)
         rows = self._space.rows(architectures)
         columns = {name: sums.values(rows).tolist() for name, sums in self._look_up.items()}
         return [
@@ -165,16 +164,6 @@ class FBNetLatencyTable(Benchmark):
             )
             for i in range(len(rows))
         ]
-
-    def query(self, architecture: Architecture, metric: str) -> float:
-        """Looks one value up.
-
-        Raises:
-            UnknownNameError: The benchmark has no such metric.
-            MetricUnavailableError: It was not measured for this architecture.
-            InvalidArchitectureError: The architecture belongs to another space.
-        """
-        return self.evaluate([architecture])[0][metric]
 
     def front(self, objectives: Sequence[Objective]) -> Floats | None:
         """The best value for a single objective, `(1, 1)`; ``None`` for several.
@@ -253,6 +242,3 @@ def _official(device: str) -> tuple[dict[str, LookUp], str]:
     if not look_up:
         raise DataError(f"{origin} has no FBNet table of {device!r}")
     return look_up, f"FBNet on {device}, CIFAR-100 setting: official {origin.name}"
-
-
-__all__ = ["ADDITIVE", "MEASURED", "SOURCES", "FBNetLatencyTable", "LookUp"]

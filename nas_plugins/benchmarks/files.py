@@ -378,23 +378,3 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
     return download(
         file.url, file.path, checksum=file.checksum, progress=progress, advice=file.advice
     )
-
-
-__all__ = [
-    "CACHE_VARIABLE",
-    "DATA_VARIABLE",
-    "Checksum",
-    "DataFile",
-    "FileStatus",
-    "Progress",
-    "Verification",
-    "cache_dir",
-    "data_dir",
-    "fetch",
-    "get",
-    "listing",
-    "path",
-    "trusted",
-    "verify",
-    "verify_all",
-]

@@ -135,6 +135,3 @@ def _measured(hardware: TableData, device: str) -> tuple[dict[str, Floats], list
             columns[metric.name] = np.where(raw < 0, np.nan, raw)
             metrics.append(metric)
     return columns, metrics
-
-
-__all__ = ["DEVICES", "HWNASBenchTable", "load"]

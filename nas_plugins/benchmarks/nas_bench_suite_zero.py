@@ -71,6 +71,3 @@ class NASBenchSuiteZeroTable(TabularBenchmark):
     def tables(cls) -> tuple[str, ...]:
         """Full names of all tables, without loading any."""
         return tuple(f"nas-bench-suite-zero/{dataset}" for dataset in DATASETS)
-
-
-__all__ = ["DATASETS", "NASBenchSuiteZeroTable"]

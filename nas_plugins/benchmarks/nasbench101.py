@@ -103,6 +103,3 @@ def _rows_and_keys(arrays: cache.Arrays, space: NASBench101) -> tuple[Rows, npt.
     if not np.array_equal(space.keys(rows[sample]), codes[sample]):
         codes = space.keys(rows)
     return rows, codes
-
-
-__all__ = ["SOURCES", "NASBench101Table"]

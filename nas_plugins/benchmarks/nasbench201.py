@@ -185,6 +185,3 @@ def _sizes(rows: Rows, dataset: str) -> dict[str, Floats]:
     params = np.array([size.params / 1e6 for size in sizes])
     flops = np.array([size.flops / 1e6 for size in sizes])
     return {"params_m": params[inverse], "flops_m": flops[inverse]}
-
-
-__all__ = ["DATASETS", "SOURCES", "TITLES", "NASBench201Table", "describe", "load"]

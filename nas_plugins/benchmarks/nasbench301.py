@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.benchmarks import files
-from nas_plugins.benchmarks.base import check_space, table_name
+from nas_plugins.benchmarks.base import check_spaces, table_name
 from nas_plugins.errors import DataError, MissingDependencyError
-from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.darts import DARTS, OPERATIONS
@@ -95,8 +94,7 @@ class NASBench301Surrogate(Benchmark):
             InvalidArchitectureError: One belongs to another space.
         """
         owner = f"benchmark {self._name!r}"
-        for position, architecture in enumerate(architectures):
-            check_space(architecture, self._space, owner=owner, position=position)
+        check_spaces(architectures, self._space, owner=owner)
         known = tuple(metric.name for metric in self.metrics)
         epoch = np.array([[self._epoch]], dtype=np.float32)
         found: list[dict[str, float]] = []
@@ -105,18 +103,6 @@ class NASBench301Surrogate(Benchmark):
             named = dict(zip(known, map(float, values), strict=True))
             found.append(MetricValues(named, known=known, owner=owner))
         return found
-
-    def query(self, architecture: Architecture, metric: str) -> float:
-        """Predicts one metric.
-
-        Raises:
-            UnknownNameError: There is no such metric.
-        """
-        return self.evaluate([architecture])[0][metric]
-
-    def front(self, objectives: Sequence[Objective]) -> None:
-        """``None``: the true front is not known."""
-        return
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(epoch={self._epoch})"
@@ -178,6 +164,3 @@ def _session(file: Path) -> Any:
     if [entry.name for entry in session.get_inputs()] != ["x_cat", "x_cont"]:
         raise DataError(f"{file} is not the surrogate of NAS-Bench-301")
     return session
-
-
-__all__ = ["EPOCHS", "NASBench301Surrogate", "encode"]

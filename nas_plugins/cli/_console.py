@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _PIPE_WIDTH = 200
 
 
-def console() -> Console:
+def console(pipe_width: int = _PIPE_WIDTH) -> Console:
     """The standard output stream, for tables."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else pipe_width, highlight=False)
 
 
 def print_json(document: Any) -> None:
@@ -28,15 +28,21 @@ def print_json(document: Any) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+    title: str | None,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    pipe_width: int = _PIPE_WIDTH,
 ) -> None:
     """Writes a table.
 
     Args:
-        title: Above the table.
+        title: Above the table, if any.
         columns: Headings.
         rows: Cells as text; they are not read as markup.
         right: Headings of the columns that are aligned to the right.
+        pipe_width: Characters of a row where the output is no terminal.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -49,7 +55,7 @@ def print_table(
         )
     for row in rows:
         table.add_row(*map(Text, row))
-    console().print(table)
+    console(pipe_width).print(table)
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -65,6 +71,3 @@ def print_lines(lines: Iterable[str]) -> None:
 def remark(text: str) -> None:
     """Writes a line to the standard error stream."""
     print(text, file=sys.stderr, flush=True)
-
-
-__all__ = ["console", "print_json", "print_lines", "print_table", "remark"]

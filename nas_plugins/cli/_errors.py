@@ -49,51 +49,39 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (DataError, ExitCode.DATA),
     (MissingDependencyError, ExitCode.DATA),
     (EngineError, ExitCode.STORAGE),
+    (OutputError, ExitCode.OUTPUT),
     (NasPluginsError, ExitCode.USAGE),
 )
 
 
+_PLAIN = (
+    "architectures budget datasets decoding device devices draws engine epochs_prior "
+    "epochs_vqvae evaluations force llm llm_seeds models out pruner resume samples "
+    "seed seeds take_over temperature timeout trials unique warm_start_trials workers"
+)
 _OPTIONS = {
-    "evaluators": "--evaluator NAME",
-    "objectives": "--objective",
-    "constraints": "--constraint",
-    "benchmark": "--benchmark NAME",
-    "space": "--space NAME",
-    "strategy": "--strategy NAME",
-    "benchmark_options": "--benchmark-option",
-    "evaluator_options": "--evaluator-option",
-    "space_options": "--space-option",
-    "strategy_options": "--strategy-option",
-    "warm_start": "--warm-start NAME",
-    "warm_start_trials": "--warm-start-trials",
-    "warm_start_options": "--warm-start-option",
-    "trials": "--trials",
-    "timeout": "--timeout",
-    "engine": "--engine",
-    "workers": "--workers",
-    "pruner": "--pruner",
-    "seed": "--seed",
-    "storage": "--storage URL",
-    "study": "--study NAME",
-    "resume": "--resume",
-    "take_over": "--take-over",
-    "out": "--out",
-    "llm": "--llm",
+    **{name: f"--{name.replace('_', '-')}" for name in _PLAIN.split()},
+    **{
+        f"{name}s": f"--{name.replace('_', '-')}"
+        for name in (
+            *("objective", "constraint", "benchmark_option", "evaluator_option", "space_option"),
+            *("strategy_option", "warm_start_option"),
+        )
+    },
     **{
         f"llm[{word}]": f"--llm-{word}"
         for word in ("calls", "tokens", "usd", "seconds", "ledger", "record", "cache", "prices")
     },
     "llm[options]": "--llm-option",
-    "model": "--model DIR",
-    "temperature": "--temperature",
-    "decoding": "--decoding",
-    "unique": "--unique",
+    "benchmark": "--benchmark NAME",
+    "evaluators": "--evaluator NAME",
     "exclude": "--exclude FILE",
-    "device": "--device",
-    "force": "--force",
-    "epochs_vqvae": "--epochs-vqvae",
-    "epochs_prior": "--epochs-prior",
-    "architectures": "--architectures",
+    "model": "--model DIR",
+    "space": "--space NAME",
+    "storage": "--storage URL",
+    "strategy": "--strategy NAME",
+    "study": "--study NAME",
+    "warm_start": "--warm-start NAME",
 }
 """Option of the command line, with its placeholder, by the argument that it gives."""
 
@@ -122,12 +110,7 @@ def _option(found: re.Match[str]) -> str:
 
 def exit_code(error: BaseException) -> ExitCode:
     """Returns the exit code that stands for `error`."""
-    if isinstance(error, OutputError):
-        return ExitCode.OUTPUT
-    for kind, code in _CODES:
-        if isinstance(error, kind):
-            return code
-    return ExitCode.INTERNAL
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.INTERNAL)
 
 
 def sentence(error: BaseException) -> str:

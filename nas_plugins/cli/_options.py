@@ -1,13 +1,28 @@
-"""Words such as ``key=value`` on the command line."""
+"""Options that several commands have, and words such as ``key=value`` on the command line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Annotated, Any, TypeAlias
 
-from nas_plugins.composition import SEPARATOR
+import typer
+
 from nas_plugins.errors import UsageError
+
+Words: TypeAlias = list[str] | None
+
+
+def panel(title: str) -> Any:
+    """Declares options that ``--help`` shows under a title."""
+    return partial(typer.Option, rich_help_panel=title)
+
+
+keep = panel("What to keep")
+
+Json: TypeAlias = Annotated[bool, keep("--json", help="Print one JSON document.")]
+Quiet: TypeAlias = Annotated[bool, keep("--quiet", "-q", help="Show no progress.")]
 
 
 def read_options(words: Sequence[str] | None, option: str) -> dict[str, Any]:
@@ -19,6 +34,8 @@ def read_options(words: Sequence[str] | None, option: str) -> dict[str, Any]:
         words: What was given.
         option: Name of the option on the command line, for messages.
     """
+    from nas_plugins.composition import SEPARATOR
+
     found: dict[str, Any] = {}
     for word in words or ():
         key, separator, text = word.partition("=")
@@ -31,6 +48,3 @@ def read_options(words: Sequence[str] | None, option: str) -> dict[str, Any]:
         except ValueError:
             found[key] = text
     return found
-
-
-__all__ = ["read_options"]

@@ -83,6 +83,3 @@ def _lines(result: SearchResult) -> Iterator[str]:
     summary = summary_of(result.history, result.settings, only=strategy)
     if summary is not None:
         yield from summary.lines
-
-
-__all__ = ["print_result"]

@@ -11,8 +11,7 @@ from nas_plugins.cli._console import print_json, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 
 app = typer.Typer(
-    help="List, fetch and verify the files that benchmarks are read from.",
-    no_args_is_help=True,
+    help="List, fetch and verify the files that benchmarks are read from.", no_args_is_help=True
 )
 
 Name = Annotated[str | None, typer.Argument(help="A name that `data list` shows.")]
@@ -82,6 +81,3 @@ def _answer(name: str | None, path: Path, as_json: bool) -> None:
         print_json({"name": name, "path": str(path)})
     else:
         print(path)
-
-
-__all__ = ["app"]

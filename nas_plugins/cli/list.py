@@ -50,6 +50,3 @@ def list_plugins(
         for one in plugins:
             if one.tables:
                 console().print(f"{one.name}: {', '.join(one.tables)}", markup=False)
-
-
-__all__ = ["KINDS", "list_plugins"]

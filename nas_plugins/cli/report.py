@@ -61,13 +61,13 @@ def report(
 
 def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     """Measures a model and writes its page."""
-    for option, value, least in (("--draws", draws, 1), ("--seed", seed, 0)):
-        if value < least:
-            raise UsageError(f"{option} must be >= {least}, got {value}")
     from nas_plugins.report import measure, write_latent_report
+    from nas_plugins.runner.options import at_least
     from nas_plugins.runner.outputs import writing
     from nas_plugins.strategies.arch_vq.model import ArchVQModel
 
+    at_least(1, draws=draws)
+    at_least(0, seed=seed)
     # A folder goes before a name, so that one's own model cannot be mistaken for ours.
     own = Path(name).is_dir()
     model = ArchVQModel.load(name) if own else ArchVQModel.shipped(name)
@@ -76,6 +76,3 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     with writing(out):
         write_latent_report(found, out)
     remark(f"wrote {out}")
-
-
-__all__ = ["report"]

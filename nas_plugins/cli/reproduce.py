@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nas_plugins.cli._console import print_json, print_table, remark
-from nas_plugins.cli._errors import OutputError, UsageError
-from nas_plugins.reproduction.experiments import (
-    ARCH_VQ,
-    EXPERIMENTS,
-    LLM_NAS,
-    experiment_request,
-    run_experiment,
-)
+from nas_plugins.cli._errors import UsageError
+from nas_plugins.cli._options import panel
+from nas_plugins.reproduction import experiments
+from nas_plugins.reproduction.experiments import ARCH_VQ, EXPERIMENTS, LLM_NAS
+
+_arch_vq, _llm_nas = panel(ARCH_VQ), panel(LLM_NAS)
 
 
 def reproduce(
@@ -35,62 +32,40 @@ def reproduce(
         ),
     ] = "full",
     quick: Annotated[
-        bool,
-        typer.Option("--quick", help="The quick budget, with 2 seeds: shows that it works."),
+        bool, typer.Option("--quick", help="The quick budget, with 2 seeds: shows that it works.")
     ] = False,
     models: Annotated[
-        int | None,
-        typer.Option(
-            help="Models trained per row; as many as seeds if full, else 1.",
-            rich_help_panel=ARCH_VQ,
-        ),
+        int | None, _arch_vq(help="Models trained per row; as many as seeds if full, else 1.")
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(
-            help="Architectures drawn per seed; 10,000 by default, 1,000 if quick.",
-            rich_help_panel=ARCH_VQ,
-        ),
+        _arch_vq(help="Architectures drawn per seed; 10,000 by default, 1,000 if quick."),
     ] = None,
     space: Annotated[str | None, typer.Option(help="Space, where there is a choice.")] = None,
     llm: Annotated[
         str | None,
-        typer.Option(
+        _llm_nas(
             help="Language model, e.g. local or openai:gpt-4.1; null by default, which answers "
-            "at random.",
-            rich_help_panel=LLM_NAS,
+            "at random."
         ),
     ] = None,
     llm_seeds: Annotated[
         int | None,
-        typer.Option(
-            help="Seeds of the arms that ask a language model, at most --seeds; 3 by default.",
-            rich_help_panel=LLM_NAS,
+        _llm_nas(
+            help="Seeds of the arms that ask a language model, at most --seeds; 3 by default."
         ),
     ] = None,
     evaluations: Annotated[
-        int | None,
-        typer.Option(
-            help="Evaluations per search; 120 by default, 60 if quick.", rich_help_panel=LLM_NAS
-        ),
+        int | None, _llm_nas(help="Evaluations per search; 120 by default, 60 if quick.")
     ] = None,
     datasets: Annotated[
-        str | None,
-        typer.Option(
-            help="Comma-separated: cifar10, cifar100, imagenet16.", rich_help_panel=LLM_NAS
-        ),
+        str | None, _llm_nas(help="Comma-separated: cifar10, cifar100, imagenet16.")
     ] = None,
     devices: Annotated[
         str | None,
-        typer.Option(
-            help="Comma-separated: edgegpu, raspi4, edgetpu, pixel3, eyeriss, fpga.",
-            rich_help_panel=LLM_NAS,
-        ),
+        _llm_nas(help="Comma-separated: edgegpu, raspi4, edgetpu, pixel3, eyeriss, fpga."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes, 1 or 2; 1 by default.", rich_help_panel=LLM_NAS),
-    ] = None,
+    workers: Annotated[int | None, _llm_nas(help="Processes, 1 or 2; 1 by default.")] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for results, trained models and runs, which go on there.")
     ] = Path("reproduction"),
@@ -103,49 +78,40 @@ def reproduce(
 
     Writes Markdown, CSV and SVG files. Trained models and finished searches are kept in the
     folder, so an interrupted run goes on where it was.
+    \f
+    Long because its options are declared with their help.
     """
     if name is None:
         _list(as_json)
         return
     if quick and budget not in ("full", "quick"):
         raise UsageError(f"--quick and --budget {budget} exclude each other")
-    from nas_plugins.runner.outputs import prepare_folder
+    from nas_plugins.runner.outputs import writing
 
-    try:
-        request = experiment_request(
-            name,
-            out=out,
-            budget="quick" if quick else budget,
-            space=space,
-            note=None if quiet else remark,
-            seeds=seeds,
-            samples=samples,
-            models=models,
-            llm=llm,
-            llm_seeds=llm_seeds,
-            evaluations=evaluations,
-            workers=workers,
-            datasets=_names(datasets),
-            devices=_names(devices),
-        )
-    except ValueError as error:
-        raise UsageError(re.sub(r"`(\w+)`", _as_option, str(error))) from error
-    prepare_folder(out)
-    found = run_experiment(name, request)
-    try:
+    found = experiments.reproduce(
+        name,
+        out=out,
+        budget="quick" if quick else budget,
+        space=space,
+        seeds=seeds,
+        samples=samples,
+        models=models,
+        llm=llm,
+        llm_seeds=llm_seeds,
+        evaluations=evaluations,
+        workers=workers,
+        datasets=_names(datasets),
+        devices=_names(devices),
+        progress=not quiet,
+    )
+    with writing(out):
         files = found.write(out)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror}") from error
     if as_json:
         print_json(found.to_json())
     else:
         print(found.markdown())
     if not quiet:
         remark(f"wrote {', '.join(str(file) for file in files)}")
-
-
-def _as_option(name: re.Match[str]) -> str:
-    return f"--{name[1].replace('_', '-')}"
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -159,6 +125,3 @@ def _list(as_json: bool) -> None:
         return
     rows = [(n, e.summary, ", ".join(e.spaces)) for n, e in EXPERIMENTS.items()]
     print_table("tables and figures", ["name", "summary", "spaces"], rows)
-
-
-__all__ = ["reproduce"]

@@ -5,91 +5,62 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from nas_plugins.cli._console import print_json, print_lines, remark
 from nas_plugins.cli._errors import UsageError
+from nas_plugins.cli._options import Words, keep, panel, read_options
 
-_WHAT, _HOW, _KEEP = "What to draw", "How", "What to keep"
+_what, _how = panel("What to draw"), panel("How")
 
 
 def sample(
     *,
     space: Annotated[
         str | None,
-        typer.Option(
+        _what(
             help="Search space; its shipped model is used, or one learned on the first use and "
-            "kept. darts means darts-cell, one cell for both as in the paper.",
-            rich_help_panel=_WHAT,
+            "kept. darts means darts-cell, one cell for both as in the paper."
         ),
     ] = None,
     space_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the space; repeatable.", metavar="key=value", rich_help_panel=_WHAT
-        ),
+        Words, _what(help="Option of the space; repeatable.", metavar="key=value")
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(help="Folder that `train` has written.", rich_help_panel=_WHAT),
-    ] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="How many.", rich_help_panel=_WHAT)] = 10,
-    seed: Annotated[int, typer.Option(help="Seed.", rich_help_panel=_HOW)] = 0,
-    temperature: Annotated[
-        float,
-        typer.Option(help="Divides the logits; above 1 is more even.", rich_help_panel=_HOW),
-    ] = 1.0,
+    model: Annotated[Path | None, _what(help="Folder that `train` has written.")] = None,
+    n: Annotated[int, _what("-n", "--n", help="How many.")] = 10,
+    seed: Annotated[int, _how(help="Seed.")] = 0,
+    temperature: Annotated[float, _how(help="Divides the logits; above 1 is more even.")] = 1.0,
     decoding: Annotated[
         str,
-        typer.Option(
+        _how(
             help="strict: every draw is valid. paper: whatever comes out, and what is no "
-            "architecture counts against the validity.",
-            rich_help_panel=_HOW,
+            "architecture counts against the validity."
         ),
     ] = "strict",
     unique: Annotated[
         bool | None,
-        typer.Option(
-            "--unique/--no-unique",
-            help="Draw without replacement; the default with strict.",
-            rich_help_panel=_HOW,
-        ),
+        _how("--unique/--no-unique", help="Draw without replacement; the default with strict."),
     ] = None,
     exclude_train: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-train", help="Draw nothing of the training set.", rich_help_panel=_HOW
-        ),
+        bool, _how("--exclude-train", help="Draw nothing of the training set.")
     ] = False,
     exclude: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of architectures not to draw, one per line.", rich_help_panel=_HOW
-        ),
+        Path | None, _how(help="File of architectures not to draw, one per line.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File for the architectures, one per line.", rich_help_panel=_KEEP),
-    ] = None,
+    out: Annotated[Path | None, keep(help="File for the architectures, one per line.")] = None,
     as_json: Annotated[
         bool,
-        typer.Option(
-            "--json",
-            help="Print the figures as one JSON document; the architectures go to --out.",
-            rich_help_panel=_KEEP,
+        keep(
+            "--json", help="Print the figures as one JSON document; the architectures go to --out."
         ),
     ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="Print no figures.", rich_help_panel=_KEEP),
-    ] = False,
+    quiet: Annotated[bool, keep("--quiet", "-q", help="Print no figures.")] = False,
 ) -> None:
     """Draw architectures from an Arch-VQ model, one per line.
 
     The models of nasbench201, nasbench101 and darts come with the package. The architectures go
     to the standard output stream, or to --out; the figures to the standard error stream.
+    \f
+    Long because its options are declared with their help.
     """
-    from nas_plugins.cli._options import read_options
     from nas_plugins.runner import sampling
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.problem import build_space
@@ -126,6 +97,3 @@ def sample(
                 "as in the paper"
             )
         remark(result.summary())
-
-
-__all__ = ["sample"]

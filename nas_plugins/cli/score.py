@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_plugins.cli._console import print_json, remark
+from nas_plugins.cli._console import print_json, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
+from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
 
 if TYPE_CHECKING:
     from nas_plugins.runner.scoring import ScoreResult
 
-_WHAT, _HOW, _KEEP = "What to score", "How", "What to keep"
+_what, _how = panel("What to score"), panel("How")
 _STDIN = "-"
-_WIDE = 100_000
+_WIDE = 100_000  # rows with all proxies stay whole, so that `grep` finds them
 
 
 def score(
     architectures: Annotated[
-        list[str] | None,
+        Words,
         typer.Argument(
             help="Architectures in the notation of the space; `-` reads them from the standard "
             "input stream, one per line.",
@@ -31,74 +32,42 @@ def score(
         ),
     ] = None,
     *,
-    space: Annotated[str, typer.Option(help="Search space.", rich_help_panel=_WHAT)],
+    space: Annotated[str, _what(help="Search space.")],
     space_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the space; repeatable.", metavar="key=value", rich_help_panel=_WHAT
-        ),
+        Words, _what(help="Option of the space; repeatable.", metavar="key=value")
     ] = None,
-    n: Annotated[
-        int | None,
-        typer.Option("-n", "--n", help="Sample so many at random.", rich_help_panel=_WHAT),
-    ] = None,
+    n: Annotated[int | None, _what("-n", "--n", help="Sample so many at random.")] = None,
     proxies: Annotated[
         str,
-        typer.Option(
-            help="Names separated by commas, `default` (all but the expensive ones) or `all`.",
-            rich_help_panel=_HOW,
-        ),
+        _how(help="Names separated by commas, `default` (all but the expensive ones) or `all`."),
     ] = "default",
-    preset: Annotated[
-        str,
-        typer.Option(help="fast, published or smoke; see --option.", rich_help_panel=_HOW),
-    ] = "fast",
-    images: Annotated[
-        str | None,
-        typer.Option("--input", help="noise or digits.", rich_help_panel=_HOW),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Of the sample, the images and the weights.", rich_help_panel=_HOW)
-    ] = 0,
+    preset: Annotated[str, _how(help="fast, published or smoke; see --option.")] = "fast",
+    images: Annotated[str | None, _how("--input", help="noise or digits.")] = None,
+    seed: Annotated[int, _how(help="Of the sample, the images and the weights.")] = 0,
     option: Annotated[
-        list[str] | None,
-        typer.Option(
+        Words,
+        _how(
             help="Setting in the preset's place: batch_size, resolution, size, channels, cells, "
             "classes, seed, device, precision, channels_last; repeatable.",
             metavar="key=value",
-            rich_help_panel=_HOW,
         ),
     ] = None,
     workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes; by default one per CPU where there is enough to do.",
-            rich_help_panel=_HOW,
-        ),
+        int | None, _how(help="Processes; by default one per CPU where there is enough to do.")
     ] = None,
     no_cache: Annotated[
-        bool,
-        typer.Option(
-            "--no-cache", help="Neither read nor keep scores on disk.", rich_help_panel=_HOW
-        ),
+        bool, _how("--no-cache", help="Neither read nor keep scores on disk.")
     ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File for the scores, .csv or .json.", rich_help_panel=_KEEP),
-    ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON document.", rich_help_panel=_KEEP),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=_KEEP)
-    ] = False,
+    out: Annotated[Path | None, keep(help="File for the scores, .csv or .json.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Score architectures by zero-cost proxies: one batch, no training.
 
     What is no architecture, and a network that fails, becomes a row with its reason.
+    \f
+    Long because its options are declared with their help.
     """
-    from nas_plugins.cli._options import read_options
     from nas_plugins.runner import scoring
     from nas_plugins.runner.options import as_usage
     from nas_plugins.runner.outputs import prepare_file, writing
@@ -189,24 +158,8 @@ def _say(result: ScoreResult, n: int | None) -> None:
 
 def _show(result: ScoreResult) -> None:
     """Prints the best-ranked first, and why values are missing under them."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     if result.rows:
         headings, cells = result.table()
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for heading in headings[:-1]:
-            table.add_column(Text(heading), justify="right", overflow="fold")
-        table.add_column(Text(headings[-1]), overflow="fold")
-        for line in cells:
-            table.add_row(*map(Text, line))
-        # A pipe has no width; rows stay whole there, so that `grep` finds them.
-        width = None if sys.stdout.isatty() else _WIDE
-        Console(width=width, highlight=False).print(table)
+        print_table(None, headings, cells, right=headings[:-1], pipe_width=_WIDE)
     for text in result.summary():
         print(text)
-
-
-__all__ = ["score"]

@@ -5,232 +5,156 @@ from __future__ import annotations
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas_plugins.cli._console import print_json, remark
 from nas_plugins.cli._errors import ExitCode, in_options, show
+from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
 
 if TYPE_CHECKING:
     from nas_plugins.results import SearchResult
     from nas_plugins.runner.request import SearchRequest
 
-_WHAT, _HOW, _KEEP = "What to search", "How long", "What to keep"
-_KEY_VALUE = "key=value"
-
-_option: Any = partial(typer.Option, rich_help_panel="Language model")
-_file: Any = partial(_option, metavar="FILE")
-
-_LLMName: TypeAlias = Annotated[
-    str | None,
-    _option(
-        help="Chat model that the strategy asks: local, openai:MODEL, replay:FILE, null, ...",
-        metavar="NAME",
-    ),
-]
-_LLMOption: TypeAlias = Annotated[
-    list[str] | None,
-    _option(help="Option of the chat model; repeatable.", metavar="key=value"),
-]
-_LLMCalls: TypeAlias = Annotated[
-    int | None, _option(help="Most calls of the search, all workers and runs together.")
-]
-_LLMTokens: TypeAlias = Annotated[int | None, _option(help="Most tokens, likewise.")]
-_LLMUSD: TypeAlias = Annotated[
-    float | None, _option(help="Most US dollars, likewise; needs --llm-prices.")
-]
-_LLMSeconds: TypeAlias = Annotated[
-    float | None, _option(help="Most seconds with a call under way.")
-]
-_LLMPrices: TypeAlias = Annotated[
-    Path | None, _file(help="TOML or JSON file with US dollars per million tokens.")
-]
-_LLMLedger: TypeAlias = Annotated[
-    Path | None,
-    _file(help="File for every call; with --out, llm-calls.jsonl in that folder by default."),
-]
-_LLMRecord: TypeAlias = Annotated[
-    Path | None, _file(help="File for every reply, which --llm replay:FILE repeats.")
-]
-_LLMCache: TypeAlias = Annotated[
-    Path | None,
-    _file(help="File that replies are taken from where it has them, and added to."),
-]
+_what, _how, _model = panel("What to search"), panel("How long"), panel("Language model")
+_pair: Any = partial(_what, metavar="key=value")
+_file: Any = partial(_model, metavar="FILE")
 
 
 def search(
     *,
     context: typer.Context,
-    space: Annotated[
-        str | None,
-        typer.Option(help="Search space; the benchmark's by default.", rich_help_panel=_WHAT),
-    ] = None,
+    space: Annotated[str | None, _what(help="Search space; the benchmark's by default.")] = None,
     benchmark: Annotated[
-        str | None,
-        typer.Option(help="Table or surrogate, e.g. nasbench201/cifar10.", rich_help_panel=_WHAT),
+        str | None, _what(help="Table or surrogate, e.g. nasbench201/cifar10.")
     ] = None,
     evaluator: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Measures what the benchmark does not, or instead of it; repeatable.",
-            rich_help_panel=_WHAT,
-        ),
+        Words, _what(help="Measures what the benchmark does not, or instead of it; repeatable.")
     ] = None,
-    strategy: Annotated[
-        str, typer.Option(help="Search strategy.", rich_help_panel=_WHAT)
-    ] = "archive-evolution",
+    strategy: Annotated[str, _what(help="Search strategy.")] = "archive-evolution",
     objective: Annotated[
-        list[str] | None,
-        typer.Option(
+        Words,
+        _what(
             help="Metric to optimise, e.g. val_accuracy:max or latency_ms:min; without the "
             "direction, the better one. surrogate.val_accuracy is the surrogate's. Repeatable.",
             metavar="METRIC[:max|:min]",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     constraint: Annotated[
-        list[str] | None,
-        typer.Option(
-            help='Limit on a metric, e.g. "latency_ms<=5"; repeatable.',
-            metavar="METRIC<=NUMBER",
-            rich_help_panel=_WHAT,
+        Words,
+        _what(
+            help='Limit on a metric, e.g. "latency_ms<=5"; repeatable.', metavar="METRIC<=NUMBER"
         ),
     ] = None,
-    strategy_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the strategy; repeatable.", metavar=_KEY_VALUE, rich_help_panel=_WHAT
-        ),
-    ] = None,
-    benchmark_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the benchmark; repeatable.", metavar=_KEY_VALUE, rich_help_panel=_WHAT
-        ),
-    ] = None,
+    strategy_option: Annotated[Words, _pair(help="Option of the strategy; repeatable.")] = None,
+    benchmark_option: Annotated[Words, _pair(help="Option of the benchmark; repeatable.")] = None,
     evaluator_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the evaluator; of one of several: name.key=value. Repeatable.",
-            metavar=_KEY_VALUE,
-            rich_help_panel=_WHAT,
-        ),
+        Words,
+        _pair(help="Option of the evaluator; of one of several: name.key=value. Repeatable."),
     ] = None,
-    space_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the space; repeatable.", metavar=_KEY_VALUE, rich_help_panel=_WHAT
-        ),
-    ] = None,
+    space_option: Annotated[Words, _pair(help="Option of the space; repeatable.")] = None,
     warm_start: Annotated[
         str | None,
-        typer.Option(
+        _how(
             help="Evaluator or table whose scores choose the first trials, e.g. zero-cost.",
             metavar="NAME",
-            rich_help_panel=_HOW,
         ),
     ] = None,
-    warm_start_trials: Annotated[
-        int | None, typer.Option(help="How many trials it chooses.", rich_help_panel=_HOW)
-    ] = None,
+    warm_start_trials: Annotated[int | None, _how(help="How many trials it chooses.")] = None,
     warm_start_option: Annotated[
-        list[str] | None,
-        typer.Option(
+        Words,
+        _how(
             help="pool=NUMBER, metrics=NAME,NAME, or an option of the evaluator as "
             "name.key=value; repeatable.",
-            metavar=_KEY_VALUE,
-            rich_help_panel=_HOW,
+            metavar="key=value",
         ),
     ] = None,
-    trials: Annotated[
-        int,
-        typer.Option(help="Trials in all, those of earlier runs included.", rich_help_panel=_HOW),
-    ] = 100,
+    trials: Annotated[int, _how(help="Trials in all, those of earlier runs included.")] = 100,
     timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds after which no further trial begins.", rich_help_panel=_HOW),
+        float | None, _how(help="Seconds after which no further trial begins.")
     ] = None,
     engine: Annotated[
-        str,
-        typer.Option(
-            help="What runs the trials: optuna, or an experiment of nni.",
-            metavar="NAME",
-            rich_help_panel=_HOW,
-        ),
+        str, _how(help="What runs the trials: optuna, or an experiment of nni.", metavar="NAME")
     ] = "optuna",
-    workers: Annotated[int, typer.Option(help="Worker processes.", rich_help_panel=_HOW)] = 1,
+    workers: Annotated[int, _how(help="Worker processes.")] = 1,
     pruner: Annotated[
         str,
-        typer.Option(
+        _how(
             help="Ends trials that fall behind while they are evaluated: median, hyperband or "
             "none. One objective only.",
             metavar="NAME",
-            rich_help_panel=_HOW,
         ),
     ] = "none",
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Seed; drawn and shown by default.", rich_help_panel=_HOW),
+    seed: Annotated[int | None, _how(help="Seed; drawn and shown by default.")] = None,
+    llm: Annotated[
+        str | None,
+        _model(
+            help="Chat model that the strategy asks: local, openai:MODEL, replay:FILE, null, ...",
+            metavar="NAME",
+        ),
     ] = None,
-    llm: _LLMName = None,
-    llm_option: _LLMOption = None,
-    llm_calls: _LLMCalls = None,
-    llm_tokens: _LLMTokens = None,
-    llm_usd: _LLMUSD = None,
-    llm_seconds: _LLMSeconds = None,
-    llm_prices: _LLMPrices = None,
-    llm_ledger: _LLMLedger = None,
-    llm_record: _LLMRecord = None,
-    llm_cache: _LLMCache = None,
+    llm_option: Annotated[
+        Words, _model(help="Option of the chat model; repeatable.", metavar="key=value")
+    ] = None,
+    llm_calls: Annotated[
+        int | None, _model(help="Most calls of the search, all workers and runs together.")
+    ] = None,
+    llm_tokens: Annotated[int | None, _model(help="Most tokens, likewise.")] = None,
+    llm_usd: Annotated[
+        float | None, _model(help="Most US dollars, likewise; needs --llm-prices.")
+    ] = None,
+    llm_seconds: Annotated[
+        float | None, _model(help="Most seconds with a call under way.")
+    ] = None,
+    llm_prices: Annotated[
+        Path | None, _file(help="TOML or JSON file with US dollars per million tokens.")
+    ] = None,
+    llm_ledger: Annotated[
+        Path | None,
+        _file(help="File for every call; with --out, llm-calls.jsonl in that folder by default."),
+    ] = None,
+    llm_record: Annotated[
+        Path | None, _file(help="File for every reply, which --llm replay:FILE repeats.")
+    ] = None,
+    llm_cache: Annotated[
+        Path | None,
+        _file(help="File that replies are taken from where it has them, and added to."),
+    ] = None,
     storage: Annotated[
         str | None,
-        typer.Option(
+        keep(
             help="sqlite:///FILE, journal:///FILE or a database URL; with --engine nni a folder; "
             "memory by default.",
             metavar="URL",
-            rich_help_panel=_KEEP,
         ),
     ] = None,
     study: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of the study in the storage, or of the experiment.", rich_help_panel=_KEEP
-        ),
+        str | None, keep(help="Name of the study in the storage, or of the experiment.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the study.", rich_help_panel=_KEEP)
-    ] = False,
+    resume: Annotated[bool, keep("--resume", help="Go on with the study.")] = False,
     take_over: Annotated[
         bool,
-        typer.Option(
+        keep(
             "--take-over",
             help="With --resume: mark trials failed that another machine left running.",
-            rich_help_panel=_KEEP,
         ),
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for result.json, trials.csv and report.html.", rich_help_panel=_KEEP
-        ),
+        Path | None, keep(help="Folder for result.json, trials.csv and report.html.")
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON document.", rich_help_panel=_KEEP),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=_KEEP)
-    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Search a space for the best architectures.
 
     Progress goes to the standard error stream, the result to the standard output stream.
     Ctrl-C ends the search after the running trial and says how to go on.
+    \f
+    Long because its options are declared with their help.
     """
-    from nas_plugins.cli._options import read_options
-    from nas_plugins.runner.display import display
     from nas_plugins.runner.language_model import with_language_model
+    from nas_plugins.runner.progress import SearchDisplay
     from nas_plugins.runner.request import SearchRequest, named, with_stand_in
     from nas_plugins.runner.search import SearchBrokenError, run
     from nas_plugins.runner.storage import StorageURL
@@ -279,14 +203,14 @@ def search(
         remark(absent)
     broken = None
     try:
-        result = run(request, partial(display, progress=not quiet, words=in_options))
+        result = run(request, partial(SearchDisplay, shown=not quiet, words=in_options))
     except SearchBrokenError as error:
         result, broken = error.result, error
-    _keep(result, request, as_json=as_json, quiet=quiet, words=context.obj or [])
+    _give_out(result, request, as_json=as_json, quiet=quiet, words=context.obj or [])
     return show(broken) if broken else _exit_code(result)
 
 
-def _keep(
+def _give_out(
     result: SearchResult, request: SearchRequest, *, as_json: bool, quiet: bool, words: list[str]
 ) -> None:
     """Prints the result and writes its files; `words` is the command line as it was given."""
@@ -347,6 +271,3 @@ def _resume_command(result: SearchResult, words: list[str]) -> str:
     if "--resume" not in line:
         line.append("--resume")
     return shlex.join(["nas-plugins", *line])
-
-
-__all__ = ["search"]

@@ -14,13 +14,14 @@ import typer
 
 from nas_plugins.cli._console import console, print_json, remark
 from nas_plugins.cli._errors import ExitCode
+from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
 
 if TYPE_CHECKING:
     from nas_plugins.strategies.arch_vq.fit import Progress
 
 app = typer.Typer(help="Train a model of a search space.", no_args_is_help=True)
 
-_WHAT, _HOW, _KEEP = "What to learn", "How", "What to keep"
+_what, _how = panel("What to learn"), panel("How")
 
 
 @app.callback()
@@ -33,61 +34,36 @@ def arch_vq(
     *,
     context: typer.Context,
     space: Annotated[
-        str,
-        typer.Option(
-            help="Search space; darts means darts-cell, one cell for both as in the paper.",
-            rich_help_panel=_WHAT,
-        ),
+        str, _what(help="Search space; darts means darts-cell, one cell for both as in the paper.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.", rich_help_panel=_KEEP)],
+    out: Annotated[Path, keep(help="Folder of the checkpoint.")],
     space_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Option of the space; repeatable.", metavar="key=value", rich_help_panel=_WHAT
-        ),
+        Words, _what(help="Option of the space; repeatable.", metavar="key=value")
     ] = None,
-    preset: Annotated[
-        str, typer.Option(help="default, or paper: the published model.", rich_help_panel=_HOW)
-    ] = "default",
-    seed: Annotated[
-        int, typer.Option(help="Of the split, the weights and the batches.", rich_help_panel=_HOW)
-    ] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_HOW)] = "auto",
+    preset: Annotated[str, _how(help="default, or paper: the published model.")] = "default",
+    seed: Annotated[int, _how(help="Of the split, the weights and the batches.")] = 0,
+    device: Annotated[str, _how(help="auto, cpu or cuda.")] = "auto",
     epochs_vqvae: Annotated[
-        int | None,
-        typer.Option(help="Epochs of the VQ-VAE instead of the preset's.", rich_help_panel=_HOW),
+        int | None, _how(help="Epochs of the VQ-VAE instead of the preset's.")
     ] = None,
     epochs_prior: Annotated[
-        int | None,
-        typer.Option(help="Epochs of the prior instead of the preset's.", rich_help_panel=_HOW),
+        int | None, _how(help="Epochs of the prior instead of the preset's.")
     ] = None,
     architectures: Annotated[
-        int | None,
-        typer.Option(
-            help="Learn from at most this many, those held out included.", rich_help_panel=_HOW
-        ),
+        int | None, _how(help="Learn from at most this many, those held out included.")
     ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on from the last epoch.", rich_help_panel=_KEEP),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Replace what is in the folder.", rich_help_panel=_KEEP),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_KEEP)
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=_KEEP)
-    ] = False,
+    resume: Annotated[bool, keep("--resume", help="Go on from the last epoch.")] = False,
+    force: Annotated[bool, keep("--force", help="Replace what is in the folder.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Learn an Arch-VQ model: a discrete latent space of architectures and a prior over it.
 
     Two stages: the VQ-VAE, then the prior over its codes. The state is saved after every epoch;
     Ctrl-C keeps it and says how to go on.
+    \f
+    Long because its options are declared with their help.
     """
-    from nas_plugins.cli._options import read_options
     from nas_plugins.runner.problem import build_space
     from nas_plugins.runner.training import states, train
 
@@ -163,6 +139,3 @@ def _without_folder(words: Sequence[str]) -> list[str]:
         elif not word.startswith("--out=") and word not in {"--resume", "--json", "-q", "--quiet"}:
             kept.append(word)
     return [*kept, "--out", "DIR"]
-
-
-__all__ = ["app", "arch_vq"]

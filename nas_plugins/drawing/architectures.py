@@ -336,6 +336,3 @@ def _arch(x0: float, x1: float, rise: float, family: str) -> tuple[Markup, Point
         f"{number(tip[0])} {number(tip[1])}"
     )
     return arrow(path, tip, -slope, family, faint=faint), ((x0 + x1) / 2, _BASE + rise)
-
-
-__all__ = ["MAX_NODES", "draw"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 Edge = tuple[int, int]
+_Pulls = Mapping[int, Sequence[tuple[int, float]]]
 _SWEEPS = 12
 _RELAXATIONS, _STILL = 100, 0.004
 
@@ -163,28 +164,34 @@ def _crossings(order: list[list[int]], links: Sequence[Edge]) -> int:
 def _heights(order: list[list[int]], links: Sequence[Edge]) -> dict[int, float]:
     before, after = _neighbours(links)
     height = {node: i - (len(row) - 1) / 2 for row in order for i, node in enumerate(row)}
-    pulls: dict[int, list[tuple[int, float]]] = {
+    pulls: _Pulls = {
         node: [(v, _pull(node, v)) for v in (*before.get(node, ()), *after.get(node, ()))]
-        for row in order
-        for node in row
+        for node in height
     }
-    totals = {node: sum(w for _, w in pull) or 1.0 for node, pull in pulls.items()}
-
-    def wanted(node: int) -> float:
-        """The weighted mean of its neighbours; its own height where there are none."""
-        pull = pulls[node]
-        return sum(w * height[v] for v, w in pull) / totals[node] if pull else height[node]
-
     for sweep in range(_RELAXATIONS):
-        moved = 0.0
-        for row in order if sweep % 2 == 0 else order[::-1]:
-            spread = _spread([wanted(node) for node in row], [totals[node] for node in row])
-            for node, value in zip(row, spread, strict=True):
-                moved = max(moved, abs(value - height[node]))
-                height[node] = value
-        if moved < _STILL:
+        rows = order if sweep % 2 == 0 else order[::-1]
+        if max((_relaxed(row, pulls, height) for row in rows), default=0.0) < _STILL:
             break
     return height
+
+
+def _relaxed(row: Sequence[int], pulls: _Pulls, height: dict[int, float]) -> float:
+    """Moves the nodes of a layer to the weighted means of their neighbours, as far as gaps allow.
+
+    A node without neighbours wants to stay.
+
+    Returns:
+        The largest move.
+    """
+    totals = [sum(w for _, w in pulls[node]) or 1.0 for node in row]
+    wanted = [
+        sum(w * height[v] for v, w in pulls[node]) / total if pulls[node] else height[node]
+        for node, total in zip(row, totals, strict=True)
+    ]
+    spread = dict(zip(row, _spread(wanted, totals), strict=True))
+    moved = max((abs(value - height[node]) for node, value in spread.items()), default=0.0)
+    height.update(spread)
+    return moved
 
 
 def _pull(node: int, other: int) -> float:
@@ -204,6 +211,3 @@ def _spread(wanted: Sequence[float], weights: Sequence[float]) -> list[float]:
         blocks.append((mean, mass, size))
     flat = [mean for mean, _, size in blocks for _ in range(size)]
     return [value + i for i, value in enumerate(flat)]
-
-
-__all__ = ["Edge", "Layout", "components", "layered"]

@@ -189,21 +189,3 @@ def picture(width: float, height: float, label: str, body: object) -> Markup:
         style=f"--nap-legible:{number(0.55 * width)}px;font:{number(FONT)}px system-ui,sans-serif;"
         "max-width:100%;height:auto",
     )
-
-
-__all__ = [
-    "BOX_HEIGHT",
-    "FONT",
-    "PADDING",
-    "Box",
-    "Point",
-    "arrow",
-    "colour",
-    "curve",
-    "family_of",
-    "number",
-    "picture",
-    "short",
-    "text",
-    "text_width",
-]

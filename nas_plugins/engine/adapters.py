@@ -106,6 +106,3 @@ def _section(documented: type, title: str) -> list[str]:
     section = re.search(rf"\n{title}:\n((?: .*\n|\n)*)", f"{text}\n")
     found = section.group(1).rstrip() if section else ""
     return re.split(r"\n(?=    \S)", found) if found else []
-
-
-__all__ = ["Named", "adapter_for", "named"]

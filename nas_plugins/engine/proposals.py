@@ -21,7 +21,7 @@ from nas_plugins.errors import (
     UnknownNameError,
 )
 from nas_plugins.history import History, Proposal
-from nas_plugins.protocols import Strategy
+from nas_plugins.protocols import Strategy, class_name
 from nas_plugins.results import STRATEGY_FAILED
 from nas_plugins.sampling import Known, unseen
 from nas_plugins.spaces.base import Architecture, Key, SearchSpace
@@ -133,7 +133,7 @@ def choose(
         if reason not in told:
             told.add(reason)
             _logger.exception(
-                "%s failed; random architectures stand in while it does", type(strategy).__name__
+                "%s failed; random architectures stand in while it does", class_name(strategy)
             )
     return choose_at_random(history, rng, taken, reason=reason)
 
@@ -225,14 +225,3 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
     rows = rows.astype(np.int16)
     for row in rows[space.valid(rows)].tolist():
         yield Architecture(space, tuple(row))
-
-
-__all__ = [
-    "CANNOT_HEAL",
-    "FALLBACK_NOTE",
-    "Chosen",
-    "choose",
-    "choose_at_random",
-    "fresh_entropy",
-    "trial_rng",
-]

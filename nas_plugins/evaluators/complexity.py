@@ -45,6 +45,3 @@ class ComplexityEvaluator(Evaluator):
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
         return f"{type(self).__name__}({options})"
-
-
-__all__ = ["ComplexityEvaluator"]

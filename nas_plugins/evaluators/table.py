@@ -69,6 +69,3 @@ class TableEvaluator(Benchmark):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._benchmark!r})"
-
-
-__all__ = ["TableEvaluator"]

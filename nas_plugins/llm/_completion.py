@@ -60,8 +60,7 @@ def _choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
         raise _no_completion(f"`choices` is {_type(choices) if choices else 'empty'}")
     if not isinstance(choices[0], Mapping):
         raise _no_completion(f"`choices` holds {_type(choices[0])}")
-    choice: Mapping[str, Any] = choices[0]
-    return choice
+    return choices[0]
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:
@@ -120,6 +119,3 @@ def _no_completion(why: str) -> ChatError:
 
 def _type(value: object) -> str:
     return "null" if value is None else f"of type {type(value).__name__}"
-
-
-__all__ = ["parse_completion"]

@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nas_plugins.errors import DataError, MissingDependencyError
+from nas_plugins._checks import at_least
+from nas_plugins.errors import DataError, MissingDependencyError, needing
 from nas_plugins.llm._completion import parse_completion
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError
@@ -71,9 +72,8 @@ class LocalChat(ChatModel):
         reuse_prompt: bool = False,
         verify: bool = False,
     ) -> None:
-        for option, value, least in (("threads", threads, 1), ("context", context, 256)):
-            if value < least:
-                raise ValueError(f"`{option}` must be >= {least}, got {value}")
+        at_least(1, threads=threads)
+        at_least(256, context=context)
         chosen = path or os.environ.get(MODEL_VARIABLE, "")
         self.path = _given(Path(chosen)) if chosen else default_model(verify=verify)
         self.threads = threads
@@ -214,13 +214,9 @@ def _sha256(path: Path) -> str:
 
 
 def _runtime() -> Any:
-    try:
+    runner = "local models are run with xllamacpp"
+    with needing(f"{runner}, which cannot be imported", INSTALL.removeprefix("pip install ")):
         import xllamacpp
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"local models are run with xllamacpp, which cannot be imported ({error}); "
-            f"run: {INSTALL}"
-        ) from error
     return xllamacpp
 
 
@@ -238,6 +234,3 @@ def _query(request: ChatRequest, *, reuse_prompt: bool) -> dict[str, Any]:
         form = {"name": "reply", "strict": True, "schema": dict(request.schema)}
         query["response_format"] = {"type": "json_schema", "json_schema": form}
     return query
-
-
-__all__ = ["INSTALL", "MODEL_VARIABLE", "LocalChat", "default_model"]

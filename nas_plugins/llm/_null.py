@@ -50,6 +50,3 @@ class NullChat(ChatModel):
 
     def __repr__(self) -> str:
         return "NullChat()"
-
-
-__all__ = ["NullChat"]

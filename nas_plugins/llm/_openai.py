@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins._checks import positive
+from nas_plugins.errors import needing
 from nas_plugins.llm._completion import parse_completion
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError, TransientChatError
@@ -98,8 +99,7 @@ class OpenAIChat(ChatModel):
     ) -> None:
         if not model:
             raise ChatSetupError("`openai` must name a model, e.g. openai:gpt-4.1")
-        if not timeout > 0:
-            raise ValueError(f"`timeout` must be > 0, got {timeout}")
+        positive(timeout=timeout)
         self.model = model
         self.timeout = timeout
         self.strict = strict
@@ -261,13 +261,9 @@ class OpenAIChat(ChatModel):
 
 
 def _client(timeout: float) -> OpenAI:
-    try:
+    asked = "OpenAI-compatible endpoints are asked with the package openai"
+    with needing(f"{asked}, which cannot be imported", "'nas-plugins[llm]'"):
         import openai
-    except ImportError as error:
-        raise MissingDependencyError(
-            "OpenAI-compatible endpoints are asked with the package openai, which cannot be "
-            f"imported ({error}); run: pip install 'nas-plugins[llm]'"
-        ) from error
     guard = _guard(timeout)
     try:
         return openai.OpenAI(
@@ -335,6 +331,3 @@ def _was_sent(error: Exception) -> bool:
 
     never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
     return not isinstance(error.__cause__, (*never, httpx2.UnsupportedProtocol))
-
-
-__all__ = ["OpenAIChat"]

@@ -76,6 +76,3 @@ class ReplayChat(ChatModel):
 
     def __repr__(self) -> str:
         return f"ReplayChat({str(self.path)!r})"
-
-
-__all__ = ["ReplayChat"]

@@ -8,17 +8,15 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins.errors import needing
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError
 
 _LOG = logging.getLogger(__name__)
 
-_INSTALL = "pip install 'nas-plugins[transformers]'"
 _SMALL = 1e9
 
 
@@ -97,13 +95,13 @@ class TransformersChat(ChatModel):
         with self._mutex:
             if self._engine is None:
                 self._engine = self._load()
-            decoded = self._engine.decode(request)
+            text, prompt_tokens, tokens, ended = self._engine.decode(request)
         return ChatReply(
-            text=decoded.text,
+            text=text,
             model=self.model,
-            finish_reason="stop" if decoded.ended else "length",
-            prompt_tokens=decoded.prompt_tokens,
-            completion_tokens=decoded.tokens,
+            finish_reason="stop" if ended else "length",
+            prompt_tokens=prompt_tokens,
+            completion_tokens=tokens,
             seconds=time.monotonic() - started,
             usd=0.0,
         )
@@ -145,23 +143,6 @@ class TransformersChat(ChatModel):
         return f"TransformersChat({self.model!r})"
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    """What a model wrote.
-
-    Attributes:
-        text: The reply, without special tokens.
-        prompt_tokens: Tokens of the prompt.
-        tokens: Tokens of the reply.
-        ended: Whether the model ended it, rather than the limit.
-    """
-
-    text: str
-    prompt_tokens: int
-    tokens: int
-    ended: bool
-
-
 class _Engine:
     """A loaded model.
 
@@ -180,8 +161,13 @@ class _Engine:
         # Without it the logits of the whole prompt are computed, a hundred megabytes.
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in names else {}
 
-    def decode(self, request: ChatRequest) -> _Decoded:
-        """Writes a reply."""
+    def decode(self, request: ChatRequest) -> tuple[str, int, int, bool]:
+        """Writes a reply.
+
+        Returns:
+            The text without special tokens, the tokens of prompt and reply, and whether the
+            model ended it, rather than the limit.
+        """
         from nas_plugins._torch import torch
 
         prompt = self._prompt(request)
@@ -201,14 +187,14 @@ class _Engine:
                 )
                 past = out.past_key_values
                 logits = out.logits[0, -1].float().cpu()
-                token = _draw(_masked(logits, guide), request.temperature, rng)
+                token = _sampled(_masked(logits, guide), request.temperature, rng)
                 ended = token in self._ends
                 if not ended:
                     written.append(token)
-                    ended = guide is not None and not guide.take(token)
+                    ended = guide is not None and not _takes_more(guide, token)
                 ids = torch.tensor([[token]], device=self.model.device)
         text = self.tokenizer.decode(written, skip_special_tokens=True)
-        return _Decoded(text, len(prompt), len(written), ended)
+        return text, len(prompt), len(written), ended
 
     def _prompt(self, request: ChatRequest) -> list[int]:
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
@@ -223,7 +209,8 @@ class _Engine:
             found = self.tokenizer(text)["input_ids"]
         return [int(i) for i in found]
 
-    def _constraint(self, request: ChatRequest) -> _Guide | None:
+    def _constraint(self, request: ChatRequest) -> Any:
+        """The grammar's matcher; ``None`` without a grammar or a library for it."""
         if request.grammar is None and request.schema is None:
             return None
         if importlib.util.find_spec("llguidance") is None:
@@ -248,32 +235,18 @@ class _Engine:
             raise ChatError(f"the grammar or schema is not understood: {error}") from error
         if matcher.is_error():
             raise ChatError(f"the grammar or schema is not understood: {matcher.get_error()}")
-        return _Guide(matcher.compute_logit_bias, matcher.consume_token, matcher.is_stopped)
+        return matcher
 
 
-@dataclass(frozen=True)
-class _Guide:
-    """What a grammar allows next.
+def _takes_more(matcher: Any, token: int) -> bool:
+    """Notes a token, and tells whether more may come.
 
-    Attributes:
-        bias: One byte a token, 0 where it is not allowed.
-        consume: Notes a token; false where it is not allowed.
-        stopped: Whether nothing more may come.
+    Raises:
+        ChatError: The grammar's library takes the token for another text than it has.
     """
-
-    bias: Callable[[], bytes]
-    consume: Callable[[int], bool]
-    stopped: Callable[[], bool]
-
-    def take(self, token: int) -> bool:
-        """Notes a token, and tells whether more may come.
-
-        Raises:
-            ChatError: The grammar's library takes the token for another text than it has.
-        """
-        if not self.consume(token):
-            raise ChatError("llguidance does not understand the tokens of the model")
-        return not self.stopped()
+    if not matcher.consume_token(token):
+        raise ChatError("llguidance does not understand the tokens of the model")
+    return not matcher.is_stopped()
 
 
 def _described(tokenizer: Any) -> str:
@@ -297,13 +270,13 @@ def _described(tokenizer: Any) -> str:
     return json.dumps(data)
 
 
-def _masked(logits: Any, guide: _Guide | None) -> Any:
+def _masked(logits: Any, matcher: Any) -> Any:
     """The logits, with -inf where the grammar forbids a token; shape `(vocabulary,)`."""
-    if guide is None:
+    if matcher is None:
         return logits
     from nas_plugins._torch import torch
 
-    allowed = torch.frombuffer(bytearray(guide.bias()), dtype=torch.uint8) > 0
+    allowed = torch.frombuffer(bytearray(matcher.compute_logit_bias()), dtype=torch.uint8) > 0
     size = min(len(allowed), len(logits))
     masked = torch.full_like(logits, -torch.inf)
     masked[:size] = torch.where(allowed[:size], logits[:size], -torch.inf)
@@ -312,7 +285,7 @@ def _masked(logits: Any, guide: _Guide | None) -> Any:
     return masked
 
 
-def _draw(logits: Any, temperature: float, rng: Any) -> int:
+def _sampled(logits: Any, temperature: float, rng: Any) -> int:
     """A token; the likeliest one where the temperature is 0."""
     if temperature == 0:
         return int(logits.argmax())
@@ -345,14 +318,9 @@ def _is_small(config: Any) -> bool:
 
 
 def _transformers() -> Any:
-    try:
+    with needing(
+        "models of the hub are run with transformers and PyTorch", "'nas-plugins[transformers]'"
+    ):
         import torch  # noqa: F401
         import transformers
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"models of the hub are run with transformers and PyTorch ({error}); run: {_INSTALL}"
-        ) from error
     return transformers
-
-
-__all__ = ["TransformersChat"]

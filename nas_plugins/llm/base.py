@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
+from nas_plugins._checks import at_least
 from nas_plugins._default import default
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.llm.errors import ChatSetupError
@@ -86,9 +87,8 @@ class ChatRequest:
             raise ValueError("`messages` must not be empty")
         if not 0 <= self.temperature < math.inf:
             raise ValueError(f"`temperature` must be >= 0, got {self.temperature}")
-        for name, least in (("max_tokens", 1), ("seed", 0), ("sample", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be >= {least}, got {getattr(self, name)}")
+        at_least(1, max_tokens=self.max_tokens)
+        at_least(0, seed=self.seed, sample=self.sample)
 
     @cached_property
     def digest(self) -> str:
@@ -320,21 +320,3 @@ def canonical_json(data: object) -> str:
 def sha256_of(data: object) -> str:
     """SHA-256 of plain JSON data, in hexadecimal."""
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()
-
-
-__all__ = [
-    "COUNT",
-    "FLAG",
-    "NUMBER",
-    "ROLES",
-    "TEXT",
-    "ChatModel",
-    "ChatReply",
-    "ChatRequest",
-    "Message",
-    "as_chat_model",
-    "canonical_json",
-    "chat_model",
-    "refuse_wrong_types",
-    "sha256_of",
-]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nas_plugins._checks import at_least
 from nas_plugins.llm.errors import BudgetExceededError
 
 
@@ -46,10 +47,7 @@ class Budget:
     max_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_calls", "max_tokens", "max_usd", "max_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"`{name}` must be >= 0, got {value}")
+        at_least(0, **vars(self))
 
     def check(
         self, spent: Spent, *, calls: int = 1, tokens: int = 0, usd: float = 0.0, wait: float = 0.0
@@ -94,6 +92,3 @@ def _exceeded(which: str, limit: float, spent: float, ahead: str) -> BudgetExcee
         limit=limit,
         spent=spent,
     )
-
-
-__all__ = ["Budget", "Spent", "measure"]

@@ -166,6 +166,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {value!r}")
     return value
-
-
-__all__ = ["Recorded", "ReplyStore", "cache_key"]

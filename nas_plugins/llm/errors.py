@@ -85,13 +85,3 @@ class BudgetExceededError(ChatError):
         self.which = which
         self.limit = limit
         self.spent = spent
-
-
-__all__ = [
-    "BudgetExceededError",
-    "ChatError",
-    "ChatSetupError",
-    "RefusedChatError",
-    "ReplayMissError",
-    "TransientChatError",
-]

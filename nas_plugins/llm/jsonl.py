@@ -183,6 +183,3 @@ def _object(line: bytes) -> dict[str, Any] | None:
     except RecursionError:
         return None
     return data if isinstance(data, dict) else None
-
-
-__all__ = ["JsonLines"]

@@ -322,6 +322,3 @@ def read_ledger(path: str | Path) -> tuple[CallRecord, ...]:
     if not Path(path).is_file():
         raise DataError(f"there is no ledger at {path}")
     return Ledger(path).records()
-
-
-__all__ = ["OK", "CallRecord", "Ledger", "Reservation", "new_record", "read_ledger"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from nas_plugins._checks import positive
 from nas_plugins.llm.retry import Clock
 
 
@@ -25,10 +26,9 @@ class RateLimits:
     tokens_per_minute: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("requests_per_minute", "tokens_per_minute"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"`{name}` must be > 0, got {value}")
+        positive(
+            requests_per_minute=self.requests_per_minute, tokens_per_minute=self.tokens_per_minute
+        )
 
 
 class Bucket:
@@ -91,6 +91,3 @@ class Throttle:
     def settle(self, reserved: int, used: int) -> None:
         """Sets right how many tokens a request took."""
         self._tokens.give_back(reserved - used)
-
-
-__all__ = ["Bucket", "RateLimits", "Throttle"]

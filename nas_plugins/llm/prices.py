@@ -112,6 +112,3 @@ def _toml(text: str) -> Any:
             "prices in TOML need Python 3.11 or newer; write them as JSON"
         ) from None
     return tomllib.loads(text)
-
-
-__all__ = ["Price", "Prices"]

@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nas_plugins._checks import at_least, positive
+
 TRANSIENT_STATUSES = (408, 409, 429)
 
 
@@ -33,13 +35,9 @@ class RetryPolicy:
     total: float = 120.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"`attempts` must be >= 1, got {self.attempts}")
-        for name in ("base", "longest"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be > 0, got {getattr(self, name)}")
-        if not self.total >= 0:
-            raise ValueError(f"`total` must be >= 0, got {self.total}")
+        at_least(1, attempts=self.attempts)
+        positive(base=self.base, longest=self.longest)
+        at_least(0, total=self.total)
 
     def wait(
         self, attempt: int, waited: float, retry_after: float | None, rng: random.Random
@@ -101,6 +99,3 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
         except (TypeError, ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-__all__ = ["TRANSIENT_STATUSES", "Clock", "RetryPolicy", "is_transient", "retry_after"]

@@ -24,17 +24,6 @@ def checked_space(architecture: Architecture, kind: type[S]) -> S:
     return space
 
 
-def check_positive(**sizes: int) -> None:
-    """Refuses sizes below 1.
-
-    Raises:
-        ValueError: Names the first argument that is not at least 1.
-    """
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"`{name}` must be >= 1, got {size}")
-
-
 class Zero(nn.Module):
     """Zeros at the resolution of the stride, through which zero gradients still flow."""
 
@@ -45,6 +34,3 @@ class Zero(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Maps `(B, C, H, W)` to `(B, C, ceil(H / stride), ceil(W / stride))`."""
         return inputs[:, :, :: self.stride, :: self.stride] * 0.0
-
-
-__all__ = ["Zero", "check_positive", "checked_space"]

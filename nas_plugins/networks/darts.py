@@ -6,8 +6,9 @@ appendix A.
 
 from __future__ import annotations
 
+from nas_plugins._checks import at_least
 from nas_plugins._torch import nn, torch
-from nas_plugins.networks._blocks import Zero, check_positive
+from nas_plugins.networks._blocks import Zero
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.darts import DARTSNetworkShape, Genotype, GenotypeSpace, Pairs
 
@@ -46,7 +47,7 @@ def build(
     space = architecture.space
     if not isinstance(space, GenotypeSpace):
         raise ValueError(f"`architecture` must be a DARTS genotype, got one of {space.name!r}")
-    check_positive(in_channels=in_channels)
+    at_least(1, in_channels=in_channels)
     if not 0 <= drop_path < 1:
         raise ValueError(f"`drop_path` must be in [0, 1), got {drop_path}")
     shape = DARTSNetworkShape.of(
@@ -266,6 +267,3 @@ def _auxiliary_head(channels: int, shape: DARTSNetworkShape) -> nn.Module:
         nn.Flatten(),
         nn.Linear(768, shape.classes),
     )
-
-
-__all__ = ["DARTSNetwork", "DARTSNetworkCell", "FactorizedReduce", "build"]

@@ -6,8 +6,9 @@ al., ICLR 2021).
 
 from __future__ import annotations
 
+from nas_plugins._checks import at_least
 from nas_plugins._torch import nn, torch
-from nas_plugins.networks._blocks import check_positive, checked_space
+from nas_plugins.networks._blocks import checked_space
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.fbnet import (
     SKIP,
@@ -40,7 +41,7 @@ def build(
         ValueError: A number is not positive, or the architecture is of another space.
     """
     space = checked_space(architecture, FBNet)
-    check_positive(in_channels=in_channels)
+    at_least(1, in_channels=in_channels)
     shape = FBNetShape.of(stem=stem, classes=classes)
     return FBNetNetwork(space.blocks(architecture), shape, in_channels)
 
@@ -121,6 +122,3 @@ def _conv_bn(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
     ]
-
-
-__all__ = ["FBNetNetwork", "InvertedResidual", "build"]

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
+from nas_plugins._checks import at_least
 from nas_plugins._torch import nn, torch
-from nas_plugins.networks._blocks import check_positive, checked_space
+from nas_plugins.networks._blocks import checked_space
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.nasbench101 import Matrix, NASBench101, vertex_channels
 
@@ -48,7 +49,8 @@ def build(
             vertices that feed the output, or the architecture is of another space.
     """
     space = checked_space(architecture, NASBench101)
-    check_positive(
+    at_least(
+        1,
         stem_channels=stem_channels,
         stacks=stacks,
         modules_per_stack=modules_per_stack,
@@ -151,6 +153,3 @@ def _operation(name: str, width: int) -> nn.Module:
     if name == "maxpool3x3":
         return nn.MaxPool2d(3, stride=1, padding=1)
     return ConvBNReLU(width, width, 3 if name == "conv3x3-bn-relu" else 1)
-
-
-__all__ = ["ConvBNReLU", "NASBench101Cell", "NASBench101Network", "build"]

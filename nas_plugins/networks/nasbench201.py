@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from nas_plugins._checks import at_least
 from nas_plugins._torch import nn, torch
-from nas_plugins.networks._blocks import Zero, check_positive, checked_space
+from nas_plugins.networks._blocks import Zero, checked_space
 from nas_plugins.spaces.base import Architecture
 from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
 
@@ -39,7 +40,7 @@ def build(
         ValueError: A number is not positive, or the architecture is of another space.
     """
     checked_space(architecture, NASBench201)
-    check_positive(channels=channels, cells=cells, classes=classes, in_channels=in_channels)
+    at_least(1, channels=channels, cells=cells, classes=classes, in_channels=in_channels)
     operations = [OPERATIONS[i] for i in architecture.indices]
     return NASBench201Network(operations, channels, cells, classes, in_channels)
 
@@ -136,5 +137,3 @@ _BUILDERS: dict[str, Callable[[int], nn.Module]] = {
     "nor_conv_3x3": lambda width: _relu_conv_bn(width, width, 3),
     "avg_pool_3x3": lambda width: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
 }
-
-__all__ = ["NASBench201Cell", "NASBench201Network", "ReductionBlock", "build"]

@@ -176,13 +176,9 @@ class RelativePositions(nn.Module):
         """Vectors of a class token and `tokens` - 1 patches, `(N, N, 64)`."""
         places = torch.arange(tokens - 1, device=self.rows.device)
         rows = self._indices(torch.div(places, columns, rounding_mode="floor"))
-        vectors: torch.Tensor = self.rows[rows] + self.columns[self._indices(places % columns)]
-        return vectors
+        return self.rows[rows] + self.columns[self._indices(places % columns)]
 
     def _indices(self, coordinates: torch.Tensor) -> torch.Tensor:
         distances = coordinates[None, :] - coordinates[:, None]
         clipped = distances.clamp(-self.reach, self.reach) + self.reach + 1
         return nn.functional.pad(clipped, (1, 0, 1, 0))
-
-
-__all__ = ["Attention", "RelativePositions", "TransformerLayer", "ViTNetwork", "build"]

@@ -19,7 +19,7 @@ from nas_plugins._lazy import lazy
 from nas_plugins.nni import _hook
 
 if TYPE_CHECKING:
-    from nas_plugins.nni._evaluator import evaluator
+    from nas_plugins.nni._evaluator import ArchitectureEvaluator, evaluator
     from nas_plugins.nni._named import (
         ArchiveEvolution,
         ArchVQ,
@@ -59,6 +59,7 @@ _EXPORTS = {
     "FrontEntry": ("_state", ""),
     "Translator": ("_translate", "nas"),
     "translator": ("_translate", "nas"),
+    "ArchitectureEvaluator": ("_evaluator", "nas"),
     "evaluator": ("_evaluator", "nas"),
     "model_space": ("_space", "nas"),
     "ArchVQTuner": ("_tuner", "nni"),
@@ -90,6 +91,7 @@ __all__ = [
     "ArchVQ",
     "ArchVQTuner",
     "ArchVQTunerOptions",
+    "ArchitectureEvaluator",
     "ArchiveEvolution",
     "FrontEntry",
     "LLMCoEvolution",

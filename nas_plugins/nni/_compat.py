@@ -65,11 +65,3 @@ def finished_model(
     if default is not None:
         model.metrics.final = default
     return model
-
-
-__all__ = [
-    "finished_model",
-    "give_back_models",
-    "runs_here",
-    "tell_errors",
-]

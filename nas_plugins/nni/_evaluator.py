@@ -252,6 +252,3 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
     """Finite values as plain floats: NNI takes no others, and JSON has no others."""
     plain = {str(name): float(value) for name, value in values.items()}
     return {name: value for name, value in plain.items() if math.isfinite(value)}
-
-
-__all__ = ["DEFAULT", "REASON", "ArchitectureEvaluator", "evaluator"]

@@ -124,6 +124,3 @@ class _Loader:
         self._own.exec_module(module)
         extend(module)
         sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, _Finder)]
-
-
-__all__ = ["NAMES", "extend", "install"]

@@ -79,16 +79,3 @@ def strategy(
     """
     built = _public.strategy(name, **options)
     return NNIStrategy(built, seed=seed, objectives=objectives, constraints=constraints)
-
-
-__all__ = [
-    "ArchVQ",
-    "ArchiveEvolution",
-    "LLMCoEvolution",
-    "LocalSearch",
-    "NamedStrategy",
-    "RandomSearch",
-    "RegularizedEvolution",
-    "runs",
-    "strategy",
-]

@@ -27,6 +27,3 @@ def register_tuner() -> str:
     register_algo_meta(meta)
     name: str = meta.name
     return name
-
-
-__all__ = ["algo_meta", "register_tuner"]

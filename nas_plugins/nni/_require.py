@@ -59,6 +59,3 @@ def _absent() -> str:
             "strategies"
         )
     return f"nas_plugins.nni runs strategies in NNI experiments and needs NNI 3.0: {EXTRA}"
-
-
-__all__ = ["EXTRA", "IMPORT_WARNINGS", "quieten", "require_nni"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nas_plugins.errors import InvalidArchitectureError
@@ -14,25 +13,11 @@ from nas_plugins.nni._state import ExperimentLog
 from nas_plugins.spaces.base import Architecture, Key
 
 
-@dataclass(frozen=True)
-class TakenOver:
-    """What the jobs come to, once their results are in the log.
-
-    Attributes:
-        live: By the number of a trial, the job that will end it.
-        n_superseded: Jobs that are no trials of their own, as the trial was begun anew, or is
-            about to be.
-    """
-
-    live: Mapping[int, ServiceJob]
-    n_superseded: int
-
-
 def take_over(
     log: ExperimentLog,
     jobs: Iterable[ServiceJob],
     architecture_of: Callable[[Mapping[str, Any]], Architecture],
-) -> TakenOver:
+) -> tuple[dict[int, ServiceJob], int]:
     """Brings the trials up to what a training service has in its database.
 
     A trial that was interrupted has a job for each time that it was begun, and the service may
@@ -44,6 +29,10 @@ def take_over(
         jobs: In the order in which they were submitted; one of another space is left out.
         architecture_of: Reads the sample of a job; raises `InvalidArchitectureError` where it
             is none of the space.
+
+    Returns:
+        By the number of a trial, the job that will end it; and how many jobs are no trials of
+        their own, as the trial was begun anew, or is about to be.
     """
     once = log.strategy.avoid_duplicates
     waiting: defaultdict[Key, deque[Trial]] = defaultdict(deque)
@@ -74,7 +63,7 @@ def take_over(
     live = {n: job for n in running for job in jobs_of.get(n, ()) if job.live}
     begun_anew = running - set(live)
     n_jobs = sum(len(found) for found in jobs_of.values())
-    return TakenOver(live, n_jobs - sum(number not in begun_anew for number in jobs_of))
+    return live, n_jobs - sum(number not in begun_anew for number in jobs_of)
 
 
 def _is_open(trial: Trial, jobs: list[ServiceJob]) -> bool:
@@ -82,6 +71,3 @@ def _is_open(trial: Trial, jobs: list[ServiceJob]) -> bool:
     return trial.state is not TrialState.FAILED and not any(
         job.live or job.result is not None for job in jobs
     )
-
-
-__all__ = ["TakenOver", "take_over"]

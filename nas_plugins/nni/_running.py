@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from nni.nas.execution import ExecutionEngine
 from nni.nas.execution.event import (
@@ -57,15 +57,18 @@ class Running:
 
     Args:
         ended: Called for each evaluation that ends, outside of any lock.
-
-    Attributes:
+        look: Called again and again while there is nothing to do.
         pause_s: Seconds between two looks at what is waited for.
     """
 
-    pause_s: ClassVar[float] = 1.0
-
-    def __init__(self, ended: Callable[[Evaluation, ModelStatus], None]) -> None:
-        self._ended = ended
+    def __init__(
+        self,
+        ended: Callable[[Evaluation, ModelStatus], None],
+        look: Callable[[], None] = lambda: None,
+        *,
+        pause_s: float = 1.0,
+    ) -> None:
+        self._ended, self._look, self._pause_s = ended, look, pause_s
         self._lock = threading.Lock()
         self._live: dict[int, Evaluation] = {}
 
@@ -138,11 +141,8 @@ class Running:
             elif time.monotonic() - over_since > _GRACE_S:  # its last news have come by now
                 self._interrupt(live)
                 return False
-            time.sleep(self.pause_s)
+            time.sleep(self._pause_s)
         return False
-
-    def _look(self) -> None:
-        """Called again and again while there is nothing to do."""
 
     def _interrupt(self, left: list[Evaluation]) -> None:
         _logger.warning(
@@ -205,6 +205,3 @@ class Running:
         evaluation = self._pop(event.model)
         if evaluation is not None:
             self._ended(evaluation, event.status)
-
-
-__all__ = ["Evaluation", "Running"]

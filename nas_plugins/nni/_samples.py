@@ -166,6 +166,3 @@ _DIGESTS = {"nas_plugins.nni._space": "202ffad859ba6b9a"}
 
 Change it with the networks, or scores and weights that were kept stand for the old ones.
 """
-
-
-__all__ = ["FrozenModelSpace", "OnSamples", "adapted"]

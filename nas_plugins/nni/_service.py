@@ -172,15 +172,3 @@ def _service(engine: ExecutionEngine) -> TrainingServiceExecutionEngine | None:
     while isinstance(engine, Middleware):
         engine = engine.engine
     return engine if isinstance(engine, TrainingServiceExecutionEngine) else None
-
-
-__all__ = [
-    "ServiceJob",
-    "adopt",
-    "disown",
-    "has_room",
-    "is_over",
-    "jobs",
-    "make_room",
-    "never_begun",
-]

@@ -278,5 +278,3 @@ SHIMS = (
     ),
 )
 """All changes, in the order in which they are made."""
-
-__all__ = ["SHIMS", "VERSION", "Shim", "apply_shims", "file_lock", "pkg_resources"]

@@ -8,14 +8,12 @@ from typing import Any
 from nni.mutable import Categorical, Constraint, LabeledMutable, SampleValidationError
 from nni.mutable.exception import ConstraintViolation
 from nni.mutable.utils import label
-from nni.nas.hub.pytorch import NasBench201 as HubNasBench201
 from nni.nas.nn.pytorch import ModelSpace
 
 from nas_plugins import _public
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.nni._translate.architecture_space import CONSTRAINT, ArchitectureSpacePart
 from nas_plugins.spaces.base import SearchSpace, space_from_json
-from nas_plugins.spaces.nasbench201 import NASBench201
 
 
 def model_space(space: SearchSpace | str, **options: Any) -> ArchitectureSpace:
@@ -37,15 +35,6 @@ def model_space(space: SearchSpace | str, **options: Any) -> ArchitectureSpace:
     elif options:
         raise TypeError(f"a space takes no options, got {sorted(options)}")
     return ArchitectureSpace(space.to_json())
-
-
-def published_or_own(space: SearchSpace) -> ModelSpace:
-    """NNI's own model space where it has the same architectures, otherwise ours.
-
-    That is its ``NasBench201``: a script that uses it can go on with the experiment. Its
-    ``NasBench101`` knows pruned cells only, and its ``DARTS`` is of one network size.
-    """
-    return HubNasBench201() if space == NASBench201() else model_space(space)
 
 
 class ArchitectureSpace(ModelSpace):  # type: ignore[misc]
@@ -109,6 +98,3 @@ class IsArchitecture(Constraint):  # type: ignore[misc]
 
     def default(self, memo: Any = None) -> None:
         """Nothing: every choice has a default of its own, and together they need not be one."""
-
-
-__all__ = ["ArchitectureSpace", "IsArchitecture", "model_space", "published_or_own"]

@@ -16,7 +16,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint
 from nas_plugins.engine import proposals
 from nas_plugins.errors import EngineError
-from nas_plugins.history import History, Objective, Trial, TrialState
+from nas_plugins.history import REASON_NOTE, History, Objective, Trial, TrialState
 from nas_plugins.protocols import Strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -24,9 +24,6 @@ _logger = logging.getLogger(__name__)
 
 DEFAULT = "default"
 """The metric that NNI itself looks at, always maximised."""
-
-REASON_NOTE = "reason"
-"""Name of the note on a failed trial: one sentence that tells why."""
 
 _FORMAT = 1
 
@@ -354,14 +351,3 @@ def plain(value: Any) -> Any:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-__all__ = [
-    "DEFAULT",
-    "REASON_NOTE",
-    "ExperimentLog",
-    "FrontEntry",
-    "TrialReport",
-    "numbers",
-    "plain",
-]

@@ -15,6 +15,7 @@ from nni.nas.strategy.base import Strategy as NNIBase
 from nni.nas.strategy.base import StrategyStatus
 
 from nas_plugins import _public
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import EngineError
@@ -81,8 +82,7 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         _shims.apply_shims()
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must be >= 0, got {seed}")
+        at_least(0, seed=seed)
         if isinstance(strategy, str):
             strategy = _public.strategy(strategy)
         self._strategy = as_strategy(strategy)
@@ -263,19 +263,20 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         """Takes over what a training service has in its database, and what it goes on with."""
         engine, log = self.engine, self._started
         architecture_of = self._translate.architecture
-        taken = take_over(log, _service.jobs(engine), architecture_of)
-        numbers = {job.parameter: number for number, job in taken.live.items()}
+        live, n_superseded = take_over(log, _service.jobs(engine), architecture_of)
+        numbers = {job.parameter: number for number, job in live.items()}
         for parameter, number in numbers.items():
             model = self._model(log.history.trials[number])
             self._running.adopt(engine, number, parameter, model)
         abandoned = {numbers[job] for job in _service.never_begun(engine, set(numbers))}
         # Some may have ended before they were adopted, so that nobody has told.
-        taken = take_over(log, _service.jobs(engine), architecture_of) if numbers else taken
-        self._adopted = frozenset(set(numbers.values()) & set(taken.live) - abandoned)
+        if numbers:
+            live, n_superseded = take_over(log, _service.jobs(engine), architecture_of)
+        self._adopted = frozenset(set(numbers.values()) & set(live) - abandoned)
         for parameter, number in numbers.items():
             if number not in self._adopted and self._running.drop(number) and number in abandoned:
                 _service.disown(engine, parameter)
-        _service.make_room(engine, taken.n_superseded + len(abandoned))
+        _service.make_room(engine, n_superseded + len(abandoned))
 
     def _give_back_models(self) -> None:
         if not _compat.runs_here(self.engine):
@@ -352,6 +353,3 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
             setattr(self, f"_{key}", value)
         self._forget()
         self._pending_state = state["trials"]
-
-
-__all__ = ["NNIStrategy"]

@@ -13,6 +13,7 @@ from nni.tuner import Tuner
 from nni.utils import ClassArgsValidator
 
 from nas_plugins import _public
+from nas_plugins._checks import at_least
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.engine.adapters import Named, named
 from nas_plugins.errors import EngineError, InvalidArchitectureError
@@ -65,8 +66,7 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
             raise ValueError(
                 f"`optimize_mode` must be 'maximize' or 'minimize', got {optimize_mode!r}"
             )
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must be >= 0, got {seed}")
+        at_least(0, seed=seed)
         if objectives is None:
             objectives = [Objective(DEFAULT, _DIRECTIONS[optimize_mode])]
         self._strategy = _public.strategy(strategy) if isinstance(strategy, str) else strategy
@@ -213,8 +213,7 @@ class _Parameter:
 
     def choice(self, value: Any) -> Choice:
         """The choice that stands for a value."""
-        written: Choice = value if self._plain else json.dumps(value)
-        return written
+        return value if self._plain else json.dumps(value)
 
 
 def _parameter(name: str, spec: Any) -> _Parameter:
@@ -235,6 +234,3 @@ def _parameter(name: str, spec: Any) -> _Parameter:
         f"parameter {name!r} must be a `choice`, or a `randint` of at most {MAX_INTEGERS} "
         f"values, got {spec!r}"
     )
-
-
-__all__ = ["ArchVQTuner", "ArchVQTunerOptions", "StrategyTuner"]

@@ -68,8 +68,7 @@ def log_expected_improvement(mean: Floats, deviation: Floats, best: float) -> Fl
         best: Least value so far.
     """
     z = (best - mean) / deviation
-    result: Floats = np.log(deviation) + _log_h(z)
-    return result
+    return np.log(deviation) + _log_h(z)
 
 
 def _log_h(z: Floats) -> Floats:
@@ -82,8 +81,7 @@ def _log_h(z: Floats) -> Floats:
     for term in range(_TERMS, 0, -1):
         c = term / (t + c)
     tail = -0.5 * t**2 - _HALF_LOG_TAU + np.log(c) - np.log(t + c)
-    result: Floats = np.where(z < _TAIL, tail, np.log(density + near * above))
-    return result
+    return np.where(z < _TAIL, tail, np.log(density + near * above))
 
 
 def hypervolume_gain(first: Floats, second: Floats, front: Floats, reference: float) -> Floats:
@@ -103,6 +101,3 @@ def hypervolume_gain(first: Floats, second: Floats, front: Floats, reference: fl
         width = np.maximum(right - np.maximum(first, left), 0.0).mean(axis=1)
         gain += width * np.maximum(height - second, 0.0).mean(axis=1)
     return gain
-
-
-__all__ = ["hypervolume_gain", "log_expected_improvement"]

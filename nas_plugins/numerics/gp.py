@@ -92,6 +92,3 @@ def solve_lower(lower: Floats, right: Floats) -> Floats:
         left = solution[rows] - lower[rows, :start] @ solution[:start]
         solution[rows] = np.linalg.solve(lower[rows, rows], left)
     return solution
-
-
-__all__ = ["GaussianPosterior", "log_likelihood", "solve_lower"]

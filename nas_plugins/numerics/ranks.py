@@ -39,8 +39,7 @@ def mid_ranks(values: npt.ArrayLike, violations: npt.ArrayLike | None = None) ->
         violation, axis = np.asarray(violations, np.float64), 0
         given = np.stack([violation, np.where(violation > 0, 0.0, given)], axis=1)
     _, inverse, counts = np.unique(given, axis=axis, return_inverse=True, return_counts=True)
-    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
-    return ranks
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
 
 
 def normal_scores(values: npt.ArrayLike, violations: npt.ArrayLike | None = None) -> Floats:
@@ -51,8 +50,7 @@ def normal_scores(values: npt.ArrayLike, violations: npt.ArrayLike | None = None
         violations: Likewise.
     """
     ranks = mid_ranks(values, violations)
-    scores: Floats = np.interp(ranks - 1, np.arange(len(ranks)), normal_quantiles(len(ranks)))
-    return scores
+    return np.interp(ranks - 1, np.arange(len(ranks)), normal_quantiles(len(ranks)))
 
 
 @lru_cache(maxsize=64)
@@ -75,6 +73,3 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale else 0.0
-
-
-__all__ = ["mid_ranks", "normal_quantiles", "normal_scores", "spearman"]

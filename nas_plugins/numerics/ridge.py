@@ -99,6 +99,3 @@ def _decomposed(columns: Floats) -> tuple[Floats, Floats]:
         return vectors, values**2
     squares, vectors = np.linalg.eigh(columns @ columns.T)
     return vectors, np.maximum(squares, 0.0)
-
-
-__all__ = ["LinearFunction", "fit", "solve"]

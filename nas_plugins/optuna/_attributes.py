@@ -118,19 +118,3 @@ def _piece_key(name: str, i: int) -> str:
 
 def _checksum(text: str) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogatepass"))
-
-
-__all__ = [
-    "PIECE",
-    "PREFIX",
-    "choices_entries",
-    "drawn_entries",
-    "entries",
-    "failure_entry",
-    "interrupted",
-    "note_entries",
-    "read",
-    "read_choices",
-    "read_drawn",
-    "read_notes",
-]

@@ -191,18 +191,3 @@ def best_values(history: History) -> History:
         ),
         history.fixed,
     )
-
-
-__all__ = [
-    "STATES",
-    "Record",
-    "Rest",
-    "asked",
-    "best_values",
-    "interrupted",
-    "recorded_rest",
-    "rest_entries",
-    "rest_of",
-    "seen",
-    "unfinished",
-]

@@ -51,14 +51,3 @@ RegularizedEvolutionSampler = _sampler(RegularizedEvolution, "RegularizedEvoluti
 ArchiveEvolutionSampler = _sampler(ArchiveEvolution, "ArchiveEvolutionSampler")
 ArchVQSampler = _sampler(ArchVQ, "ArchVQSampler")
 LLMCoEvolutionSampler = _sampler(LLMCoEvolution, "LLMCoEvolutionSampler")
-
-__all__ = [
-    "ArchVQSampler",
-    "ArchiveEvolutionSampler",
-    "LLMCoEvolutionSampler",
-    "LocalSearchSampler",
-    "NamedSampler",
-    "RandomArchitectureSampler",
-    "RegularizedEvolutionSampler",
-    "samples",
-]

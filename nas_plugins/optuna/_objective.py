@@ -11,12 +11,10 @@ import optuna
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, NasPluginsError
 from nas_plugins.history import Objective, objectives_of
-from nas_plugins.optuna import _attributes, _compat, _dimensions
+from nas_plugins.optuna import compat, dimensions
+from nas_plugins.optuna.trial_log import REASON
 from nas_plugins.protocols import Evaluator, as_evaluator
 from nas_plugins.spaces.base import Architecture, SearchSpace
-
-REASON = f"{_attributes.PREFIX}reason"
-"""User attribute of a failed or pruned trial: one sentence that tells why."""
 
 _METRIC = "metric:"
 
@@ -35,7 +33,7 @@ def suggest(trial: optuna.Trial, space: SearchSpace) -> Architecture:
         InvalidArchitectureError: The sampler's combination is not an architecture.
         ValueError: Optuna cannot tell two choices of a decision apart, such as 1 and True.
     """
-    _dimensions.check(space)
+    dimensions.check(space)
     return space.architecture(
         {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
     )
@@ -103,7 +101,7 @@ class _ObjectiveFunction:
             str(constraint): constraint.excess(_value(metrics, constraint.name, architecture))
             for constraint in self.constraints
         }
-        _compat.set_constraints(trial, excess)
+        compat.set_constraints(trial, excess)
         for name, value in metrics.items():
             if name not in names and math.isfinite(value):
                 trial.set_user_attr(_METRIC + name, float(value))
@@ -138,6 +136,3 @@ def _value(metrics: Mapping[str, float], name: str, architecture: Architecture) 
     if math.isnan(value):
         raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
     return value
-
-
-__all__ = ["REASON", "objective", "suggest"]

@@ -18,10 +18,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins import _public
+from nas_plugins._checks import at_least
 from nas_plugins.engine import proposals
 from nas_plugins.history import History, Proposal
-from nas_plugins.optuna import _attributes, _compat, _dimensions, _known
-from nas_plugins.optuna._history import TrialLog, objectives_in, restrict
+from nas_plugins.optuna import _attributes, _known, compat, dimensions
+from nas_plugins.optuna.trial_log import TrialLog, objectives_in, restrict
 from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -134,8 +135,7 @@ class StrategySampler(BaseSampler):
         seen_states: Collection[str] = ("complete", "pruned", "failed", "running"),
         on_exhausted: str = "repeat",
     ) -> None:
-        if seed is not None and seed < 0:
-            raise ValueError(f"`seed` must be >= 0, got {seed}")
+        at_least(0, seed=seed)
         if unknown := set(seen_states).difference(_known.STATES):
             raise ValueError(
                 f"`seen_states` must be of {list(_known.STATES)}, got {sorted(unknown)}"
@@ -144,7 +144,7 @@ class StrategySampler(BaseSampler):
             raise ValueError(f"`on_exhausted` must be 'repeat' or 'stop', got {on_exhausted!r}")
         self._space = _public.space(space) if isinstance(space, str) else space
         if self._space is not None:
-            _dimensions.check(self._space)
+            dimensions.check(self._space)
         if isinstance(strategy, str):
             strategy = _public.strategy(strategy, space=self._space)
         self._strategy = as_strategy(strategy)
@@ -188,24 +188,24 @@ class StrategySampler(BaseSampler):
         if self._space is not None and state == TrialState.COMPLETE:
             self._warn_of_names(self._space, trial)
         if state == TrialState.FAIL:
-            entry = _attributes.failure_entry(interrupted=_compat.is_interrupted())
+            entry = _attributes.failure_entry(interrupted=compat.is_interrupted())
             _write(study, trial, [entry])
         if self._on_exhausted == "stop" and self._is_exhausted(study, trial):
-            _compat.stop(study)
+            compat.stop(study)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         if self._space is not None:
-            own: dict[str, BaseDistribution] = _dimensions.distributions(self._space)
+            own: dict[str, BaseDistribution] = dimensions.distributions(self._space)
             names = {decision.name for decision in self._space.decisions}
         else:
             common = self._memory(study).known_parameters(study)
-            own = {name: dist for name, dist in common.items() if _dimensions.choices(dist)}
+            own = {name: dist for name, dist in common.items() if dimensions.choices(dist)}
             names = set(own)
         rest = self._rest_sampler(study, trial).infer_relative_search_space(study, trial)
         if self._independent_sampler is None:
-            rest = {name: dist for name, dist in rest.items() if not _dimensions.huge(dist)}
+            rest = {name: dist for name, dist in rest.items() if not dimensions.huge(dist)}
         return own | {name: dist for name, dist in rest.items() if name not in names}
 
     def sample_relative(
@@ -228,12 +228,12 @@ class StrategySampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         stream = zlib.crc32(param_name.encode("utf-8", "surrogatepass"))
-        own = self._decides(param_name, param_distribution) or _dimensions.huge(param_distribution)
+        own = self._decides(param_name, param_distribution) or dimensions.huge(param_distribution)
         if own and self._independent_sampler is None:
             rng = self._rng(trial, stream)
-            if self._space is None and _dimensions.choices(param_distribution):
+            if self._space is None and dimensions.choices(param_distribution):
                 return self._draw_apart(study, trial, param_name, param_distribution, rng)
-            return _dimensions.draw(param_distribution, rng)
+            return dimensions.draw(param_distribution, rng)
         self._warn(study, trial, [param_name])
         sampler = self._rest_sampler(study, trial, stream)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
@@ -258,9 +258,9 @@ class StrategySampler(BaseSampler):
         return proposals.trial_rng(self._entropy, trial.number, *stream)
 
     def _memory(self, study: Study) -> _Memory:
-        storage, study_id = _compat.study_key(study)
+        storage, study_id = compat.study_key(study)
         # A study may be deleted and made anew under the same id.
-        identity = _compat.trial_identity(_compat.all_trials(study)[0])
+        identity = compat.trial_identity(compat.all_trials(study)[0])
         with self._lock:
             memories = self._memories.setdefault(storage, {})
             memory = memories.pop(study_id, None)
@@ -282,7 +282,7 @@ class StrategySampler(BaseSampler):
     def _decides(self, name: str, distribution: BaseDistribution) -> bool:
         """Whether a parameter is the strategy's, even where it cannot be sampled jointly yet."""
         if self._space is None:
-            return bool(_dimensions.choices(distribution))
+            return bool(dimensions.choices(distribution))
         return any(decision.name == name for decision in self._space.decisions)
 
     def _draw_apart(
@@ -299,13 +299,13 @@ class StrategySampler(BaseSampler):
         choices those are taken that the fewest trials have together with what is set already;
         each draw is published, and drawn again if another worker has come to the same.
         """
-        choices = _dimensions.choices(distribution)
-        drawn = _attributes.read_drawn(_compat.attributes(study, trial))
+        choices = dimensions.choices(distribution)
+        drawn = _attributes.read_drawn(compat.attributes(study, trial))
         for _ in range(_MAX_CLAIMS):
             counts = self._companions(study, trial, name, choices)
             fewest = [i for i, count in enumerate(counts) if count == min(counts)]
             if len(fewest) == len(choices):
-                index = choices.index(_dimensions.draw(distribution, rng))
+                index = choices.index(dimensions.draw(distribution, rng))
             else:
                 index = fewest[rng.integers(len(fewest))]
             _write(study, trial, _attributes.drawn_entries({**drawn, name: index}))
@@ -318,12 +318,12 @@ class StrategySampler(BaseSampler):
     ) -> list[int]:
         """How many other trials have each choice together with all that this one has set."""
         own = {
-            key: (value, _dimensions.choices(trial.distributions[key]))
+            key: (value, dimensions.choices(trial.distributions[key]))
             for key, value in trial.params.items()
         }
         own = {key: known for key, known in own.items() if known[1]}
         counts = [0] * len(choices)
-        for other in _compat.all_trials(study, fresh=True)[-_MAX_COMPANIONS:]:
+        for other in compat.all_trials(study, fresh=True)[-_MAX_COMPANIONS:]:
             if other.number == trial.number:
                 continue
             drawn = _attributes.read_drawn(other.system_attrs)
@@ -348,7 +348,7 @@ class StrategySampler(BaseSampler):
             return self._independent_sampler
         seed = int(self._rng(trial, _REST_STREAM, *stream).integers(2**32))
         memory = self._memory(study)
-        return _compat.seeded(memory.tpe, seed, constrained=memory.constrained(study))
+        return compat.seeded(memory.tpe, seed, constrained=memory.constrained(study))
 
     def _sample_rest(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -373,7 +373,7 @@ class StrategySampler(BaseSampler):
         params: dict[str, Any],
     ) -> dict[str, Any]:
         """Adds an architecture to the other parameters, which are drawn anew if it must be."""
-        fixed = _compat.fixed_params(study, trial)
+        fixed = compat.fixed_params(study, trial)
         known = {**self._memory(study).known_parameters(study), **others}
         for decision in space.decisions:
             known.pop(decision.name, None)
@@ -387,7 +387,7 @@ class StrategySampler(BaseSampler):
             if attempt < len(attempts):
                 params = attempts[attempt]
             else:
-                params = {name: _dimensions.draw(dist, rng) for name, dist in others.items()}
+                params = {name: dimensions.draw(dist, rng) for name, dist in others.items()}
             rest = _known.rest_of({**params, **fixed}, known)
             last = not others or attempt == _MAX_RESTS - 1
             architecture = self._architecture(
@@ -415,7 +415,7 @@ class StrategySampler(BaseSampler):
         if len(history.complete) < _MIN_REFINED:
             return []
         number = history.front[rng.integers(len(history.front))].number
-        best = _compat.all_trials(study)[number]
+        best = compat.all_trials(study)[number]
         same = all(best.distributions.get(name) == dist for name, dist in others.items())
         return [{name: best.params[name] for name in others}] if same else []
 
@@ -453,7 +453,7 @@ class StrategySampler(BaseSampler):
         """
         rng = self._rng(trial)
         memory = self._memory(study)
-        fixed = restrict(_compat.fixed_params(study, trial), space)
+        fixed = restrict(compat.fixed_params(study, trial), space)
         history = memory.history(study, space, trial, rest, states=self._seen_states).fixing(fixed)
         if rest:
             _write(study, trial, _known.rest_entries(rest))
@@ -520,7 +520,7 @@ class StrategySampler(BaseSampler):
         records = memory.look(study, space, None)[1]
         if any(r.rest for r in records) or _known.interrupted(records, self._seen_states):
             return False
-        fixed = restrict(_compat.fixed_params_of(study), space)
+        fixed = restrict(compat.fixed_params_of(study), space)
         rng = self._rng(trial, _REST_STREAM, 2)
         found = proposals.choose_at_random(history.fixing(fixed), rng, history.seen, reason="")
         return found.exhausted
@@ -550,7 +550,7 @@ class StrategySampler(BaseSampler):
         if unwanted or _NAMES in self._warned:
             return
         new = [name for name in names if name not in self._warned]
-        if new and any(t.state == TrialState.COMPLETE for t in _compat.all_trials(study)):
+        if new and any(t.state == TrialState.COMPLETE for t in compat.all_trials(study)):
             self._warned.update(new)
             _logger.warning(_REST_WARNING, ", ".join(map(repr, new)), type(self).__name__)
 
@@ -566,15 +566,15 @@ class _Memory:
         self.identity = identity
         self.exhaustion_told = False
         self._lock = threading.Lock()
-        self._all = _dimensions.Parameters()
-        self.tpe = _compat.default_sampler()
+        self._all = dimensions.Parameters()
+        self.tpe = compat.default_sampler()
         self._parameters: dict[str, BaseDistribution] = {}
         self._space: SearchSpace | None = None
         self._log: TrialLog | None = None
 
     def known_parameters(self, study: Study) -> dict[str, BaseDistribution]:
         """The parameters of the trials so far; a fresh dictionary."""
-        trials = _compat.all_trials(study)
+        trials = compat.all_trials(study)
         with self._lock:
             return self._all.of(trials)
 
@@ -583,13 +583,13 @@ class _Memory:
         with self._lock:
             if parameters != self._parameters:
                 self._parameters = dict(parameters)
-                self._space = _dimensions.space_of(parameters)
+                self._space = dimensions.space_of(parameters)
             return self._space
 
     def constrained(self, study: Study) -> bool:
         """Whether trials have constraints: the first complete one tells."""
-        complete = (t for t in _compat.all_trials(study) if t.state == TrialState.COMPLETE)
-        return any(_compat.constraints(trial) for trial in islice(complete, 1))
+        complete = (t for t in compat.all_trials(study) if t.state == TrialState.COMPLETE)
+        return any(compat.constraints(trial) for trial in islice(complete, 1))
 
     def history(
         self,
@@ -621,11 +621,11 @@ class _Memory:
         fresh: bool = False,
     ) -> tuple[History, list[_known.Record]]:
         """All trials but the one being sampled, and what else is known of them."""
-        trials = _compat.all_trials(study, fresh=fresh)
+        trials = compat.all_trials(study, fresh=fresh)
         with self._lock:
             if self._log is None or self._log.space != space:
-                names = _compat.metric_names(study)
-                objectives = objectives_in(_compat.directions(study), names)
+                names = compat.metric_names(study)
+                objectives = objectives_in(compat.directions(study), names)
                 self._log = TrialLog(space, objectives, inactive=space is self._space)
             return self._log.look(trials, exclude=None if trial is None else trial.number)
 
@@ -636,7 +636,4 @@ def _choices_of(distribution: BaseDistribution) -> tuple[Any, ...]:
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:
     for key, value in entries:
-        _compat.set_trial_attribute(study, trial, key, value)
-
-
-__all__ = ["StrategySampler"]
+        compat.set_trial_attribute(study, trial, key, value)

@@ -15,9 +15,9 @@ from optuna.storages import BaseStorage
 
 from nas_plugins.errors import EngineError, NasPluginsError
 from nas_plugins.history import History, Objective, objectives_of
-from nas_plugins.optuna import _attributes, _compat, _dimensions
-from nas_plugins.optuna._history import TrialLog, objectives_in
+from nas_plugins.optuna import _attributes, compat, dimensions
 from nas_plugins.optuna._sampler import StrategySampler
+from nas_plugins.optuna.trial_log import TrialLog, objectives_in
 from nas_plugins.protocols import Strategy
 from nas_plugins.results import package_versions
 from nas_plugins.spaces.base import SearchSpace, space_from_json
@@ -135,18 +135,18 @@ def history(
         EngineError: No space is given or recorded and no parameter is categorical, or the
             objectives contradict the directions of the study.
     """
-    trials = _compat.all_trials(study, fresh=True)
+    trials = compat.all_trials(study, fresh=True)
     if space is None:
         space = _recorded_space(study)
     inactive = space is None
     if space is None:
-        space = _dimensions.space_of(_dimensions.Parameters().of(trials))
+        space = dimensions.space_of(dimensions.Parameters().of(trials))
     if space is None:
         raise EngineError(
             f"the trials of study {study.study_name!r} have no categorical parameter; pass `space`"
         )
     known = objectives if objectives is not None else _recorded(study, _OBJECTIVES)
-    directions = _compat.directions(study)
+    directions = compat.directions(study)
     if known is None:
         found = objectives_in(directions, study.metric_names)
     else:
@@ -185,7 +185,7 @@ def _check(
 
 
 def _check_directions(study: optuna.Study, objectives: Sequence[Objective]) -> None:
-    directions = _compat.directions(study)
+    directions = compat.directions(study)
     if [objective.direction for objective in objectives] != directions:
         raise EngineError(
             f"study {study.study_name!r} has the directions {directions}, "
@@ -221,6 +221,3 @@ def _recorded_space(study: optuna.Study) -> SearchSpace | None:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-__all__ = ["create_study", "history", "study_settings"]

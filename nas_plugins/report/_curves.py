@@ -91,6 +91,3 @@ def _to_the_end(
     if last > numbers[-1]:
         return Curve((*numbers, last), (*values, values[-1]), known)
     return Curve(tuple(numbers), tuple(values), known)
-
-
-__all__ = ["REFERENCE", "Curve", "best_curve", "drawable", "hypervolume_curve"]

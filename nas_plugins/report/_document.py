@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from nas_plugins._files import write_text
+from nas_plugins._frozen import FrozenDict
 from nas_plugins._markup import Markup, element, join, script_json
 from nas_plugins.report._figures import Figure, template
 
@@ -30,39 +31,31 @@ class PageSection:
     content: Markup
 
 
-@dataclass(frozen=True)
-class Document:
-    """What a page shows.
+def render(
+    title: str,
+    header: Markup,
+    sections: Sequence[PageSection],
+    figures: Sequence[Figure] = (),
+    shared: Mapping[str, Sequence[str]] = FrozenDict(),
+) -> str:
+    """Writes a page as HTML that loads nothing; equal contents give equal pages.
 
-    Attributes:
+    Args:
         title: Of the window.
         header: Heading and headline figures.
         sections: In order.
         figures: All plots of all sections.
         shared: Lists of texts that plots refer to by name.
     """
-
-    title: str
-    header: Markup
-    sections: Sequence[PageSection]
-    figures: Sequence[Figure] = ()
-    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-def render(document: Document) -> str:
-    """Writes a document as HTML that loads nothing; equal documents give equal pages."""
-    links = [element("a", s.title, href=f"#{s.anchor}") for s in document.sections]
+    links = [element("a", s.title, href=f"#{s.anchor}") for s in sections]
     body = element(
         "main",
-        document.header,
+        header,
         element("nav", *links, aria_label="Sections"),
-        *(
-            element("section", element("h2", s.title), s.content, id=s.anchor)
-            for s in document.sections
-        ),
+        *(element("section", element("h2", s.title), s.content, id=s.anchor) for s in sections),
         element("footer", "Written by nas_plugins. This page loads nothing from the network."),
     )
-    scripts = _scripts(document)
+    scripts = _scripts(figures)
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -70,7 +63,7 @@ def render(document: Document) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("title", document.title),
+        element("title", title),
         element("style", Markup(_file("report.css"))),
     )
     page = element(
@@ -79,7 +72,9 @@ def render(document: Document) -> str:
         element(
             "body",
             body,
-            element("script", _payload(document), type="application/json", id="report-data"),
+            element(
+                "script", _payload(figures, shared), type="application/json", id="report-data"
+            ),
             *(element("script", script) for script in scripts),
         ),
         lang="en",
@@ -155,20 +150,20 @@ def _plot(figure: Figure) -> Markup:
     )
 
 
-def _scripts(document: Document) -> list[Markup]:
+def _scripts(figures: Sequence[Figure]) -> list[Markup]:
     report = Markup(_file("report.js"))
-    if not document.figures:
+    if not figures:
         return [report]
     from plotly.offline import get_plotlyjs
 
     return [Markup(get_plotlyjs()), report]
 
 
-def _payload(document: Document) -> Markup:
+def _payload(figures: Sequence[Figure], shared: Mapping[str, Sequence[str]]) -> Markup:
     data: Mapping[str, Any] = {
         "template": template(),
-        "shared": {name: list(texts) for name, texts in document.shared.items()},
-        "figures": {f.name: {**f.spec, "views": f.views} for f in document.figures},
+        "shared": {name: list(texts) for name, texts in shared.items()},
+        "figures": {f.name: {**f.spec, "views": f.views} for f in figures},
     }
     return script_json(data)
 
@@ -193,6 +188,3 @@ def _digest(script: str) -> str:
 
 def _file(name: str) -> str:
     return resources.files("nas_plugins.report").joinpath(name).read_text(encoding="utf-8")
-
-
-__all__ = ["Document", "PageSection", "plots", "render", "write"]

@@ -74,11 +74,7 @@ def template() -> Spec:
             "yanchor": "bottom",
             "bgcolor": "rgba(0,0,0,0)",
         },
-        "modebar": {
-            "bgcolor": "rgba(0,0,0,0)",
-            "color": css("muted"),
-            "activecolor": css("ink"),
-        },
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": css("muted"), "activecolor": css("ink")},
     }
 
 
@@ -95,11 +91,4 @@ def _hover(trial: Trial, shown: Sequence[Column], most: int) -> str:
     return f"<b>Trial {trial.number}</b>{extra}<br>{values}<br>{architecture}"
 
 
-__all__ = [
-    "Figure",
-    "Spec",
-    "axis_titles",
-    "css",
-    "shared_texts",
-    "template",
-]
+__all__ = ["Figure", "Spec", "axis_titles", "css", "shared_texts", "template"]

@@ -20,6 +20,7 @@ from nas_plugins.report._links import group_colour
 from nas_plugins.report._scatter import (
     coordinates,
     front_views,
+    lie_outside,
     not_drawn,
     planar_axes,
     points,
@@ -121,8 +122,7 @@ def _coverage(found: _Points, x: int, y: int, *, name: str) -> Figure:
         parts.append(f"Thin lines join the front of a {noun}, the thick one that of all {noun}s.")
     parts.append(f"A click on a {noun} in the legend hides it.")
     if outside:
-        lie = "lies" if outside == 1 else "lie"
-        parts.append(f"{count(outside, 'trial')} {lie} outside the view around the front.")
+        parts.append(f"{lie_outside(outside)} around the front.")
     return Figure(
         name,
         (*parts, *not_drawn(found.result)),
@@ -232,6 +232,3 @@ def _stairs(found: _Points, front: npt.NDArray[np.bool_], axes: tuple[int, int])
         "y": members[:, 1].tolist(),
         "hoverinfo": "skip",
     }
-
-
-__all__ = ["MAX_GROUPED_PAIRS", "grouped_figures"]

@@ -11,7 +11,7 @@ from typing import Any
 from nas_plugins._markup import Markup, element, join
 from nas_plugins.report._curves import REFERENCE
 from nas_plugins.report._format import columns, count, duration
-from nas_plugins.report._tables import pairs_table, tile
+from nas_plugins.report._tables import copied, pairs_table, tile
 from nas_plugins.results import SearchResult
 
 
@@ -48,10 +48,9 @@ def settings(result: SearchResult, told: Markup | None = None) -> Markup:
     parts: list[Markup | None] = []
     command = repeat_command(result)
     if command:
-        button = element("button", "Copy", type="button", class_="copy", aria_label="Copy command")
         parts += [
             element("h3", "Repeat this search"),
-            element("div", element("code", command), button, class_="notation command"),
+            copied(command, "Copy command", "notation command"),
             _caveat(result),
         ]
     parts.append(told)
@@ -255,6 +254,3 @@ def _written(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_written, value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-__all__ = ["default_title", "header", "repeat_command", "settings"]

@@ -12,7 +12,7 @@ import numpy as np
 from nas_plugins._markup import Markup, element, join
 from nas_plugins.drawing import draw, short
 from nas_plugins.report import _document
-from nas_plugins.report._document import Document, PageSection
+from nas_plugins.report._document import PageSection
 from nas_plugins.report._figures import Figure
 from nas_plugins.report._format import count, duration
 from nas_plugins.report._latent_data import MAX_ENCODED, Latent, Sweep
@@ -22,7 +22,7 @@ from nas_plugins.report._latent_figures import (
     temperature_figures,
     use_figures,
 )
-from nas_plugins.report._tables import breakable, pairs_table, plain_table, tile
+from nas_plugins.report._tables import breakable, copied, pairs_table, plain_table, tile
 
 
 def write_latent_report(latent: Latent, path: Path, *, title: str | None = None) -> Path:
@@ -61,9 +61,8 @@ def render_latent_report(latent: Latent, *, title: str | None = None) -> str:
         PageSection("cells", "Drawn from the prior", _cells(latent)),
         PageSection("model", "Model and versions", _model(latent)),
     ]
-    return _document.render(
-        Document(heading, _header(latent, heading), sections, [*use, *parts, *curves])
-    )
+    figures = [*use, *parts, *curves]
+    return _document.render(heading, _header(latent, heading), sections, figures)
 
 
 # -- head ----------------------------------------------------------------------------------
@@ -246,7 +245,9 @@ def _model(latent: Latent) -> Markup:
         ),
     ]
     boxes = [
-        join([element("h3", title), _command(command)]) for title, command in commands if command
+        join([element("h3", title), copied(command, "Copy command", "notation command")])
+        for title, command in commands
+        if command
     ]
     versions = pairs_table(dict(card.versions), head=("Package", "Version"))
     return join(
@@ -262,14 +263,6 @@ def _model(latent: Latent) -> Markup:
     )
 
 
-def _command(command: str) -> Markup:
-    button = element("button", "Copy", type="button", class_="copy", aria_label="Copy command")
-    return element("div", element("code", command), button, class_="notation command")
-
-
 def _code(text: str) -> Markup:
     """Text whose parts in backticks are set as code."""
     return join(element("code", part) if i % 2 else part for i, part in enumerate(text.split("`")))
-
-
-__all__ = ["render_latent_report", "write_latent_report"]

@@ -236,6 +236,3 @@ def _cells(
         Cell(architecture, float(nats[i]), bool(novel[i]))
         for i, architecture in enumerate(model.space.architectures(rows))
     )
-
-
-__all__ = ["MAX_ENCODED", "TEMPERATURES", "Cell", "Latent", "Sweep", "measure"]

@@ -243,9 +243,7 @@ def _distribution(latent: Latent, node: int) -> Figure:
 
 def temperature_figures(latent: Latent) -> list[Figure]:
     """Validity, uniqueness and novelty over temperature, strictly and as published."""
-    figures = [
-        _temperature(latent, "strict", "Strictly", [(s, s.strict) for s in latent.sweep]),
-    ]
+    figures = [_temperature(latent, "strict", "Strictly", [(s, s.strict) for s in latent.sweep])]
     published = [(s, s.lenient) for s in latent.sweep if s.lenient is not None]
     if published:
         figures.append(_temperature(latent, "lenient", "As the papers count", published))
@@ -318,13 +316,3 @@ def _hatch(shape: str, colour: str, size: int) -> Spec:
 def _finite(value: float) -> float | None:
     """Nothing is drawn where no draw was valid."""
     return None if math.isnan(value) else round(value, 3)
-
-
-__all__ = [
-    "TOP",
-    "distribution_figures",
-    "node_names",
-    "operation_order",
-    "temperature_figures",
-    "use_figures",
-]

@@ -53,6 +53,3 @@ class Links:
 def group_colour(position: int) -> str:
     """Name of the CSS variable of the colour of a group of trials."""
     return f"group-{position % COLOURS}"
-
-
-__all__ = ["Links", "group_colour"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas_plugins._markup import Markup, element, join
 from nas_plugins.report import _document, _header, _tables
-from nas_plugins.report._document import Document, PageSection
+from nas_plugins.report._document import PageSection
 from nas_plugins.report._figures import Figure, shared_texts
 from nas_plugins.report._format import columns, count
 from nas_plugins.report._links import Links
@@ -50,15 +50,9 @@ def render_report(result: SearchResult, *, title: str | None = None) -> str:
     heading = title or _header.default_title(result)
     _ = result.history.seen  # canonical keys in one batch, which is much faster than one by one
     sections, figures = _sections(result)
-    return _document.render(
-        Document(
-            title=heading,
-            header=_header.header(result, heading),
-            sections=sections,
-            figures=figures,
-            shared={"hover": shared_texts(result)} if figures else {},
-        )
-    )
+    header = _header.header(result, heading)
+    shared = {"hover": shared_texts(result)} if figures else {}
+    return _document.render(heading, header, sections, figures, shared)
 
 
 def _sections(result: SearchResult) -> tuple[list[PageSection], list[Figure]]:
@@ -152,6 +146,3 @@ def _notes(result: SearchResult, facts: FactsOf) -> tuple[PageSection | None, Li
         text += f" The last {left_out:,} of them are left out to keep this page small."
     lead = element("p", text, class_="lead")
     return PageSection("notes", "Notes of the trials", join([lead, entries])), links
-
-
-__all__ = ["render_report", "write_report"]

@@ -165,6 +165,3 @@ def _caption(
     for name in clipped:
         parts.append(f"The worst tenth of {name} is drawn at the lower end of its axis.")
     return tuple(parts)
-
-
-__all__ = ["MAX_DECISIONS", "important_decisions", "parallel_figure"]

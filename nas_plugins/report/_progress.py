@@ -7,7 +7,7 @@ import numpy as np
 from nas_plugins.report._curves import REFERENCE, Curve, best_curve, drawable, hypervolume_curve
 from nas_plugins.report._figures import Figure, Spec, axis_titles, css
 from nas_plugins.report._format import Column, columns, count
-from nas_plugins.report._scatter import focus, not_drawn, padded, points
+from nas_plugins.report._scatter import focus, lie_outside, not_drawn, padded, points
 from nas_plugins.results import SearchResult
 
 
@@ -77,9 +77,7 @@ def _progress(result: SearchResult, column: Column, curve: Curve) -> Figure:
         layout["yaxis"]["range"] = view
         everything = padded(np.append(values[:, 0], important))
         views = {"Best values": {"yaxis.range": view}, "All trials": {"yaxis.range": everything}}
-        parts.append(
-            f"{count(outside, 'trial')} {'lies' if outside == 1 else 'lie'} outside the view."
-        )
+        parts.append(f"{lie_outside(outside)}.")
     return Figure(
         "progress",
         (*parts, *not_drawn(result)),
@@ -115,6 +113,3 @@ def _level(result: SearchResult, value: float, name: str) -> Spec:
         "line": {"dash": "dot", "width": 1.5, "color": css("true")},
         "hovertemplate": f"{name}: %{{y:.6g}}<extra></extra>",
     }
-
-
-__all__ = ["hypervolume_figure", "progress_figure"]

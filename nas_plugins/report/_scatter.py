@@ -65,10 +65,7 @@ def _scatter(result: SearchResult, x: int, y: int, *, name: str) -> Figure:
 
 
 def front_views(
-    values: pareto.Floats,
-    important: pareto.Floats,
-    shown: tuple[Column, Column],
-    layout: Spec,
+    values: pareto.Floats, important: pareto.Floats, shown: tuple[Column, Column], layout: Spec
 ) -> tuple[dict[str, Spec], int]:
     """Starts a plot around the front where other trials are far off.
 
@@ -150,12 +147,7 @@ def true_front(result: SearchResult, x: int, y: int) -> list[Spec]:
             "x": [point[x] for point in points],
             "y": [point[y] for point in points],
             "hovertemplate": "True front<br>%{x}, %{y}<extra></extra>",
-            "line": {
-                "shape": step(result, x),
-                "width": 1.3,
-                "dash": "dot",
-                "color": css("true"),
-            },
+            "line": {"shape": step(result, x), "width": 1.3, "dash": "dot", "color": css("true")},
             "marker": {"size": 8, "symbol": "diamond-open", "color": css("true")},
         }
     ]
@@ -220,9 +212,13 @@ def _scatter_caption(result: SearchResult, outside: int, n_objectives: int) -> t
     if outside and n_objectives > 2:
         parts.append("Where there are buttons, some trials lie outside the view around the front.")
     elif outside:
-        lie = "lies" if outside == 1 else "lie"
-        parts.append(f"{count(outside, 'trial')} {lie} outside the view around the front.")
+        parts.append(f"{lie_outside(outside)} around the front.")
     return (*parts, *not_drawn(result))
+
+
+def lie_outside(n: int) -> str:
+    """``2 trials lie outside the view``."""
+    return f"{count(n, 'trial')} {'lies' if n == 1 else 'lie'} outside the view"
 
 
 def not_drawn(result: SearchResult) -> list[str]:
@@ -231,18 +227,3 @@ def not_drawn(result: SearchResult) -> list[str]:
         return []
     verb = "has an infinite value and is" if infinite == 1 else "have infinite values and are"
     return [f"{count(infinite, 'trial')} {verb} not drawn."]
-
-
-__all__ = [
-    "MAX_PAIRS",
-    "coordinates",
-    "focus",
-    "front_figures",
-    "front_views",
-    "not_drawn",
-    "padded",
-    "planar_axes",
-    "points",
-    "step",
-    "true_front",
-]

@@ -60,6 +60,3 @@ def _table(table: DataTable, links: Links) -> Markup:
     rows = [[links.line(cell) for cell in row] for row in table.rows]
     style = f"plain {table.style}".strip()
     return plain_table(table.head, rows, numbers=table.numbers, class_=style)
-
-
-__all__ = ["render_blocks"]

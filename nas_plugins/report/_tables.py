@@ -11,7 +11,7 @@ from typing import TypeAlias
 from nas_plugins import pareto
 from nas_plugins._markup import Markup, element, join
 from nas_plugins.drawing import draw
-from nas_plugins.history import History, Trial, TrialState
+from nas_plugins.history import REASON_NOTE, History, Trial, TrialState
 from nas_plugins.report._format import Column, count
 from nas_plugins.report._links import Links
 from nas_plugins.results import SearchResult
@@ -81,12 +81,7 @@ def best_table(
         head.append(element("th", column.name, unit, sign, scope="col", class_="number"))
     head.append(element("th", "Architecture", scope="col"))
     body = [_best_row(row, shown, single, links, facts) for row in rows]
-    return element(
-        "table",
-        element("thead", element("tr", *head)),
-        element("tbody", *body),
-        class_="best",
-    )
+    return _table(head, body, "best")
 
 
 def _best_row(
@@ -126,18 +121,14 @@ def _labelled(column: Column) -> str:
 
 
 def _notation(trial: Trial) -> Markup:
-    return element(
-        "div",
-        element("code", breakable(str(trial.architecture))),
-        element(
-            "button",
-            "Copy",
-            type="button",
-            class_="copy",
-            aria_label=f"Copy the architecture of trial {trial.number}",
-        ),
-        class_="notation",
-    )
+    label = f"Copy the architecture of trial {trial.number}"
+    return copied(breakable(str(trial.architecture)), label, "notation")
+
+
+def copied(code: object, label: str, class_: str) -> Markup:
+    """Code with a button that copies it."""
+    button = element("button", "Copy", type="button", class_="copy", aria_label=label)
+    return element("div", element("code", code), button, class_=class_)
 
 
 def breakable(text: str) -> Markup:
@@ -257,7 +248,7 @@ def failures_table(result: SearchResult) -> Markup:
     groups: dict[tuple[str, str], list[int]] = {}
     for trial in result.history.trials:
         if trial.state in {TrialState.FAILED, TrialState.PRUNED}:
-            reason = trial.notes.get("reason", "")
+            reason = trial.notes.get(REASON_NOTE, "")
             groups.setdefault((trial.state.value, reason), []).append(trial.number)
     rows = [
         (len(numbers), state, reason, _numbers(numbers))
@@ -280,12 +271,7 @@ def failures_table(result: SearchResult) -> Markup:
     ]
     titles = [("Count", "number"), ("State", None), ("Reason", None), ("Trials", None)]
     head = [element("th", title, scope="col", class_=kind) for title, kind in titles]
-    table = element(
-        "table",
-        element("thead", element("tr", *head)),
-        element("tbody", *body),
-        class_="failures",
-    )
+    table = _table(head, body, "failures")
     if len(rows) <= MAX_REASONS:
         return table
     rest = count(len(rows) - MAX_REASONS, "rarer reason")
@@ -311,12 +297,7 @@ def pairs_table(pairs: Mapping[str, object], *, head: tuple[str, str]) -> Markup
         for name, value in pairs.items()
     ]
     titles = [element("th", title, scope="col") for title in head]
-    return element(
-        "table",
-        element("thead", element("tr", *titles)),
-        element("tbody", *rows),
-        class_="pairs",
-    )
+    return _table(titles, rows, "pairs")
 
 
 def plain_table(
@@ -340,13 +321,12 @@ def plain_table(
         )
         for row in rows
     ]
-    table = element(
-        "table",
-        element("thead", element("tr", *titles)),
-        element("tbody", *body),
-        class_=class_,
-    )
-    return element("div", table, class_="scroll", tabindex="0")
+    return element("div", _table(titles, body, class_), class_="scroll", tabindex="0")
+
+
+def _table(head: Sequence[Markup], rows: Sequence[Markup], class_: str) -> Markup:
+    titles = element("thead", element("tr", *head))
+    return element("table", titles, element("tbody", *rows), class_=class_)
 
 
 def tile(name: str, value: str, note: str) -> Markup:
@@ -357,17 +337,3 @@ def tile(name: str, value: str, note: str) -> Markup:
         element("strong", value),
         element("span", note, class_="note"),
     )
-
-
-__all__ = [
-    "Best",
-    "FactsOf",
-    "best_rows",
-    "best_table",
-    "failures_table",
-    "note_text",
-    "notes_list",
-    "pairs_table",
-    "plain_table",
-    "tile",
-]

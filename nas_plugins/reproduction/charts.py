@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeAlias
 
 # Okabe and Ito (2008): told apart with every common colour vision.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -91,19 +92,8 @@ def line_chart(
     return _svg(_LEFT + _WIDTH + _LEGEND, bottom + 44, parts)
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Points under a heading.
-
-    Attributes:
-        name: The heading.
-        x: Positions.
-        y: Values.
-    """
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
+Panel: TypeAlias = tuple[str, Sequence[float], Sequence[float]]
+"""Points under a heading: the heading, positions and values."""
 
 
 def scatter_panels(
@@ -167,8 +157,9 @@ def _panel(
         down = 1 - (y - y_range[0]) / (y_range[1] - y_range[0])
         return _PANEL_WIDTH * min(max(across, 0.0), 1.0), _PANEL_HEIGHT * min(max(down, 0.0), 1.0)
 
+    name, positions, values = panel
     corners = [(0, 0), (0, _PANEL_HEIGHT), (_PANEL_WIDTH, _PANEL_HEIGHT)]
-    parts = [_text(0, -6, panel.name), _stroke(corners, "#999999", 0.8)]
+    parts = [_text(0, -6, name), _stroke(corners, "#999999", 0.8)]
     for i in range(3):
         x = x_range[0] + (x_range[1] - x_range[0]) * i / 2
         y = y_range[0] + (y_range[1] - y_range[0]) * i / 2
@@ -177,7 +168,7 @@ def _panel(
         parts.append(_text(-5, down + 4, f"{y:.3g}", anchor="end"))
     parts.append(_stroke([place(x, y) for x, y in zip(*line, strict=True)], "#222222", 1.0))
     colour = _COLOURS[number % len(_COLOURS)]
-    for x, y in zip(panel.x, panel.y, strict=True):
+    for x, y in zip(positions, values, strict=True):
         across, down = place(x, y)
         parts.append(
             f'<circle cx="{across:.1f}" cy="{down:.1f}" r="2.5" fill="{colour}" '
@@ -228,6 +219,3 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str =
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" '
         f'fill="#222222">{escape(text)}</text>'
     )
-
-
-__all__ = ["Line", "Panel", "line_chart", "scatter_panels"]

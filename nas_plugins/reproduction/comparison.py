@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import MissingDependencyError, unknown_name
+from nas_plugins._tables import data_frame
+from nas_plugins.errors import unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.reproduction.documents import DASH, Cell, ResultTable, Spread
@@ -35,9 +35,12 @@ from nas_plugins.reproduction.seed_runs import (
     seeds_of,
     told,
 )
+from nas_plugins.runner.options import whole
+from nas_plugins.runner.outputs import prepare_folder
+from nas_plugins.runner.progress import CountingDisplay
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame
     from plotly.graph_objects import Figure
 
 StrategySpec: TypeAlias = str | Strategy | tuple[str, Mapping[str, Any]]
@@ -108,20 +111,13 @@ class Comparison:
                     ]
         return tuple(rows)
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> DataFrame:
         """`scores` as a data frame.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependencyError(
-                "a data frame needs pandas: pip install pandas"
-            ) from error
-        columns = ["strategy", "engine", "seed", "trials", "score", "value"]
-        return pd.DataFrame(list(self.scores), columns=columns)
+        return data_frame(self.scores, ["strategy", "engine", "seed", "trials", "score", "value"])
 
     def table(self) -> ResultTable:
         """Mean and deviation over the seeds, at every budget.
@@ -281,7 +277,8 @@ def compare(
             own samplers: ``"optuna:tpe"``, ``"optuna:nsga2"`` (population 20), ``"optuna:gp"``,
             ``"optuna:random"``. A mapping gives them names in the table.
         benchmark: A benchmark, or its name.
-        objectives: What is searched on, one or several, e.g. ``"latency_ms:min"``.
+        objectives: What is searched on, one or several, e.g. ``"latency_ms:min"``; without
+            the direction, the better one.
         trials: Evaluations per run, failed ones and repetitions included.
         seeds: How many, from 0 on, or which ones; or either of them by a strategy's name, for
             a strategy too slow for many.
@@ -305,30 +302,30 @@ def compare(
         ValueError: A number is out of range, two strategies have the same name, `out` is given
             and a strategy's repr does not tell its options, or there are several workers and it
             cannot be pickled.
+        OutputError: `out` cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
-    goals = objectives_of([objectives] if isinstance(objectives, (str, Objective)) else objectives)
-    if trials < 1 or workers < 1:
-        raise ValueError(f"`trials` and `workers` must be >= 1, got {trials} and {workers}")
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
+    trials, workers = whole("trials", trials, 1), whole("workers", workers, 1)
     table = benchmark_of(benchmark)
+    better = {metric.name: f"{metric.name}:{metric.direction}" for metric in table.metrics}
+    words = [objectives] if isinstance(objectives, (str, Objective)) else objectives
+    goals = objectives_of([better.get(w, w) if isinstance(w, str) else w for w in words])
     reported = (replace(goals[0], name=report or goals[0].name), *goals[1:])
     known = [metric.name for metric in table.metrics]
     for objective in (*goals, reported[0]):
         if objective.name not in known:
             raise unknown_name(f"metric of benchmark {table.name!r}", objective.name, known)
     chosen = _budgets(budgets, trials)
-    competitors = _competitors(strategies, engine)
-    by_name = seeds if isinstance(seeds, Mapping) else dict.fromkeys(competitors, seeds)
-    if set(by_name) != set(competitors):
-        raise ValueError(f"`seeds` must have the names {list(competitors)}, got {list(by_name)}")
     jobs = [
         SeedJob(competitor, benchmark, goals, reported, trials, seed)
-        for name, competitor in competitors.items()
-        for seed in seeds_of(by_name[name])
+        for competitor, own in _competitors(strategies, engine, seeds)
+        for seed in own
     ]
     if workers > 1:
         _check_pickles(jobs)
+    if out is not None:
+        prepare_folder(Path(out))
     runs = _runs(jobs, table, workers, None if out is None else Path(out), progress)
     searched, axes = ScoreAxes.of(table, goals), ScoreAxes.of(table, reported)
     every = [run for some in runs.values() for run in some]
@@ -339,9 +336,13 @@ def compare(
 
 
 def _competitors(
-    strategies: Sequence[StrategySpec] | Mapping[str, StrategySpec], engine: str
-) -> dict[str, Competitor]:
-    """By name, each built once, so that what is wrong with it is told before anything is run."""
+    strategies: Sequence[StrategySpec] | Mapping[str, StrategySpec],
+    engine: str,
+    seeds: int | Sequence[int] | Mapping[str, int | Sequence[int]],
+) -> list[tuple[Competitor, tuple[int, ...]]]:
+    """With their seeds; each is built once, so that what is wrong is told before anything runs."""
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
     if isinstance(strategies, str):
         raise TypeError(f"`strategies` must be a list or a mapping, got {strategies!r}")
     if isinstance(strategies, Mapping):
@@ -359,7 +360,10 @@ def _competitors(
         found[name] = replace(competitor, engine=STUDY) if competitor.sampler else competitor
     if not found:
         raise ValueError("`strategies` must not be empty")
-    return found
+    by_name = seeds if isinstance(seeds, Mapping) else dict.fromkeys(found, seeds)
+    if set(by_name) != set(found):
+        raise ValueError(f"`seeds` must have the names {list(found)}, got {list(by_name)}")
+    return [(competitor, seeds_of(by_name[name])) for name, competitor in found.items()]
 
 
 def _name(spec: StrategySpec) -> str:
@@ -404,29 +408,15 @@ def _runs(
         jobs = [replace(job, file=kept_file(out, job, same)) for job in jobs]
     done = {job: run for job in jobs if (run := kept_run(job)) is not None}
     missing = sorted((job for job in jobs if job not in done), key=lambda job: job.competitor.cost)
-    with _bar(len(missing), progress) as advance:
+    with CountingDisplay("searches", len(missing), shown=progress) as display:
         for job, run in in_processes(run_seed, missing, workers):
             done[job] = run
-            advance()
+            display.add()
     runs: dict[str, tuple[SeedRun, ...]] = {}
     for job in jobs:
         name = job.competitor.name
         runs[name] = (*runs.get(name, ()), done[job])
     return runs
-
-
-@contextmanager
-def _bar(total: int, shown: bool | None) -> Iterator[Callable[[], None]]:
-    """A bar on standard error; yields what moves it by one run."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if shown is None:
-        shown = console.is_terminal or console.is_jupyter
-    with Progress(console=console, disable=not (shown and total)) as bars:
-        task = bars.add_task("searches", total=total)
-        yield lambda: bars.advance(task)
 
 
 def _spread(values: Sequence[float]) -> Spread:
@@ -443,6 +433,3 @@ def _median(values: Sequence[float]) -> str:
 def _mean(values: Sequence[float]) -> str:
     middle = float(np.mean(values))
     return DASH if math.isnan(middle) else f"{middle:.2f}"
-
-
-__all__ = ["Comparison", "StrategySpec", "compare"]

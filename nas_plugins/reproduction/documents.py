@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._files import write_text
+from nas_plugins._tables import aligned
 
 DASH = "\N{EN DASH}"
 
@@ -110,14 +111,7 @@ class ResultTable:
         lines = [list(self.columns), *self.texts()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         lines.insert(1, ["-" * width for width in widths])
-        right = self._right()
-        rows = [
-            "  ".join(
-                cell.rjust(width) if r else cell.ljust(width)
-                for cell, width, r in zip(line, widths, right, strict=True)
-            ).rstrip()
-            for line in lines
-        ]
+        rows = aligned(lines, right=[i for i, r in enumerate(self._right()) if r])
         return "\n".join([self.title, "", *rows, *(f"* {note}" for note in self.notes)]) + "\n"
 
     def __str__(self) -> str:
@@ -220,7 +214,8 @@ class Reproduction:
 
     def __repr__(self) -> str:
         tables = ", ".join(repr(table.title) for table in self.tables)
-        return f"<Reproduction {self.name!r}: {tables}>"
+        head = f"<Reproduction {self.name!r}: {tables}>"
+        return "\n".join([head, *(table.text() for table in self.tables)])
 
     def _repr_markdown_(self) -> str:
         return "\n".join([f"## {self.title}\n", *(table.markdown() for table in self.tables)])
@@ -262,6 +257,3 @@ def _plain(cell: Cell) -> Any:
     if isinstance(cell, float) and math.isnan(cell):
         return None
     return cell
-
-
-__all__ = ["DASH", "Cell", "Reproduction", "ResultTable", "Spread"]

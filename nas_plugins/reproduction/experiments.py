@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.documents import Reproduction
+from nas_plugins.runner.outputs import prepare_folder
 
 ARCH_VQ, LLM_NAS = "Arch-VQ", "LLM-NAS"
 BUDGETS = ("quick", "small", "full")
@@ -39,16 +40,6 @@ class ExperimentRequest:
     def __post_init__(self) -> None:
         if self.budget not in BUDGETS:
             raise unknown_name("budget", self.budget, BUDGETS)
-
-    def check(self, **least: int) -> None:
-        """Checks that numbers are not below their least.
-
-        Raises:
-            ValueError: One is; says which.
-        """
-        for name, limit in least.items():
-            if getattr(self, name) < limit:
-                raise ValueError(f"`{name}` must be >= {limit}, got {getattr(self, name)}")
 
     def default(self, **usual: Any) -> None:
         """Puts the budget's values where nothing was asked for."""
@@ -113,10 +104,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
 )
 """Everything that `reproduce` knows, by name."""
 
-_REQUESTS = {
-    ARCH_VQ: "arch_vq.budget:ArchVQRequest",
-    LLM_NAS: "llm_nas.request:LLMNASRequest",
-}
+_REQUESTS = {ARCH_VQ: "arch_vq.budget:ArchVQRequest", LLM_NAS: "llm_nas.request:LLMNASRequest"}
 _OWN_OPTIONS = {
     ARCH_VQ: ("models", "samples"),
     LLM_NAS: ("llm", "llm_seeds", "evaluations", "datasets", "devices", "workers"),
@@ -173,8 +161,11 @@ def reproduce(
         ValueError: A number is out of range, or an option is not of this paper.
         DataError: A table is absent; says what to download and where.
         MissingDependencyError: An optional package is absent.
-        OSError: The folder cannot be written.
+        OutputError: The folder cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
+    begin = time.perf_counter()
     shown = sys.stderr.isatty() if progress is None else progress
     request = experiment_request(
         name,
@@ -192,7 +183,9 @@ def reproduce(
         datasets=datasets,
         devices=devices,
     )
-    return run_experiment(name, request)
+    prepare_folder(request.out)
+    found: Reproduction = _loaded(EXPERIMENTS[name].target)(request)
+    return replace(found, seconds=time.perf_counter() - begin)
 
 
 def experiment_request(
@@ -206,18 +199,11 @@ def experiment_request(
 ) -> ExperimentRequest:
     """Checks what is asked for, before anything is run or written.
 
-    Args:
-        name: As of `reproduce`, like all others.
-        out: Folder.
-        budget: How much.
-        space: Where there is a choice.
-        note: Called with a line on what is being done.
-        **options: The others; ``None`` stands for the default.
-
-    Raises:
-        UnknownNameError: A name is not known; suggests the nearest.
-        ValueError: A number is out of range, or an option is not of this paper.
+    Arguments and errors are those of `reproduce`, but for `note`, which is called with a line on
+    what is being done; ``None`` stands for the default.
     """
+    from nas_plugins.runner.options import at_least  # imports NumPy
+
     if name not in EXPERIMENTS:
         raise unknown_name("table or figure", name, EXPERIMENTS)
     experiment = EXPERIMENTS[name]
@@ -227,10 +213,8 @@ def experiment_request(
     for paper, own in _OWN_OPTIONS.items():
         for option in own:
             if paper != experiment.paper and option in given:
-                raise ValueError(f"`{option}` is for the tables of {paper}, not for {name}")
-    for option, value in given.items():
-        if isinstance(value, int) and value < 1:
-            raise ValueError(f"`{option}` must be >= 1, got {value}")
+                raise UsageError(f"`{option}` is for the tables of {paper}, not for {name}")
+    at_least(1, **{name: value for name, value in given.items() if isinstance(value, int)})
     if experiment.paper == ARCH_VQ and space is not None:
         given["space"] = space
     if note is not None:
@@ -241,19 +225,6 @@ def experiment_request(
     return request
 
 
-def run_experiment(name: str, request: ExperimentRequest) -> Reproduction:
-    """Runs what `experiment_request` has checked.
-
-    Raises:
-        DataError: A table is absent; says what to download and where.
-        MissingDependencyError: An optional package is absent.
-        OSError: The folder cannot be written.
-    """
-    begin = time.perf_counter()
-    found: Reproduction = _loaded(EXPERIMENTS[name].target)(request)
-    return replace(found, seconds=time.perf_counter() - begin)
-
-
 def _note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -261,16 +232,3 @@ def _note(line: str) -> None:
 def _loaded(target: str) -> Any:
     module, name = target.split(":")
     return getattr(import_module(f"nas_plugins.reproduction.{module}"), name)
-
-
-__all__ = [
-    "ARCH_VQ",
-    "BUDGETS",
-    "EXPERIMENTS",
-    "LLM_NAS",
-    "Experiment",
-    "ExperimentRequest",
-    "experiment_request",
-    "reproduce",
-    "run_experiment",
-]

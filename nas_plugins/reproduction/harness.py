@@ -181,15 +181,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and np.isnan(value) else value
-
-
-__all__ = [
-    "Measure",
-    "Step",
-    "alone",
-    "code_of",
-    "in_processes",
-    "read_run",
-    "run_key",
-    "write_run",
-]

@@ -146,6 +146,3 @@ def found_front(run: SeedRun, budget: int, searched: ScoreAxes) -> list[int]:
 
 def _signs(objectives: Sequence[Objective]) -> Floats:
     return np.array([objective.sign for objective in objectives])
-
-
-__all__ = ["ScoreAxes", "curve", "found_front", "incumbents", "scores"]

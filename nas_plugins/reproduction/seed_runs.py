@@ -19,20 +19,8 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import MetricUnavailableError
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy, as_benchmark, as_strategy
-from nas_plugins.reproduction.harness import (
-    Step,
-    alone,
-    code_of,
-    read_run,
-    run_key,
-    write_run,
-)
-from nas_plugins.reproduction.stock import (
-    in_study,
-    stock_sampler,
-    stock_search,
-    stock_versions,
-)
+from nas_plugins.reproduction.harness import Step, alone, code_of, read_run, run_key, write_run
+from nas_plugins.reproduction.stock import in_study, stock_sampler, stock_search, stock_versions
 from nas_plugins.spaces.base import Architecture
 
 Floats = npt.NDArray[np.float64]
@@ -166,6 +154,22 @@ class SeedRun:
     distinct: npt.NDArray[np.int64]
     seconds: Floats
 
+    @classmethod
+    def of(cls, job: SeedJob, found: Mapping[str, Any]) -> SeedRun:
+        """The run of a job, of lists or arrays by name."""
+        values = {
+            name: np.array(found[name], dtype=np.float64).reshape(-1, len(job.searched))
+            for name in ("searched", "reported")
+        }
+        return cls(
+            job.competitor.name,
+            job.competitor.engine,
+            job.seed,
+            **values,
+            distinct=np.array(found["distinct"], dtype=np.int64),
+            seconds=np.array(found["seconds"], dtype=np.float64),
+        )
+
     def __len__(self) -> int:
         return len(self.searched)
 
@@ -219,19 +223,8 @@ def benchmark_identity(benchmark: Benchmark, objectives: Sequence[Objective]) ->
 def kept_run(job: SeedJob) -> SeedRun | None:
     """The run from its file; ``None`` where it is not there or cannot be read."""
     found = read_run(job.file) if job.file is not None else None
-    if found is None:
-        return None
-    width = len(job.searched)
     try:
-        return SeedRun(
-            job.competitor.name,
-            job.competitor.engine,
-            job.seed,
-            np.array(found["searched"], dtype=np.float64).reshape(-1, width),
-            np.array(found["reported"], dtype=np.float64).reshape(-1, width),
-            np.array(found["distinct"], dtype=np.int64),
-            np.array(found["seconds"], dtype=np.float64),
-        )
+        return None if found is None else SeedRun.of(job, found)
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -246,26 +239,11 @@ def run_seed(job: SeedJob) -> SeedRun:
         key = None if architecture is None else architecture.key
         new.append(key not in seen)
         seen.add(key)
-    width = len(job.searched)
-    run = SeedRun(
-        job.competitor.name,
-        job.competitor.engine,
-        job.seed,
-        np.array(recorder.searched, dtype=np.float64).reshape(-1, width),
-        np.array(recorder.reported, dtype=np.float64).reshape(-1, width),
-        np.cumsum(new, dtype=np.int64),
-        np.cumsum(seconds, dtype=np.float64),
-    )
+    so_far = {"distinct": np.cumsum(new), "seconds": np.cumsum(seconds)}
+    run = SeedRun.of(job, {"searched": recorder.searched, "reported": recorder.reported, **so_far})
     if job.file is not None:
-        fields: Mapping[str, Any] = {
-            "strategy": run.strategy,
-            "seed": run.seed,
-            **{
-                n: getattr(run, n).tolist()
-                for n in ("searched", "reported", "distinct", "seconds")
-            },
-        }
-        write_run(job.file, fields)
+        arrays = {name: getattr(run, name).tolist() for name in _ARRAYS}
+        write_run(job.file, {"strategy": run.strategy, "seed": run.seed, **arrays})
     return run
 
 
@@ -333,21 +311,3 @@ def seeds_of(given: int | Sequence[int]) -> tuple[int, ...]:
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f"`seeds` must be a number >= 1 or different numbers >= 0, got {given}")
     return seeds
-
-
-__all__ = [
-    "ALONE",
-    "ENGINES",
-    "STUDY",
-    "Competitor",
-    "Floats",
-    "SeedJob",
-    "SeedRun",
-    "benchmark_identity",
-    "benchmark_of",
-    "kept_file",
-    "kept_run",
-    "run_seed",
-    "seeds_of",
-    "told",
-]

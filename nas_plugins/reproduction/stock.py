@@ -113,13 +113,3 @@ def stock_search(
         n_trials=n_trials,
         measure=measure,
     )
-
-
-__all__ = [
-    "STOCK",
-    "in_study",
-    "stock_sampler",
-    "stock_search",
-    "stock_versions",
-    "suggest_choices",
-]

@@ -5,29 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, cast
 
-from optuna.storages.journal import (
-    JournalFileBackend,
-    JournalFileOpenLock,
-    JournalFileSymlinkLock,
-)
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 
 from nas_plugins import _files
 
 _BLOCK = 65536
-
-
-class Lock(Protocol):
-    """What Optuna asks of a lock."""
-
-    def acquire(self) -> bool:
-        """Waits for the lock and takes it."""
-        ...
-
-    def release(self) -> None:
-        """Gives it back."""
-        ...
 
 
 class OwnedLock:
@@ -99,18 +83,13 @@ class OwnedLock:
         held.flush()
 
 
-def journal_lock(path: Path) -> Lock:
-    """Returns the lock for the journal at `path`."""
-    return OwnedLock(path)
-
-
-def backend(path: Path, lock: Lock) -> JournalFileBackend:
+def backend(path: Path, lock: OwnedLock) -> JournalFileBackend:
     """Opens the journal at `path` for Optuna."""
     # Optuna's type names a private base class and uses these two methods only.
     return JournalFileBackend(str(path), lock_obj=cast(JournalFileSymlinkLock, lock))
 
 
-def mend(path: Path, lock: Lock) -> int:
+def mend(path: Path, lock: OwnedLock) -> int:
     """Cuts an unfinished record off the end of a journal; returns how many bytes it had.
 
     A process that dies while writing, or a full disk, leaves half a line. Appending to it
@@ -151,6 +130,3 @@ def damaged_line(path: Path) -> int | None:
             if not isinstance(record, dict) or "op_code" not in record:
                 return number
     return None
-
-
-__all__ = ["Lock", "OwnedLock", "backend", "damaged_line", "journal_lock", "mend"]

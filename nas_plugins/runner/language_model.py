@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins import registry
+from nas_plugins._public import strategy_class
 from nas_plugins.errors import OutputError, UsageError, unknown_name
 from nas_plugins.protocols import Strategy
 from nas_plugins.runner.options import options_of
@@ -76,18 +76,18 @@ def with_language_model(
         raise unknown_name("key of `llm`", word, _OPTIONS)
     if "record" in given and "cache" in given:
         raise UsageError("give `llm[record]` or `llm[cache]`, not both")
-    asks = kind_of(strategy).asks_language_model if given else True
+    if given and not kind_of(strategy).asks_language_model:
+        word = next(iter(given))
+        raise UsageError(
+            f"`{_argument(word)}` goes with a strategy that asks a language model, such as "
+            f"`strategy=llm-coevolution`; {strategy} has no option `{_OPTIONS[word]}`"
+        )
     found = dict(options)
     for word, value in given.items():
-        option, argument = _OPTIONS[word], "llm" if word == "name" else f"llm[{word}]"
-        if not asks:
-            raise UsageError(
-                f"`{argument}` goes with a strategy that asks a language model, such as "
-                f"`strategy=llm-coevolution`; {strategy} has no option `{option}`"
-            )
+        option = _OPTIONS[word]
         if option in options:
             raise UsageError(
-                f"`{argument}` and `strategy_options={option}=...` say the same thing"
+                f"`{_argument(word)}` and `strategy_options={option}=...` say the same thing"
             )
         found[option] = str(value) if isinstance(value, Path) else value
         if option == _STORE:
@@ -98,14 +98,20 @@ def with_language_model(
     return found
 
 
+def _argument(word: str) -> str:
+    return "llm" if word == "name" else f"llm[{word}]"
+
+
 def kind_of(strategy: str | Strategy) -> type[Strategy]:
     """The class that tells what a strategy asks for; `Strategy` where a name makes another.
 
     Raises:
         UnknownNameError: There is no such strategy; suggests the nearest.
     """
-    kind = registry.load("strategy", strategy) if isinstance(strategy, str) else type(strategy)
-    return kind if isinstance(kind, type) and issubclass(kind, Strategy) else Strategy
+    if isinstance(strategy, str):
+        return strategy_class(strategy)
+    kind = type(strategy)
+    return kind if issubclass(kind, Strategy) else Strategy
 
 
 def lasting_options(strategy: str | Strategy, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,6 +187,3 @@ def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: "***" if _SECRET.search(str(k)) else _masked(v) for k, v in value.items()}
     return [_masked(item) for item in value] if isinstance(value, list) else value
-
-
-__all__ = ["LEDGER_FILE", "kind_of", "lasting_options", "ledger", "shown", "with_language_model"]

@@ -18,17 +18,15 @@ from pathlib import Path
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import EngineError, UsageError, unknown_name
-from nas_plugins.history import Trial, TrialState
-from nas_plugins.nni._callbacks import StrategyWithCallbacks
-from nas_plugins.nni._experiment import experiment, logs_in_files
-from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, engine_of, experiments_in, is_identity
-from nas_plugins.nni._space import published_or_own
-from nas_plugins.nni._state import REASON_NOTE
+from nas_plugins.history import REASON_NOTE, Trial, TrialState
+from nas_plugins.nni.callbacks import StrategyWithCallbacks
+from nas_plugins.nni.experiment import experiment, logs_in_files, published_or_own
+from nas_plugins.nni.folder import SEQUENTIAL, SERVICE, engine_of, experiments_in, is_identity
 from nas_plugins.results import SearchResult
-from nas_plugins.runner.display import Display, Finished
 from nas_plugins.runner.nni_evaluator import RequestEvaluator
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.problem import Problem
+from nas_plugins.runner.progress import Finished, SearchDisplay
 from nas_plugins.runner.request import SearchRequest
 from nas_plugins.runner.search import BROKEN, FINISHED, INTERRUPTED, TERMINATED, TIMEOUT, Ended
 from nas_plugins.runner.session import Callbacks
@@ -87,7 +85,7 @@ class Place:
 def run(
     request: SearchRequest,
     problem: Problem,
-    shown: Display,
+    shown: SearchDisplay,
     callbacks: Callbacks,
     *,
     stack: contextlib.ExitStack,
@@ -159,7 +157,7 @@ class _Watch:
     """
 
     def __init__(
-        self, request: SearchRequest, problem: Problem, place: Place, shown: Display
+        self, request: SearchRequest, problem: Problem, place: Place, shown: SearchDisplay
     ) -> None:
         self._request, self._problem, self._place, self._shown = request, problem, place, shown
         self._deadline = math.inf
@@ -327,6 +325,3 @@ def _without_failures() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-__all__ = ["Place", "run"]

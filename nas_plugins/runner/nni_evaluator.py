@@ -11,7 +11,7 @@ from typing import Any
 from nni.nas.evaluator import Evaluator as NNIEvaluator
 
 from nas_plugins.errors import MetricUnavailableError
-from nas_plugins.nni._evaluator import ArchitectureEvaluator
+from nas_plugins.nni import ArchitectureEvaluator
 from nas_plugins.protocols import Evaluator, Metric, Report
 from nas_plugins.runner.problem import Problem, prepare
 from nas_plugins.runner.request import SearchRequest, named
@@ -163,6 +163,3 @@ class _Checked(Evaluator):
             if math.isnan(value):
                 raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
         return values
-
-
-__all__ = ["RequestEvaluator"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,18 @@ def options_by_source(
     return found
 
 
+def at_least(least: int, **given: int | None) -> None:
+    """Refuses numbers, by the names of their arguments, that are below the least.
+
+    Raises:
+        TypeError: One is no whole number.
+        UsageError: One is too small.
+    """
+    for name, value in given.items():
+        if value is not None:
+            whole(name, value, least)
+
+
 @contextmanager
 def options_of(kind: str, name: str, options: Options) -> Iterator[None]:
     """Says which option of a plug-in is wrong, where Python would name a function."""
@@ -66,4 +79,17 @@ def as_usage(what: str, errors: tuple[type[Exception], ...] = (ValueError,)) -> 
         raise UsageError(f"{what}: {error}") from error
 
 
-__all__ = ["Options", "as_usage", "options_by_source", "options_of"]
+def whole(name: str, value: Any, least: int) -> int:
+    """The argument `name` as an int, of whatever library's integers it is.
+
+    Raises:
+        TypeError: It is no whole number.
+        UsageError: It is too small.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be a whole number, got {value!r}") from None
+    if number < least:
+        raise UsageError(f"`{name}` must be >= {least}, got {number}")
+    return number

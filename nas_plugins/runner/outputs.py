@@ -46,6 +46,3 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error
-
-
-__all__ = ["prepare_file", "prepare_folder", "writing"]

@@ -14,14 +14,7 @@ from nas_plugins.composition import SEPARATOR, Combined, Origin, metric_names, o
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.history import Objective, objectives_of
-from nas_plugins.protocols import (
-    Benchmark,
-    Evaluator,
-    Metric,
-    Strategy,
-    as_evaluator,
-    as_strategy,
-)
+from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy, as_evaluator, as_strategy
 from nas_plugins.runner.language_model import kind_of as strategy_kind
 from nas_plugins.runner.options import as_usage, options_by_source, options_of
 from nas_plugins.runner.request import Function, SearchRequest
@@ -56,12 +49,18 @@ class FunctionEvaluator(Evaluator):
         return [self._values(self.function(architecture)) for architecture in architectures]
 
     def _values(self, found: Mapping[str, float] | float) -> dict[str, float]:
-        if isinstance(found, Mapping):
-            return {str(name): float(value) for name, value in found.items()}
-        if len(self.metrics) == 1:
-            return {self.metrics[0].name: float(found)}
         names = [metric.name for metric in self.metrics]
-        raise TypeError(f"{self.source} must return a dictionary of {names}, got {found!r}")
+        if not isinstance(found, Mapping):
+            if len(names) != 1:
+                raise TypeError(
+                    f"{self.source} must return a dictionary of {names}, got {found!r}"
+                )
+            found = {names[0]: found}
+        try:
+            return {str(name): float(value) for name, value in found.items()}
+        except (TypeError, ValueError):
+            wrong = f"must return numbers for {names}, got {dict(found)!r}"
+            raise TypeError(f"{self.source} {wrong}") from None
 
 
 @dataclass(frozen=True)
@@ -193,6 +192,7 @@ def _only_for_names(argument: str, given: object, options: Mapping[str, Any]) ->
 
 def _space(request: SearchRequest, benchmark: Benchmark | None) -> SearchSpace:
     if request.space is None:
+        _only_for_names("space", None, request.space_options)
         if benchmark is None:
             raise UsageError("say what to search: give `space=...` or `benchmark=...`")
         return benchmark.space
@@ -329,6 +329,9 @@ def _evaluators(request: SearchRequest) -> dict[str, Evaluator | Function]:
                 found[name] = _public.evaluator(name, **shared[name])
         else:
             found[name] = as_evaluator(given) if hasattr(given, "evaluate") else given
+            for metric in getattr(found[name], "metrics", ()):
+                if not hasattr(metric, "direction"):
+                    raise TypeError(f"`metrics` of `evaluators` must be Metrics, got {metric!r}")
     return found
 
 
@@ -402,6 +405,3 @@ def _constrained_front(
         values[allowed][pareto.front_mask(values[allowed] * signs)], axis=0
     )
     return front
-
-
-__all__ = ["FunctionEvaluator", "Problem", "build_space", "prepare"]

@@ -87,6 +87,3 @@ def _birth(pid: int) -> str:
         return ""
     fields = stat.rpartition(")")[2].split()  # the name in parentheses may hold anything
     return "ended" if fields[0] in "ZX" else fields[19]
-
-
-__all__ = ["Life", "Owner"]

@@ -5,20 +5,32 @@ A bar is shown on a terminal and in Jupyter, a line every few seconds in files a
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+
+from nas_plugins import pareto
+from nas_plugins.history import Objective
 
 if TYPE_CHECKING:
     import rich.progress
     from typing_extensions import Self
 
     from nas_plugins.strategies.arch_vq.fit import Progress
+
+_logger = logging.getLogger(__name__)
 
 _EPOCH_METRICS = {
     "loss": "loss {:.4f}",
@@ -62,6 +74,8 @@ class ProgressDisplay(ABC):
     """Seconds until the first line."""
     line_every: ClassVar[float] = 5.0
     """Seconds between lines."""
+    bar_every: ClassVar[float] = 0.0
+    """Seconds between states of a bar."""
     bar_width: ClassVar[int] = 24
 
     def __init__(
@@ -72,9 +86,18 @@ class ProgressDisplay(ABC):
         self._lines = not self._live and bool(shown or (shown is None and in_notebook()))
         self._bars: rich.progress.Progress | None = None
         self._tasks: dict[str, rich.progress.TaskID] = {}
-        self._begun = clock()
-        self._due = self._begun + self.first_line
         self._unwritten = False
+        self._begin()
+
+    @property
+    def shows(self) -> bool:
+        """Whether there is anything to be seen."""
+        return self._live or self._lines
+
+    def _begin(self) -> None:
+        """Counts the time from now on."""
+        self._begun = self._clock()
+        self._due = self._begun + (0.0 if self._live else self.first_line)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +114,7 @@ class ProgressDisplay(ABC):
         """Writes a remark, above the bars where there are any."""
         if self._bars is not None:
             self._bars.console.print(text, markup=False)
-        elif self._live or self._lines:
+        elif self.shows:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -111,16 +134,19 @@ class ProgressDisplay(ABC):
 
     def _moved(self) -> None:
         """Shows the state, if it is time."""
-        if self._live:
-            self._show(self._bar())
-        elif self._lines:
+        if self.shows:
             self._unwritten = True
             if self._clock() >= self._due:
                 self._write_pending()
 
     def _write_pending(self) -> None:
-        if self._unwritten:
-            self._unwritten, self._due = False, self._clock() + self.line_every
+        if not self._unwritten:
+            return
+        self._unwritten = False
+        self._due = self._clock() + (self.bar_every if self._live else self.line_every)
+        if self._live:
+            self._show(self._bar())
+        else:
             self.say(self._line())
 
     def _show(self, state: BarState) -> None:
@@ -142,16 +168,19 @@ class ProgressDisplay(ABC):
 
     def _started(self) -> rich.progress.Progress:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import Progress
 
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=self.bar_width),
-            TextColumn("{task.fields[text]}"),
-            console=Console(stderr=True, highlight=False),
-        )
+        console = Console(stderr=True, highlight=False)
+        self._bars = Progress(*self._columns(), console=console)
         self._bars.start()
         return self._bars
+
+    def _columns(self) -> Sequence[rich.progress.ProgressColumn]:
+        """What stands beside one another: label, bar and text."""
+        from rich.progress import BarColumn, TextColumn
+
+        bar = BarColumn(bar_width=self.bar_width)
+        return TextColumn("{task.description}"), bar, TextColumn("{task.fields[text]}")
 
 
 class CountingDisplay(ProgressDisplay):
@@ -296,6 +325,181 @@ class DownloadDisplay(ProgressDisplay):
         return BarState(self._name, "", self._done, self._total, self._line())
 
 
+# -- a search ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial that has ended, as a worker reports it.
+
+    Attributes:
+        number: Of the trial.
+        values: Per objective; empty when it failed.
+        violation: Sum of the positive constraint values.
+        reason: Why it failed or was pruned; empty when it did not.
+        pruned: Whether it was pruned.
+    """
+
+    number: int
+    values: tuple[float, ...] = ()
+    violation: float = 0.0
+    reason: str = ""
+    pruned: bool = False
+
+
+class Score:
+    """The front found so far, in a few words.
+
+    Args:
+        objectives: What is searched for.
+        true_front: Values of the known front, `(k, m)`, or ``None``.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], true_front: pareto.Floats | None) -> None:
+        self._objectives = tuple(objectives)
+        self._signs = np.array([objective.sign for objective in objectives])
+        self._true = None if true_front is None else true_front * self._signs
+        self._front = np.zeros((0, len(self._signs)))
+        self._pending: list[tuple[float, ...]] = []
+
+    def add(self, *finished: Finished) -> None:
+        """Takes trials in; failed and infeasible ones do not count."""
+        self._pending += [f.values for f in finished if f.values and f.violation <= 0]
+
+    def __str__(self) -> str:
+        if self._pending:
+            losses = np.array(self._pending, dtype=np.float64) * self._signs
+            losses = np.unique(np.concatenate([self._front, losses]), axis=0)
+            self._front, self._pending = losses[pareto.front_mask(losses)], []
+        if not len(self._front):
+            return "nothing feasible yet"
+        if len(self._signs) == 1:
+            best = float(self._front[0, 0] * self._signs[0])
+            return f"best {self._objectives[0].name} {best:.6g}"
+        text = f"front {len(self._front)}"
+        if self._true is not None and len(self._true) > 1:
+            text += f" · hv_ratio {pareto.hv_ratio(self._front, self._true):.4f}"
+        return text
+
+
+class SearchDisplay(ProgressDisplay):
+    """Counts the trials of a search and tells its score; what it says goes to logs if not shown.
+
+    Args:
+        score: Of the search.
+        shown: As of `ProgressDisplay`.
+        words: Puts what is said into the words of whoever asked for the search.
+        clock: As of `ProgressDisplay`.
+    """
+
+    first_line = 1.0
+    bar_every = 0.25
+
+    def __init__(
+        self,
+        score: Score,
+        *,
+        shown: bool | None = True,
+        words: Callable[[str], str] = str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(shown=shown, clock=clock)
+        self._score, self._words = score, words
+        self._ends: Counter[str] = Counter()
+        self._done = self._before = self._total = 0
+
+    def start(self, earlier: Sequence[Finished], total: int) -> None:
+        """Begins, with the `earlier` of `total` trials done by another run."""
+        self._score.add(*earlier)
+        self._done = self._before = len(earlier)
+        self._total = total
+        self._begin()
+        self._moved()
+
+    def add(self, finished: Finished) -> None:
+        """Takes a trial of this run in."""
+        self._score.add(finished)
+        self._done += 1
+        if finished.reason:
+            self._ends["pruned" if finished.pruned else "failed"] += 1
+        self._moved()
+
+    def say(self, text: str) -> None:
+        """Shows a remark."""
+        if self.shows:
+            super().say(self._words(text))
+        else:
+            _logger.info(self._words(text))
+
+    def _line(self) -> str:
+        rate = self._rate()
+        parts = [f"{self._done}/{self._total} trials", *self._ended(), f"{rate:.1f} trials/s"]
+        if rate and self._done < self._total:
+            parts.append(f"{clock_time((self._total - self._done) / rate)} left")
+        return " · ".join([*parts, str(self._score)])
+
+    def _bar(self) -> BarState:
+        label = " · ".join([f"{self._rate():.1f} trials/s", *self._ended()])
+        return BarState("", label, self._done, self._total, str(self._score))
+
+    def _columns(self) -> Sequence[rich.progress.ProgressColumn]:
+        from rich import progress
+
+        return (
+            progress.BarColumn(bar_width=self.bar_width),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[text]}"),
+        )
+
+    def _rate(self) -> float:
+        return (self._done - self._before) / max(self._clock() - self._begun, 1e-9)
+
+    def _ended(self) -> list[str]:
+        return [f"{number} {end}" for end, number in sorted(self._ends.items())]
+
+
+class _DisplayHandler(logging.Handler):
+    """Shows what is logged between the lines of the display, each text once."""
+
+    def __init__(self, shown: SearchDisplay) -> None:
+        super().__init__(logging.WARNING)
+        self._shown = shown
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg not in self._said:
+            self._said.add(record.msg)
+            self._shown.say(record.getMessage())
+
+
+@contextlib.contextmanager
+def logging_to(shown: SearchDisplay) -> Iterator[None]:
+    """Sends the package's warnings to a display that shows, and keeps Optuna's chatter away."""
+    import optuna
+
+    logger, handler = logging.getLogger("nas_plugins"), _DisplayHandler(shown)
+    propagate, verbosity = logger.propagate, optuna.logging.get_verbosity()
+    if shown.shows:
+        logger.addHandler(handler)
+        logger.propagate = False
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        optuna.logging.set_verbosity(verbosity)
+
+
+# -- words ----------------------------------------------------------------------------------
+
+
 def metrics_text(metrics: Mapping[str, float]) -> str:
     """The metrics of an epoch that matter, in a few words."""
     shown = _EPOCH_METRICS.items()
@@ -321,16 +525,3 @@ def in_notebook() -> bool:
     from rich.console import Console
 
     return Console().is_jupyter
-
-
-__all__ = [
-    "BarState",
-    "CountingDisplay",
-    "DownloadDisplay",
-    "ProgressDisplay",
-    "TrainingDisplay",
-    "clock_time",
-    "in_notebook",
-    "metrics_text",
-    "takes_bars",
-]

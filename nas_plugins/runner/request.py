@@ -13,6 +13,7 @@ from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
 from nas_plugins.runner.language_model import lasting_options, shown
+from nas_plugins.runner.options import at_least, whole
 from nas_plugins.runner.storage import ENGINES, OPTUNA, StorageURL, studies_in
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -33,35 +34,21 @@ Measures: TypeAlias = (
 class SearchRequest:
     """What is searched for and how; pickles if the objects in it do.
 
+    What is not described here is as the argument of `nas_plugins.search` of that name.
+
     Attributes:
         benchmark: Name or object, or ``None``.
         space: Name or object, or ``None`` where the benchmark's is meant.
         evaluators: By name, ``None`` for a registered one. A metric that the benchmark has too
             is taken from here, unless it is qualified.
-        strategy: Name or object.
         objectives: Written ``name:min``, ``name:max``, or ``name`` for the better direction,
             where the name may be ``<evaluator>.<metric>`` or ``<benchmark's family>.<metric>``.
         constraints: Written ``name<=number`` or ``name>=number``.
-        benchmark_options, evaluator_options, space_options, strategy_options: Arguments of
-            the constructors; those of evaluators may be ``<evaluator>.<key>``.
-        warm_start: Evaluator or benchmark whose scores choose the first trials.
-        warm_start_trials: How many it chooses; ``None`` for the usual number.
-        warm_start_options: ``metrics``, ``pool``, and options of it as ``<name>.<key>``.
-        trials: Trials in all, those of earlier runs included.
-        engine: What runs the trials.
-        seed: Of the strategy; ``None`` keeps a resumed study's, or draws one.
-        storage: Where trials are kept; ``None`` for memory.
-        study: Name; given exactly if `storage` is.
-        resume: Whether to go on with an existing study.
-        take_over: Whether to fail running trials of processes that nothing is known about.
-        workers: Processes.
-        timeout: Seconds after which no trial begins, or ``None``.
-        pruner: Name of the pruner.
-        out: Folder of the results, or ``None``.
         stands_in_for: Benchmark that was asked for where `benchmark` serves instead.
 
     Raises:
         UsageError: Two of them do not go together, or a number is out of range.
+        TypeError: A number is none, or not whole.
         UnknownNameError: There is no such engine; suggests the nearest.
         MissingDependencyError: The engine is not installed; says what to do.
     """
@@ -97,15 +84,26 @@ class SearchRequest:
         self._check_storage()
         for name, least in (("trials", 1), ("workers", 1), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"`{name}` must be >= {least}, got {value}")
-        if self.timeout is not None and not self.timeout > 0:
-            raise UsageError(f"`timeout` must be > 0, got {self.timeout}")
+            if name != "seed" or value is not None:
+                object.__setattr__(self, name, whole(name, value, least))
+        at_least(1, warm_start_trials=self.warm_start_trials)
+        if self.timeout is not None:
+            self._check_timeout(self.timeout)
         told = self.warm_start_trials is not None or self.warm_start_options
         if self.warm_start is None and told:
             raise UsageError(
                 "`warm_start_trials` and `warm_start_options` go with `warm_start=...`"
             )
+
+    def _check_timeout(self, seconds: float) -> None:
+        try:
+            positive = seconds > 0
+        except TypeError:
+            raise TypeError(f"`timeout` must be a number of seconds, got {seconds!r}") from None
+        if not positive:
+            raise UsageError(f"`timeout` must be > 0, got {seconds}")
+        if isinstance(seconds, float):
+            object.__setattr__(self, "timeout", float(seconds))  # NumPy's are floats, too
 
     def _check_storage(self) -> None:
         if self.resume and self.storage is None:
@@ -152,7 +150,8 @@ class SearchRequest:
     @property
     def objects(self) -> list[str]:
         """Arguments that are objects rather than names."""
-        given = {"benchmark": self.benchmark, "space": self.space, "strategy": self.strategy}
+        over = self.space if self.benchmark is None else self.benchmark
+        given = {"over": over, "strategy": self.strategy}
         found = [name for name, value in given.items() if not isinstance(value, str | None)]
         return [*found, *(["evaluators"] if any(self.evaluators.values()) else [])]
 
@@ -267,6 +266,8 @@ def _called(one: Measure) -> str:
 
 
 def _measure(one: Measure | str | None) -> Measure | None:
+    if isinstance(one, type) and _evaluates(one):
+        raise TypeError(f"`evaluators` must be objects, got the class {one.__name__}")
     if one is None or callable(one) or _evaluates(one):
         return one  # type: ignore[return-value]
     raise TypeError(
@@ -322,6 +323,3 @@ def _remark(asked: str, other: str, wanted: list[str], metrics: dict[str, Metric
         f"note: the files of {asked} are absent (nas-plugins data list); {other} stands in for "
         f"it: {'; '.join(told)}"
     )
-
-
-__all__ = ["Function", "Measure", "Measures", "SearchRequest", "named", "with_stand_in"]

@@ -10,14 +10,14 @@ import optuna
 from optuna.trial import TrialState
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.history import Trial
+from nas_plugins.history import REASON_NOTE, Trial
 from nas_plugins.optuna import history
 from nas_plugins.pareto import Floats
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.problem import Problem
 from nas_plugins.runner.session import reason_of
 
-_REASON_NOTE, _MEASURED_NOTE = "reason", "measured"
+_MEASURED_NOTE = "measured"
 
 
 def assemble(study: optuna.Study) -> SearchResult:
@@ -89,8 +89,5 @@ def _with_measured(trial: Trial, measured: Mapping[str, Mapping[str, float]]) ->
 def _with_reason(trial: Trial, reasons: Mapping[int, str]) -> Trial:
     if trial.number not in reasons:
         return trial
-    notes = {**trial.notes, _REASON_NOTE: reasons[trial.number]}
+    notes = {**trial.notes, REASON_NOTE: reasons[trial.number]}
     return replace(trial, notes=FrozenDict(notes))
-
-
-__all__ = ["assemble", "with_problem"]

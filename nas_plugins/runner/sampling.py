@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nas_plugins._files import write_text
 from nas_plugins._public import space as space_of
 from nas_plugins.errors import DataError, InvalidArchitectureError, UnknownNameError, UsageError
+from nas_plugins.runner.options import at_least
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 
 if TYPE_CHECKING:
@@ -167,6 +168,8 @@ def sample(
         DataError: The model is torn or foreign, or its training set cannot be sampled again.
         SpaceExhaustedError: Fewer architectures are left.
         ValueError: An argument is out of range, or the model is of another space.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     begun, cpu_begun = time.perf_counter(), time.process_time()
     _check(n, seed, temperature, decoding, unique)
@@ -221,9 +224,8 @@ def sample(
 
 
 def _check(n: int, seed: int, temperature: float, decoding: str, unique: bool | None) -> None:
-    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-        if value < least:
-            raise UsageError(f"`{name}` must be >= {least}, got {value}")
+    at_least(1, n=n)
+    at_least(0, seed=seed)
     if not temperature > 0:
         raise UsageError(f"`temperature` must be > 0, got {temperature}")
     if decoding not in _DECODINGS:
@@ -309,6 +311,3 @@ def _peak_memory_mb() -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
-__all__ = ["SampleResult", "sample"]

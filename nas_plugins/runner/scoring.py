@@ -19,15 +19,19 @@ import numpy as np
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._public import space as space_of
-from nas_plugins.errors import InvalidArchitectureError, MissingDependencyError, UsageError
+from nas_plugins._tables import aligned, data_frame, html_table
+from nas_plugins.errors import InvalidArchitectureError, UsageError
 from nas_plugins.evaluators.zero_cost.evaluator import Row, ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
 from nas_plugins.protocols import Metric
+from nas_plugins.runner.options import at_least
 from nas_plugins.runner.progress import CountingDisplay
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from nas_plugins.evaluators.zero_cost.proxy import Proxy
 
 FORMATS = (".csv", ".json")
@@ -118,20 +122,14 @@ class ScoreResult:
             ],
         }
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> DataFrame:
         """The rows as a pandas data frame, columns as in a ``.csv`` file; NaN has a reason.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"`to_dataframe` needs pandas ({error}); run: pip install pandas"
-            ) from error
         names = [metric.name for metric in self.metrics]
-        frame = pd.DataFrame(list(self._records(math.nan)), columns=self._columns())
+        frame = data_frame(self._records(math.nan), self._columns())
         return frame.astype({"rank_sum": float, **dict.fromkeys(names, float), "cached": bool})
 
     def save(self, path: Path | str) -> Path:
@@ -181,22 +179,13 @@ class ScoreResult:
     def __repr__(self) -> str:
         headings, cells = self.table()
         shown = [headings, *cells[:_SHOWN]] if cells else []
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-        lines = [
-            "  ".join([*(c.rjust(w) for c, w in zip(line, widths, strict=True))][:-1] + line[-1:])
-            for line in shown
-        ]
+        lines = aligned(shown, right=range(len(headings) - 1))
         return "\n".join([*lines, *_more(cells), *self.summary()])
 
     def _repr_html_(self) -> str:
         headings, cells = self.table()
-        head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in line)}</tr>"
-            for line in cells[:_SHOWN]
-        )
         below = "<br>".join(map(html.escape, [*_more(cells), *self.summary()]))
-        return f"<table><tr>{head}</tr>{body}</table><p>{below}</p>"
+        return f"{html_table(headings, cells[:_SHOWN])}<p>{below}</p>"
 
     def _by_rank(self) -> list[tuple[Row, float]]:
         pairs = list(zip(self.rows, self.rank_sums, strict=True))
@@ -260,11 +249,12 @@ def score(
         ValueError: An argument or setting is out of range, or does not fit the space.
         TypeError: An argument is of the wrong type.
         MissingDependencyError: PyTorch is not installed.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     begun = time.perf_counter()
-    for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value is not None and value < least:
-            raise UsageError(f"`{name}` must be >= {least}, got {value}")
+    at_least(1, n=n, workers=workers)
+    at_least(0, seed=seed)
     evaluator = ZeroCostEvaluator(
         proxies,
         preset=preset,
@@ -371,6 +361,8 @@ def _networks(subject: Any) -> list[_Entry]:
     if not entries:
         raise UsageError("`subject` must hold at least one network, got none")
     for name, network in entries:
+        if isinstance(network, Architecture):
+            raise TypeError("give architectures as `architectures`, and their space as `subject`")
         if not callable(network):  # a module is callable too
             raise TypeError(
                 "`subject` must be a space, a torch.nn.Module, what builds one, or several of "
@@ -425,6 +417,3 @@ def _short(value: float) -> str:
 
 def _more(cells: Sequence[object]) -> list[str]:
     return [f"... and {len(cells) - _SHOWN} more"] if len(cells) > _SHOWN else []
-
-
-__all__ = ["FORMATS", "ScoreResult", "score"]

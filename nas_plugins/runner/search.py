@@ -19,19 +19,21 @@ from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
-from nas_plugins.runner.display import Display, Finished, Score, display, logging_to
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import prepare_folder, writing
 from nas_plugins.runner.problem import Problem, prepare
+from nas_plugins.runner.progress import Finished, Score, SearchDisplay, logging_to
 from nas_plugins.runner.request import Measures, SearchRequest, named, with_stand_in
 from nas_plugins.runner.signals import Stop
-from nas_plugins.runner.storage import NNI, Opened, StorageURL, open_storage, storage_errors
+from nas_plugins.runner.storage import NNI, StorageURL, open_storage, storage_errors
 from nas_plugins.spaces.base import Choice, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategy_report import with_summary
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
     from nas_plugins.runner.session import Callbacks, Session
 
 FINISHED, TIMEOUT, STOPPED = "finished", "timeout", "stopped"
@@ -146,19 +148,35 @@ def search(
 
     Raises:
         UsageError: Arguments do not go together, or one is out of range.
+        TypeError: An argument is of the wrong type.
         UnknownNameError: A name is not known; suggests the nearest.
         DataError: A table is absent or not intact.
         MissingDependencyError: Something named needs a package that is not installed.
         SearchBrokenError: The storage or all workers failed; what was found is in its `result`.
         EngineError: The storage cannot be opened, or its study does not fit.
         OutputError: `out` cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
+    _check_types(
+        {"pruner": pruner, "engine": engine, "warm_start": warm_start, "storage": storage,
+         "study": study},
+        {"strategy_options": strategy_options, "benchmark_options": benchmark_options,
+         "evaluator_options": evaluator_options, "space_options": space_options,
+         "warm_start_options": warm_start_options},
+    )  # fmt: skip
+    if callbacks is not None and not (
+        isinstance(callbacks, Iterable) and all(map(callable, callbacks := tuple(callbacks)))
+    ):
+        raise TypeError(
+            f"`callbacks` must be a list of functions of a study and a trial, got {callbacks!r}"
+        )
     given = _over(over, named(evaluators))
     request = SearchRequest(
         **given,
         strategy=strategy,
-        objectives=tuple(map(str, _several(objectives, Objective))),
-        constraints=tuple(map(str, _several(constraints, Constraint))),
+        objectives=_words("objectives", objectives, Objective, "val_accuracy:max"),
+        constraints=_words("constraints", constraints, Constraint, "latency_ms<=5"),
         strategy_options=with_language_model(strategy, strategy_options or {}, llm),
         benchmark_options=benchmark_options or {},
         evaluator_options=evaluator_options or {},
@@ -179,7 +197,7 @@ def search(
         out=None if out is None else Path(out),
     )
     try:
-        result = run(request, partial(display, progress=progress), callbacks)
+        result = run(request, partial(SearchDisplay, shown=progress), callbacks)
     except SearchBrokenError as broken:
         _write(broken.result, request.out)
         raise
@@ -192,7 +210,8 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(over, SearchSpace):
         given: dict[str, Any] = {"space": over}
     elif isinstance(over, Mapping):
-        given = {"space": CategoricalSpace(over)}
+        with as_usage("`over`", (TypeError, ValueError)):
+            given = {"space": CategoricalSpace(over)}
     elif isinstance(over, Benchmark):
         given = {"benchmark": over}
     elif not isinstance(over, str):
@@ -207,11 +226,36 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
             raise unknown_name("benchmark or space", over, {*benchmarks, *spaces})
         space = family == over and over in spaces and (evaluators or family not in benchmarks)
         given = {"space" if space else "benchmark": over}
+    if "space" in given and not evaluators:
+        raise UsageError("say what to measure: give `evaluators`, or a benchmark as `over`")
     return {**given, "evaluators": evaluators}
 
 
-def _several(given: Any, one: type) -> Iterable[Any]:
-    return (given,) if isinstance(given, str | one) else given
+def _words(argument: str, given: Any, one: type, example: str) -> tuple[str, ...]:
+    """Objectives or constraints as they are written; one of them may stand alone."""
+    several = (given,) if isinstance(given, str | one) else given
+    if several is None:
+        return ()
+    # The direction of {"loss": "max"} would be lost without a word.
+    if isinstance(several, Mapping) or not isinstance(several, Iterable):
+        several = (given,)
+    found = tuple(several)
+    for word in found:
+        if not isinstance(word, str | one):
+            raise TypeError(
+                f"`{argument}` are written {example!r}, several in a list, got {word!r}"
+            )
+    return tuple(map(str, found))
+
+
+def _check_types(texts: Mapping[str, object], options: Mapping[str, object]) -> None:
+    """Refuses what is no text, or no options by name, by the name of the argument."""
+    for name, value in texts.items():
+        if not isinstance(value, str | None):
+            raise TypeError(f"`{name}` must be a str, got {value!r}")
+    for name, value in options.items():
+        if not isinstance(value, Mapping | None):
+            raise TypeError(f"`{name}` must be a dictionary, got {value!r}")
 
 
 def _write(result: SearchResult, out: Path | None) -> None:
@@ -240,7 +284,7 @@ class Ended:
 
 
 def run(
-    request: SearchRequest, show: Callable[[Score], Display], callbacks: Callbacks = ()
+    request: SearchRequest, show: Callable[[Score], SearchDisplay], callbacks: Callbacks = ()
 ) -> SearchResult:
     """Runs a search to its end, whatever ends it.
 
@@ -295,14 +339,14 @@ def run(
 def _run(
     request: SearchRequest,
     problem: Problem,
-    shown: Display,
+    shown: SearchDisplay,
     callbacks: Callbacks,
     *,
     stack: contextlib.ExitStack,
     begun: float,
 ) -> Ended:
     from nas_plugins.optuna import study_settings
-    from nas_plugins.optuna._dimensions import check
+    from nas_plugins.optuna.dimensions import check
     from nas_plugins.runner.results import assemble
     from nas_plugins.runner.session import check_pruner, settle
 
@@ -312,11 +356,13 @@ def _run(
         shown.say(remark)
     if request.workers > 1:
         request = _shared(request, stack)
-    opened = open_storage(request.storage, create=not request.resume)
-    if opened.mended:
-        shown.say(f"{opened.url}: cut an unfinished record of {opened.mended} bytes")
+    storage = open_storage(
+        request.storage,
+        create=not request.resume,
+        mended=lambda n: shown.say(f"{request.storage}: cut an unfinished record of {n} bytes"),
+    )
     with storage_errors(request.storage):
-        session = _session(request, problem, opened)
+        session = _session(request, problem, storage)
         for remark in settle(session, take_over=request.take_over):
             shown.say(remark)
     status, error = _Run(request, session, shown, callbacks, begun).work()
@@ -341,24 +387,24 @@ def _shared(request: SearchRequest, stack: contextlib.ExitStack) -> SearchReques
     return replace(request, storage=url, study=_SHARED_STUDY)
 
 
-def _session(request: SearchRequest, problem: Problem, opened: Opened) -> Session:
+def _session(request: SearchRequest, problem: Problem, storage: BaseStorage) -> Session:
     """Opens the study; says what is wrong with it before Optuna does."""
     import optuna
 
     from nas_plugins.optuna import study_settings
     from nas_plugins.runner.session import Session
 
-    names = optuna.get_all_study_names(opened.storage)
+    names = optuna.get_all_study_names(storage)
     if request.resume and request.study not in names:
         raise unknown_name(f"study of {request.storage}", request.study or "", names)
     if not request.resume and request.study in names:
         raise request.exists_already()
     if request.resume:
-        study = optuna.load_study(study_name=request.study, storage=opened.storage)
+        study = optuna.load_study(study_name=request.study, storage=storage)
         request.check_resumed(problem, study_settings(study))
     return Session.open(
         problem,
-        opened.storage,
+        storage,
         name=request.study,
         seed=request.seed,
         resume=request.resume,
@@ -386,7 +432,7 @@ class _Run:
         self,
         request: SearchRequest,
         session: Session,
-        shown: Display,
+        shown: SearchDisplay,
         callbacks: Callbacks,
         begun: float,
     ) -> None:
@@ -455,6 +501,3 @@ class _Run:
         except Exception as error:
             raise _CallbackError from error
         self._stopped = self._stopped or stopped
-
-
-__all__ = ["SearchBrokenError", "run", "search"]

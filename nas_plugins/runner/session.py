@@ -19,12 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.optuna import create_study, objective
-from nas_plugins.optuna._compat import call_back, new_trial
-from nas_plugins.optuna._history import convert
-from nas_plugins.optuna._objective import REASON
-from nas_plugins.runner.display import Finished
+from nas_plugins.optuna.compat import call_back, new_trial
+from nas_plugins.optuna.trial_log import REASON, convert
 from nas_plugins.runner.problem import Problem
 from nas_plugins.runner.processes import Life, Owner
+from nas_plugins.runner.progress import Finished
 from nas_plugins.runner.signals import Interruptible, Stop
 from nas_plugins.runner.storage import is_storage_error
 
@@ -235,6 +234,3 @@ def settle(session: Session, *, take_over: bool) -> list[str]:
         )
         for number in numbers[life]
     ]
-
-
-__all__ = ["OWNER", "Callbacks", "Session", "check_pruner", "reason_of", "settle"]

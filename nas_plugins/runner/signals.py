@@ -113,6 +113,3 @@ class Interruptible(Evaluator):
 
         with self.stop.interruptible():
             return self.evaluator.evaluate_reporting(architecture, safe)
-
-
-__all__ = ["Interruptible", "Stop"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_plugins.errors import EngineError, UsageError
+from nas_plugins.errors import EngineError, MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -116,28 +116,16 @@ class StorageURL:
         return StorageURL(self.text.replace(f"///{file}", f"///{file.resolve()}", 1))
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A storage that is ready.
-
-    Attributes:
-        storage: For Optuna; caches what has been read.
-        url: Where it is; ``None`` for memory.
-        mended: Bytes of an unfinished record that were cut off a journal.
-    """
-
-    storage: BaseStorage
-    url: StorageURL | None
-    mended: int = 0
-
-
-def open_storage(url: StorageURL | None, *, create: bool, write: bool = True) -> Opened:
+def open_storage(
+    url: StorageURL | None, *, create: bool, mended: Callable[[int], None] | None = None
+) -> BaseStorage:
     """Opens the storage at `url`; in memory when it is ``None``.
 
     Args:
         url: Where.
         create: Whether a file that does not exist is made.
-        write: Whether trials will be written; a torn journal is mended only then.
+        mended: Told how many bytes of an unfinished record were cut off a journal, which is done
+            only where it is given: by who will write trials.
 
     Raises:
         EngineError: It cannot be opened, or is not a storage.
@@ -145,7 +133,7 @@ def open_storage(url: StorageURL | None, *, create: bool, write: bool = True) ->
     from optuna.storages import InMemoryStorage
 
     if url is None:
-        return Opened(InMemoryStorage(), None)
+        return InMemoryStorage()
     file = url.file
     if file is not None and not create and not file.exists():
         raise EngineError(f"storage {url} does not exist ({file.resolve()})")
@@ -155,7 +143,7 @@ def open_storage(url: StorageURL | None, *, create: bool, write: bool = True) ->
             + ("" if file.is_absolute() else " (an absolute path takes four slashes)")
         )
     with storage_errors(url):
-        return _journal(url, write) if url.journal else Opened(_database(url), url)
+        return _database(url) if url.journal is None else _journal(url, url.journal, mended)
 
 
 def _database(url: StorageURL) -> BaseStorage:
@@ -164,40 +152,43 @@ def _database(url: StorageURL) -> BaseStorage:
     options: dict[str, Any] = {}
     if url.text.startswith("sqlite"):
         options = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    return get_storage(RDBStorage(url.text, engine_kwargs=options))
+    try:
+        return get_storage(RDBStorage(url.text, engine_kwargs=options))
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"storage {url} needs the driver of its database: {_reason(error)}"
+        ) from error
 
 
-def _journal(url: StorageURL, write: bool) -> Opened:
+def _journal(url: StorageURL, file: Path, mended: Callable[[int], None] | None) -> BaseStorage:
     from optuna.storages import JournalStorage
 
-    from nas_plugins.runner.journal import backend, damaged_line, journal_lock, mend
+    from nas_plugins.runner.journal import OwnedLock, backend, damaged_line, mend
 
-    if url.journal is None:
-        raise ValueError(f"{url} is not a journal")
     # The lock is a symbolic link to the file, and Optuna spins on one that leads nowhere.
-    path = url.journal.resolve()
-    lock = journal_lock(path)
-    mended = mend(path, lock) if write and path.exists() else 0
+    path = file.resolve()
+    lock = OwnedLock(path)
+    if mended is not None and path.exists() and (cut := mend(path, lock)):
+        mended(cut)
     try:
-        storage = JournalStorage(backend(path, lock))
+        return JournalStorage(backend(path, lock))
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         line = damaged_line(path)
         where = f"at line {line}" if line else f"({type(error).__name__}: {error})"
         raise EngineError(f"storage {url} is damaged {where}: it is not a record") from error
-    return Opened(storage, url, mended)
 
 
 def studies_in(engine: str, url: StorageURL) -> list[str]:
     """The names of the studies in a storage."""
     if engine == NNI:
-        from nas_plugins.nni._folder import experiments_in
+        from nas_plugins.nni.folder import experiments_in
 
         return experiments_in(url.folder)
     import optuna
 
-    opened = open_storage(url, create=False, write=False)
+    storage = open_storage(url, create=False)
     with storage_errors(url):
-        return optuna.get_all_study_names(opened.storage)
+        return optuna.get_all_study_names(storage)
 
 
 @contextlib.contextmanager
@@ -234,17 +225,3 @@ def _reason(error: BaseException) -> str:
     while isinstance(cause := innermost.__cause__ or getattr(innermost, "orig", None), Exception):
         innermost = cause
     return " ".join(str(innermost).split()) or type(innermost).__name__
-
-
-__all__ = [
-    "ENGINES",
-    "NNI",
-    "OPTUNA",
-    "Opened",
-    "StorageURL",
-    "is_storage_error",
-    "open_storage",
-    "storage_errors",
-    "studies_in",
-    "without_password",
-]

@@ -39,15 +39,15 @@ def load_study(
         UnknownNameError: It holds no such study; suggests the nearest.
     """
     url = StorageURL.parse(storage)
-    opened = open_storage(url, create=False, write=False)
+    opened = open_storage(url, create=False)
     with storage_errors(url):
-        names = optuna.get_all_study_names(opened.storage)
+        names = optuna.get_all_study_names(opened)
         if study is None and len(names) != 1:
             raise UsageError(f"{url} holds {len(names)} studies; choose one with `study`")
         name = study or names[0]
         if name not in names:
             raise unknown_name(f"study of {url}", name, names)
-        loaded = optuna.load_study(study_name=name, storage=opened.storage)
+        loaded = optuna.load_study(study_name=name, storage=opened)
         recorded = study_settings(loaded)
         settings: dict[str, Any] = {
             **(recorded.get("settings") or {}),
@@ -86,6 +86,3 @@ def _request(settings: Mapping[str, Any], result: SearchResult) -> SearchRequest
         evaluator_options=settings.get("evaluator_options", {}),
         space_options={} if over else history.space.options,
     )
-
-
-__all__ = ["load_study"]

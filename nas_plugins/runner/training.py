@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_plugins._public import space as space_of
 from nas_plugins.errors import UsageError, unknown_name
+from nas_plugins.runner.options import at_least
 from nas_plugins.runner.outputs import prepare_folder
 from nas_plugins.runner.progress import TrainingDisplay
 from nas_plugins.spaces.base import SearchSpace
@@ -131,6 +132,8 @@ def train(
             neither `resume` nor `force` is given.
         DataError: What the folder holds is torn, or of another run.
         OutputError: The folder cannot be written.
+
+    Long because its parameters are listed twice, with types and in words.
     """
     if model not in MODELS:
         raise unknown_name("model", model, MODELS)
@@ -140,8 +143,7 @@ def train(
         )
     if resume and out is None:
         raise UsageError("`resume` needs `out`, the folder to resume from")
-    if seed < 0:
-        raise UsageError(f"`seed` must be >= 0, got {seed}")
+    at_least(0, seed=seed)
     from nas_plugins.strategies.arch_vq.model import ArchVQModel
     from nas_plugins.strategies.arch_vq.train import train as fit
 
@@ -198,13 +200,8 @@ def _recipe(
     from nas_plugins.strategies.arch_vq.config import recipe
 
     settings = recipe(space, preset)
-    for name, value, least in (
-        ("epochs_vqvae", epochs_vqvae, 1),
-        ("epochs_prior", epochs_prior, 1),
-        ("architectures", architectures, 20),
-    ):
-        if value is not None and value < least:
-            raise UsageError(f"`{name}` must be >= {least}, got {value}")
+    at_least(1, epochs_vqvae=epochs_vqvae, epochs_prior=epochs_prior)
+    at_least(20, architectures=architectures)
     vqvae, prior = settings.vqvae, settings.prior
     if epochs_vqvae is not None:
         schedule = replace(vqvae.schedule, epochs=epochs_vqvae, min_steps=0)
@@ -277,6 +274,3 @@ def _opened(
 def states(folder: Path) -> list[Path]:
     """The states of unfinished stages in a folder."""
     return sorted(folder.glob("*.state"))
-
-
-__all__ = ["DEVICES", "MODELS", "TrainResult", "states", "train"]

@@ -24,9 +24,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins.errors import EngineError, UsageError
-from nas_plugins.runner.display import Finished
 from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.processes import Owner
+from nas_plugins.runner.progress import Finished
 from nas_plugins.runner.request import SearchRequest
 from nas_plugins.runner.session import OWNER, Session
 from nas_plugins.runner.signals import Stop
@@ -35,16 +35,8 @@ from nas_plugins.runner.storage import open_storage, storage_errors
 _TICK = 0.2  # seconds after which the parent looks at the clock and at signals again
 
 
-@dataclass(frozen=True)
-class Next:
-    """A worker asks whether it may begin a trial."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """A worker has logged something."""
-
-    text: str
+# A worker sends `None` to ask whether it may begin a trial, what it logs as text, each trial that
+# has ended as `Finished`, and `Broken` as its last word.
 
 
 @dataclass(frozen=True)
@@ -161,13 +153,13 @@ class Pool:
                     self._take_in(worker, message)
 
     def _take_in(self, worker: _Worker, message: object) -> None:
-        if isinstance(message, Next):
+        if message is None:
             worker.asking = True
         elif isinstance(message, Finished):
             worker.reported.add(message.number)
             self._report(message)
-        elif isinstance(message, Said):
-            self._say(message.text)
+        elif isinstance(message, str):
+            self._say(message)
         elif isinstance(message, Broken):
             self._broken = self._broken or message
 
@@ -296,7 +288,7 @@ def work(request: SearchRequest, pipe: Connection) -> None:
             def take() -> bool:
                 if stop:
                     return False
-                pipe.send(Next())
+                pipe.send(None)
                 return bool(pipe.recv())
 
             session.work(take, pipe.send, stop)
@@ -311,11 +303,11 @@ def work(request: SearchRequest, pipe: Connection) -> None:
 
 def _session(request: SearchRequest) -> Session:
     problem = prepare(request)
-    opened = open_storage(request.storage, create=False, write=False)
+    storage = open_storage(request.storage, create=False)
     with storage_errors(request.storage):
         return Session.open(
             problem,
-            opened.storage,
+            storage,
             name=request.study,
             seed=None,
             resume=True,
@@ -333,7 +325,7 @@ class _PipeHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
-            self._pipe.send(Said(record.getMessage()))
+            self._pipe.send(record.getMessage())
 
 
 def _log_to(pipe: Connection) -> None:
@@ -342,6 +334,3 @@ def _log_to(pipe: Connection) -> None:
     logger = logging.getLogger("nas_plugins")
     logger.addHandler(_PipeHandler(pipe))
     logger.propagate = False
-
-
-__all__ = ["Pool", "check_not_in_worker", "check_pickles", "work"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
-from nas_plugins.spaces._darts_cell import NODES, NONE, OPERATIONS, cell_row
+from nas_plugins.spaces.darts_cell import NODES, NONE, OPERATIONS, cell_row
 
 Pairs: TypeAlias = tuple[tuple[str, int], ...]
 
@@ -193,6 +193,3 @@ def _is_integer(value: Any) -> bool:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
-
-
-__all__ = ["Genotype", "Pairs", "compact_cells", "parse_cells"]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least
 from nas_plugins.errors import unknown_name
-from nas_plugins.spaces._darts_cell import NODES
+from nas_plugins.spaces.darts_cell import NODES
 
 _DEFAULTS: Mapping[str, tuple[int, int, int, int]] = {
     "cifar": (36, 20, 10, 32),
@@ -72,9 +73,7 @@ class DARTSNetworkShape:
             name: default if value is None else value
             for (name, value), default in zip(given.items(), _DEFAULTS[stem], strict=True)
         }
-        for name, value in numbers.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be >= 1, got {value}")
+        at_least(1, **numbers)
         if numbers["channels"] % 2:
             raise ValueError(f"`channels` must be even, got {numbers['channels']}")
         return cls(stem=stem, auxiliary=auxiliary, **numbers)
@@ -203,6 +202,3 @@ def _auxiliary_params(channels: int, shape: DARTSNetworkShape) -> int:
 
 def _halved(side: int) -> int:
     return (side + 1) // 2
-
-
-__all__ = ["DARTSNetworkShape", "network_sizes"]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
-from nas_plugins.spaces._draws import different
+from nas_plugins.spaces._random import different
 from nas_plugins.spaces.graph import Graph
 from nas_plugins.spaces.values import (
     Architecture,
@@ -359,8 +359,7 @@ class SearchSpace(ABC):
         ``V``). Equal keys mean the same architecture; ``np.unique`` works on them.
         """
         if self._key_weights is not None:
-            result: npt.NDArray[Any] = np.asarray(rows, dtype=np.int64) @ self._key_weights
-            return result
+            return np.asarray(rows, dtype=np.int64) @ self._key_weights
         packed = np.ascontiguousarray(rows, dtype=np.int16)
         return packed.view(np.dtype((np.void, packed.shape[1] * packed.itemsize)))[:, 0]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
-from nas_plugins.spaces.graph import Graph
+from nas_plugins.spaces.graph import Graph, chain_labels
 
 
 class CategoricalSpace(SearchSpace):
@@ -30,6 +31,9 @@ class CategoricalSpace(SearchSpace):
     def __init__(
         self, decisions: Mapping[str, Sequence[Choice]], *, name: str = "categorical"
     ) -> None:
+        for key, choices in decisions.items():
+            if isinstance(choices, str) or not isinstance(choices, Iterable):
+                raise TypeError(f"`choices` of decision {key!r} must be a list, got {choices!r}")
         super().__init__(
             name,
             [Decision(key, tuple(choices)) for key, choices in decisions.items()],
@@ -44,8 +48,7 @@ class CategoricalSpace(SearchSpace):
             n_layers: Number of decisions, named ``layer_0``, ``layer_1``, ...
             choices: E.g. channel counts, or the operations of a block.
         """
-        if n_layers < 1:
-            raise ValueError(f"`n_layers` must be >= 1, got {n_layers}")
+        at_least(1, n_layers=n_layers)
         return cls({f"layer_{i}": tuple(choices) for i in range(n_layers)})
 
     def format(self, architecture: Architecture) -> str:
@@ -96,18 +99,11 @@ class CategoricalSpace(SearchSpace):
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back."""
-        nodes = len(self.decisions) + 2
-        if not np.array_equal(graph.adjacency, np.eye(nodes, k=1, dtype=np.uint8)):
-            raise InvalidArchitectureError(f"`graph` is not a chain of {nodes} nodes")
-        labels = graph.labels
-        if labels[0] != "input" or labels[-1] != "output":
-            raise InvalidArchitectureError(
-                f"the chain must run from 'input' to 'output', got {labels[0]!r}, {labels[-1]!r}"
-            )
+        labels = chain_labels(graph, len(self.decisions) + 2)
         return self.architecture(
             {
                 decision.name: _choice(decision, label)
-                for decision, label in zip(self.decisions, labels[1:-1], strict=True)
+                for decision, label in zip(self.decisions, labels, strict=True)
             }
         )
 
@@ -117,6 +113,3 @@ def _choice(decision: Decision, label: str) -> Choice:
         if json.dumps(choice) == label:
             return choice
     raise InvalidArchitectureError(f"decision {decision.name!r} has no choice {label}")
-
-
-__all__ = ["CategoricalSpace"]

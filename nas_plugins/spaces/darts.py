@@ -15,7 +15,10 @@ import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
-from nas_plugins.spaces._darts_cell import (
+from nas_plugins.spaces._darts_notation import Genotype, Pairs, compact_cells, parse_cells
+from nas_plugins.spaces._darts_size import DARTSNetworkShape, network_sizes
+from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
+from nas_plugins.spaces.darts_cell import (
     CELL_LENGTH,
     GRAPH_NODES,
     NODE_OPERATIONS,
@@ -28,9 +31,6 @@ from nas_plugins.spaces._darts_cell import (
     cell_operations,
     cell_row_from_graph,
 )
-from nas_plugins.spaces._darts_notation import Genotype, Pairs, compact_cells, parse_cells
-from nas_plugins.spaces._darts_size import DARTSNetworkShape, network_sizes
-from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
 from nas_plugins.spaces.graph import Graph
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
-from nas_plugins.spaces.graph import Graph
+from nas_plugins.spaces.graph import Graph, chain_labels
 
 BLOCKS = (
     "k3_e1",
@@ -120,9 +121,7 @@ class FBNetShape:
             "classes": setting.classes if classes is None else classes,
             "resolution": setting.resolution if resolution is None else resolution,
         }
-        for name, value in numbers.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be >= 1, got {value}")
+        at_least(1, **numbers)
         return cls(
             stem_stride=setting.stem_stride,
             layers=_layers(setting.stage_strides),
@@ -188,14 +187,8 @@ class FBNet(SearchSpace):
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back, strictly."""
-        if not np.array_equal(graph.adjacency, _CHAIN):
-            raise InvalidArchitectureError(f"`graph` is not a chain of {N_LAYERS + 2} nodes")
-        labels = graph.labels
-        if labels[0] != "input" or labels[-1] != "output":
-            raise InvalidArchitectureError(
-                f"the chain must run from 'input' to 'output', got {labels[0]!r}, {labels[-1]!r}"
-            )
-        return Architecture(self, tuple(_index(i, b) for i, b in enumerate(labels[1:-1])))
+        labels = chain_labels(graph, N_LAYERS + 2)
+        return Architecture(self, tuple(_index(i, b) for i, b in enumerate(labels)))
 
     def complexity(
         self,
@@ -294,16 +287,3 @@ def _complexity(blocks: tuple[str, ...], shape: FBNetShape) -> Complexity:
 
 def _strided(side: int, stride: int) -> int:
     return -(-side // stride)
-
-
-__all__ = [
-    "BLOCKS",
-    "NODE_OPERATIONS",
-    "N_LAYERS",
-    "SKIP",
-    "STEM_CHANNELS",
-    "FBNet",
-    "FBNetLayer",
-    "FBNetShape",
-    "block_settings",
-]

@@ -186,6 +186,22 @@ def wl_md5(adjacency: npt.NDArray[np.uint8], labels: list[Any]) -> str:
     return _md5(str(sorted(hashes)))
 
 
+def chain_labels(graph: Graph, nodes: int) -> list[str]:
+    """Labels of the nodes of a chain between its ``"input"`` and its ``"output"``.
+
+    Raises:
+        InvalidArchitectureError: The graph is not a chain of so many nodes from one to the other.
+    """
+    if not np.array_equal(graph.adjacency, np.eye(nodes, k=1, dtype=np.uint8)):
+        raise InvalidArchitectureError(f"`graph` is not a chain of {nodes} nodes")
+    first, *inner, last = graph.labels
+    if (first, last) != ("input", "output"):
+        raise InvalidArchitectureError(
+            f"the chain must run from 'input' to 'output', got {first!r}, {last!r}"
+        )
+    return inner
+
+
 def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """One step of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection on 64 bits."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
@@ -199,4 +215,8 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-__all__ = ["ABSENT", "NONE", "Graph", "live_nodes", "mix64", "wl_keys", "wl_md5"]
+def sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Gives raw bytes an order: numpy sorts and searches ``S`` but not ``V``."""
+    if keys.dtype.kind != "V":
+        return keys
+    return np.ascontiguousarray(keys).view(f"S{keys.dtype.itemsize}")

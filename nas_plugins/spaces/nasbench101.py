@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
-from nas_plugins.spaces import _nasbench101_cells as cells
+from nas_plugins.spaces import nasbench101_cells as cells
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
 from nas_plugins.spaces.graph import ABSENT, Graph
 
@@ -128,10 +128,7 @@ class NASBench101(SearchSpace):
         """Which rows are cells: input and output connected, at most 9 edges after pruning."""
         matrices = cells.adjacency(rows)
         used = cells.used_vertices(matrices)
-        result: npt.NDArray[np.bool_] = used[:, 0] & (
-            cells.edge_counts(matrices, used) <= cells.MAX_EDGES
-        )
-        return result
+        return used[:, 0] & (cells.edge_counts(matrices, used) <= cells.MAX_EDGES)
 
     def _explain(self, indices: Sequence[int]) -> str | None:
         matrices = cells.adjacency(np.asarray(indices)[None])
@@ -401,12 +398,3 @@ def _checked_matrix(matrix: Any, v: int) -> Matrix:
 
 def _length(row: Any) -> int:
     return len(row) if isinstance(row, list) else -1
-
-
-__all__ = [
-    "NODE_OPERATIONS",
-    "OPERATIONS",
-    "PADDINGS",
-    "NASBench101",
-    "vertex_channels",
-]

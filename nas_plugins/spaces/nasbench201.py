@@ -238,6 +238,3 @@ def _reduction_weights(width: int) -> int:
     """Convolution weights of the residual block that halves the resolution, to `width`."""
     half = width // 2
     return 9 * half * width + 9 * width * width + half * width
-
-
-__all__ = ["EDGES", "NODE_OPERATIONS", "OPERATIONS", "NASBench201"]

@@ -159,6 +159,3 @@ def space_from_json(data: Mapping[str, Any]) -> SearchSpace:
     """Reads what `SearchSpace.to_json` wrote."""
     space: SearchSpace = registry.load("space", data["name"])(**data.get("options", {}))
     return space
-
-
-__all__ = ["Architecture", "Choice", "Complexity", "Decision", "Key", "Rows", "space_from_json"]

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
-from nas_plugins.spaces.graph import Graph
+from nas_plugins.spaces.graph import Graph, chain_labels
 
 HEAD_DIMENSION = 64
 """Width of a head; queries, keys and values of a layer have as many times that as heads."""
@@ -84,9 +85,8 @@ class ViTShape:
     relative_position: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("resolution", "patch", "in_channels", "classes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be >= 1, got {getattr(self, name)}")
+        names = ("resolution", "patch", "in_channels", "classes")
+        at_least(1, **{name: getattr(self, name) for name in names})
         if self.resolution % self.patch:
             raise ValueError(
                 f"`resolution` must be a multiple of `patch`, which is {self.patch}, "
@@ -278,18 +278,11 @@ class ViT(SearchSpace):
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back, strictly."""
-        nodes = len(self.decisions) + 2
-        if not np.array_equal(graph.adjacency, np.eye(nodes, k=1, dtype=np.uint8)):
-            raise InvalidArchitectureError(f"`graph` is not a chain of {nodes} nodes")
         if graph.vocabulary != self.node_operations:
             raise InvalidArchitectureError("`graph` has not the labels of this space")
-        labels = graph.labels
-        if labels[0] != "input" or labels[-1] != "output":
-            raise InvalidArchitectureError(
-                f"the chain must run from 'input' to 'output', got {labels[0]!r}, {labels[-1]!r}"
-            )
+        labels = chain_labels(graph, len(self.decisions) + 2)
         indices = (graph.operations[1:-1] - self._first_labels).tolist()
-        for decision, label, index in zip(self.decisions, labels[1:-1], indices, strict=True):
+        for decision, label, index in zip(self.decisions, labels, indices, strict=True):
             if not 0 <= index < len(decision.choices):
                 raise InvalidArchitectureError(
                     f"the node of decision {decision.name!r} must not be {label!r}"
@@ -373,6 +366,3 @@ def _number(value: Any) -> float:
     if not np.isfinite(number):
         raise ValueError(f"{value!r} is not finite")
     return int(number) if number.is_integer() else number
-
-
-__all__ = ["HEAD_DIMENSION", "SUPERNETS", "Layer", "Supernet", "ViT", "ViTShape"]

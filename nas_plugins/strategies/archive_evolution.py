@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas_plugins._checks import at_least, shares
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws, started
@@ -36,15 +37,8 @@ class ArchiveEvolution(Strategy):
     tries: int = 16
 
     def __post_init__(self) -> None:
-        if self.n_initial < 1:
-            raise ValueError(f"`n_initial` must be >= 1, got {self.n_initial}")
-        if not 0 <= self.second_change_probability <= 1:
-            raise ValueError(
-                "`second_change_probability` must be in [0, 1], "
-                f"got {self.second_change_probability}"
-            )
-        if self.tries < 1:
-            raise ValueError(f"`tries` must be >= 1, got {self.tries}")
+        at_least(1, n_initial=self.n_initial, tries=self.tries)
+        shares(second_change_probability=self.second_change_probability)
 
     def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Returns `n` proposals; fewer when the space is exhausted."""
@@ -69,6 +63,3 @@ class ArchiveEvolution(Strategy):
             if child is not None:
                 return child
         return draws.widening(parents[rng.integers(len(parents))], n_changes=2)
-
-
-__all__ = ["ArchiveEvolution"]

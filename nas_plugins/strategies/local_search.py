@@ -223,6 +223,3 @@ def _start(landscape: _Landscape, climbs: list[_Climb], draws: FreshDraws) -> Pr
 
 def _proposal(architecture: Architecture, climb: _Climb, step: str) -> Proposal:
     return Proposal(architecture, FrozenDict({NOTE: f"chain {climb.number}, {step}"}))
-
-
-__all__ = ["NOTE", "LocalSearch"]

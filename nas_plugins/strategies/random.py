@@ -25,6 +25,3 @@ class RandomSearch(Strategy):
         """Returns `n` random architectures; fewer when the space is exhausted."""
         draws = FreshDraws(history, rng, avoid_duplicates=self.avoid_duplicates)
         return [Proposal(architecture) for architecture in draws.random(n)]
-
-
-__all__ = ["RandomSearch"]

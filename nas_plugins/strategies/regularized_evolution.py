@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
+from nas_plugins._checks import at_least
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws, started
@@ -44,9 +45,8 @@ class RegularizedEvolution(Strategy):
     tries: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("population_size", "sample_size", "tries"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be >= 1, got {getattr(self, name)}")
+        at_least(1, population_size=self.population_size)
+        at_least(1, sample_size=self.sample_size, tries=self.tries)
 
     def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Returns `n` proposals; fewer when the space is exhausted."""
@@ -92,6 +92,3 @@ def _tournament_order(
             crowding[members] = pareto.crowding_distance(losses[members])
     order: list[int] = np.lexsort((-crowding, ranks)).tolist()
     return order
-
-
-__all__ = ["RegularizedEvolution"]

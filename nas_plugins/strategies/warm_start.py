@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import _public, registry
+from nas_plugins._checks import at_least, integers
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Proposal, Trial, TrialState
@@ -74,12 +75,8 @@ class WarmStart(Strategy):
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", tuple(self.metrics))
         object.__setattr__(self, "options", FrozenDict(self.options))
-        for name in ("n", "pool"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"`{name}` must be an integer, got {value!r}")
-        if self.n < 1:
-            raise ValueError(f"`n` must be >= 1, got {self.n}")
+        integers(n=self.n, pool=self.pool)
+        at_least(1, n=self.n)
         if self.pool < self.n:
             raise ValueError(f"`pool` must be >= `n`, which is {self.n}, got {self.pool}")
         if self.options and not isinstance(self.evaluator, str):
@@ -223,6 +220,3 @@ def _reason(row: Mapping[str, float], metric: str) -> str:
         return str(error)
     except KeyError:
         return f"the evaluator returned no {metric!r}"
-
-
-__all__ = ["NOTE", "WarmStart", "kind_of"]

@@ -136,6 +136,3 @@ class EvaluatorTestCase:
         assert copy.metrics == evaluator.metrics
         if self.deterministic:
             assert copy.evaluate(architectures) == evaluator.evaluate(architectures)
-
-
-__all__ = ["EvaluatorTestCase"]

@@ -253,6 +253,3 @@ class SearchSpaceTestCase:
             return
         assert all(isinstance(size, Complexity) for size in sizes)
         assert all(size.params >= 0 and size.flops >= 0 for size in sizes)
-
-
-__all__ = ["EXAMPLE_OPTIONS", "SearchSpaceTestCase", "registered_space"]

@@ -317,6 +317,3 @@ class StrategyTestCase:
         new = [trial.architecture.key for trial in longer.trials[len(history) :]]
         assert len(set(new)) == len(new) == self.n_trials - len(history)
         assert not set(new) & history.seen
-
-
-__all__ = ["StrategyTestCase", "measured", "objectives", "search", "started", "toy_values"]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from nas_plugins.cli import main
+from command_line import Ran, Run, captured, install
 
 _PLUGINS = '''
 """Plug-ins of the tests."""
@@ -56,24 +52,16 @@ class Broken:
         raise ValueError("`model` must be given, got None")
 '''
 
-_ENTRY_POINTS = """
-[nas_plugins.evaluators]
-sum = cli_test_plugins:Sum
+_EVALUATORS = """sum = cli_test_plugins:Sum
 broken = cli_test_plugins:Broken
-absent = cli_test_plugins_absent:Thing
-"""
+absent = cli_test_plugins_absent:Thing"""
 
 
 @pytest.fixture(scope="session")
 def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds an installed distribution ``cli-test-plugins``."""
     folder = tmp_path_factory.mktemp("site")
-    info = folder / "cli_test_plugins-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cli-test-plugins\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(_ENTRY_POINTS)
-    (folder / "cli_test_plugins.py").write_text(_PLUGINS)
-    return folder
+    return install(folder, "cli_test_plugins", _PLUGINS, _EVALUATORS)
 
 
 _DATA = os.environ.get("NAS_PLUGINS_DATA", "")
@@ -85,27 +73,6 @@ def data_folder() -> Path:
     if not _DATA:
         pytest.skip("NAS_PLUGINS_DATA is not set")
     return Path(_DATA)
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command has left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one strict JSON document on the standard output stream."""
-
-        def refuse(word: str) -> None:
-            raise ValueError(f"{word} is not JSON")
-
-        return json.loads(self.out, parse_constant=refuse)
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -121,13 +88,7 @@ def run(
     monkeypatch.setenv("NAS_PLUGINS_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("NAS_PLUGINS_CACHE", str(tmp_path / "no-cache"))
 
-    def call(*words: object) -> Ran:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return call
+    return captured(capsys)
 
 
 Start = Callable[..., "subprocess.Popen[str]"]

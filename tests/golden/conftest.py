@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from golden_helpers import Ran, Run
-
-from nas_plugins.cli import main
+from command_line import Run, captured, install
 
 _PLUGIN = '''
 """An evaluator of the golden tests."""
@@ -45,13 +43,8 @@ class Sum:
 def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for ``sys.path`` with a distribution whose evaluator is called ``golden-sum``."""
     folder = tmp_path_factory.mktemp("golden-site")
-    info = folder / "golden_test_plugin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: golden-test-plugin\nVersion: 1\n")
-    entry = "[nas_plugins.evaluators]\ngolden-sum = golden_test_plugin:Sum\n"
-    (info / "entry_points.txt").write_text(entry)
-    (folder / "golden_test_plugin.py").write_text(_PLUGIN)
-    return folder
+    entry = "golden-sum = golden_test_plugin:Sum"
+    return install(folder, "golden_test_plugin", _PLUGIN, entry)
 
 
 @pytest.fixture
@@ -71,10 +64,4 @@ def run(
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("TERM", "dumb")
 
-    def call(*words: object) -> Ran:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return call
+    return captured(capsys)

@@ -14,10 +14,11 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from command_line import Run
 
 DATA = Path(__file__).parent / "data"
 UPDATE = bool(os.environ.get("NAS_PLUGINS_UPDATE_GOLDEN"))
@@ -39,23 +40,6 @@ _VOLATILE = {
     "started",
     "versions",
 }
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command has left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The document on the standard output stream."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
 
 
 # -- comparing ---------------------------------------------------------------------------------

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from command_line import Ran, install
 
 from nas_plugins.cli import main
 
@@ -43,30 +42,9 @@ class Sum:
 """
 
 
-def install(folder: Path) -> Path:
+def plugin_site(folder: Path) -> Path:
     """Makes a folder for ``sys.path`` with a distribution whose evaluator is called ``sum``."""
-    info = folder / "nni_cli_plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    name = "Metadata-Version: 2.1\nName: nni-cli-plugin\nVersion: 1.0\n"
-    (info / "METADATA").write_text(name, encoding="utf-8")
-    entry = "[nas_plugins.evaluators]\nsum = nni_cli_plugin:Sum\n"
-    (info / "entry_points.txt").write_text(entry, encoding="utf-8")
-    (folder / "nni_cli_plugin.py").write_text(_PLUGIN, encoding="utf-8")
-    return folder
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command has left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The document on the standard output stream."""
-        return json.loads(self.out)
+    return install(folder, "nni_cli_plugin", _PLUGIN, "sum = nni_cli_plugin:Sum")
 
 
 def run(*words: object) -> Ran:

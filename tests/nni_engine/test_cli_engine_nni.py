@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip("nni")
 
-from nni_cli import Ran, ended, install, run, start
+from command_line import Ran
+from nni_cli import ended, plugin_site, run, start
 
 import nas_plugins as nap
 from nas_plugins.errors import DataError
@@ -30,7 +31,7 @@ CHOICES = {"a/b": [3, 1, None], "c": [2.5, "x"], "d": list(range(8))}
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(tmp_path_factory.mktemp("site"))
+    return plugin_site(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(autouse=True)

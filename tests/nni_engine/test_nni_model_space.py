@@ -19,7 +19,7 @@ from nni_helpers import Scores
 import nas_plugins as nap
 from nas_plugins.errors import UnknownNameError
 from nas_plugins.nni import model_space, translator
-from nas_plugins.nni._space import published_or_own
+from nas_plugins.nni.experiment import published_or_own
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 

@@ -17,8 +17,8 @@ from optuna.trial import create_trial
 from nas_plugins.history import Objective, TrialState
 from nas_plugins.optuna import RandomArchitectureSampler, StrategySampler, history
 from nas_plugins.optuna import _attributes as attributes
-from nas_plugins.optuna import _history as log_module
-from nas_plugins.optuna._history import TrialLog
+from nas_plugins.optuna import trial_log as log_module
+from nas_plugins.optuna.trial_log import TrialLog
 
 DISTRIBUTIONS = {d.name: CategoricalDistribution(d.choices) for d in SPACE.decisions}
 OBJECTIVES = (Objective("x", "min"), Objective("y"))

@@ -16,15 +16,16 @@ from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.llm import CallRecord
 from nas_plugins.results import SearchResult
 from nas_plugins.strategies.llm_coevolution.knowledge import Edit
-from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
-from nas_plugins.strategies.llm_coevolution.notes import (
+from nas_plugins.strategies.llm_coevolution.log import (
     NOTE,
     BatchRecord,
     Child,
+    CoEvolutionLog,
     Note,
+    coevolution_log,
     proposal_notes,
 )
-from nas_plugins.strategies.llm_coevolution.report_model import MAX_CALLS
+from nas_plugins.strategies.llm_coevolution.report import MAX_CALLS
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import search
 

@@ -15,7 +15,7 @@ import pytest
 
 import nas_plugins as nap
 from nas_plugins import pareto
-from nas_plugins.errors import MissingDependencyError, UnknownNameError
+from nas_plugins.errors import MissingDependencyError, OutputError, UnknownNameError
 from nas_plugins.reproduction import comparison, seed_runs
 from nas_plugins.reproduction.documents import DASH
 from nas_plugins.reproduction.run_quality import ScoreAxes, scores
@@ -246,6 +246,23 @@ def test_a_data_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {row["trials"] for row in rows} == {1, 2, 4}
 
 
+def test_an_objective_without_a_direction_goes_the_better_way() -> None:
+    found, told = (
+        [
+            run.searched.tolist()
+            for run in nap.compare(["random"], BENCHMARK, one, 4, 1, **QUIET).runs["random"]
+        ]
+        for one in ("latency_ms", "latency_ms:min")
+    )
+    assert found == told
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"`out=.*file` cannot be written"):
+        nap.compare(["random"], BENCHMARK, trials=3, seeds=1, out=tmp_path / "file", **QUIET)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -258,7 +275,8 @@ def test_a_data_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"benchmark": "nasbench201/cifar11"}, UnknownNameError, "cifar10"),
         ({"objectives": "val_acuracy:max"}, UnknownNameError, "did you mean 'val_accuracy'"),
         ({"report": "test_acc"}, UnknownNameError, "unknown metric"),
-        ({"trials": 0}, ValueError, "must be >= 1"),
+        ({"trials": 0}, ValueError, "`trials` must be >= 1, got 0"),
+        ({"workers": "2"}, TypeError, "`workers` must be a whole number, got '2'"),
         ({"seeds": 0}, ValueError, "`seeds` must be"),
         ({"seeds": [1, 1]}, ValueError, "`seeds` must be"),
         ({"seeds": {"tpe": 2}}, ValueError, "must have the names"),

@@ -10,6 +10,7 @@ import pytest
 
 import nas_plugins as nap
 from nas_plugins.errors import UnknownNameError
+from nas_plugins.reproduction.documents import Reproduction, ResultTable
 from nas_plugins.reproduction.experiments import ARCH_VQ, EXPERIMENTS, experiment_request
 
 
@@ -59,6 +60,13 @@ def test_the_budget_decides_what_is_not_said() -> None:
     pytest.importorskip("torch")
     request = experiment_request("arch-vq-table7", space="nasbench101")
     assert (request.seeds, request.samples, request.space) == (5, 10_000, "nasbench101")
+
+
+def test_whoever_prints_a_reproduction_sees_its_tables() -> None:
+    table = ResultTable("Generation", ("model", "validity"), (("Arch-VQ", 99.5),))
+    shown = repr(Reproduction("arch-vq-table3", "Table 3", (table, table)))
+    assert shown.startswith("<Reproduction 'arch-vq-table3': 'Generation', 'Generation'>\n")
+    assert shown.count("Arch-VQ     99.50") == 2
 
 
 def test_a_table_comes_out_and_its_searches_are_kept(

@@ -20,7 +20,7 @@ from nas_plugins.benchmarks.base import Table, TabularBenchmark
 from nas_plugins.errors import UnknownNameError
 from nas_plugins.llm import ChatSetupError
 from nas_plugins.protocols import Metric
-from nas_plugins.reproduction.charts import Panel, scatter_panels
+from nas_plugins.reproduction.charts import scatter_panels
 from nas_plugins.reproduction.harness import alone
 from nas_plugins.reproduction.llm_nas import ablations, cases, runs, tables
 from nas_plugins.reproduction.llm_nas.arms import (
@@ -100,10 +100,10 @@ def world(monkeypatch):
             known[case] = CaseTable(case, toy(case.dataset, case.device))
         return known[case]
 
-    def guess(case: Case, seed: int, folder: Path) -> cases.Predictions:
+    def guess(case: Case, seed: int, folder: Path) -> tuple[cases.Floats, float]:
         truth = found(case).accuracy[VALIDATION]
         noise = np.random.default_rng(seed).normal(size=len(truth))
-        return cases.Predictions(truth + noise, 0.9)
+        return truth + noise, 0.9
 
     from nas_plugins.reproduction.llm_nas import front_figures, summaries
 
@@ -372,7 +372,7 @@ def test_scores_are_those_of_the_package(world):
     front = known.fronts[VALIDATION]
     assert found[HV, VALIDATION] == pytest.approx(pareto.hv_ratio(losses, front))
     assert found[IGD_PLUS, VALIDATION] == pytest.approx(pareto.igd_plus(losses, front))
-    assert len(found_front(run_of(cells, known)).cells) == len(np.unique(losses, axis=0))
+    assert len(found_front(run_of(cells, known))[0]) == len(np.unique(losses, axis=0))
 
 
 def test_a_search_that_found_nothing_scores_nothing(world):
@@ -391,11 +391,9 @@ def test_predictions_choose_the_front_and_are_scored_beside_the_truth(world, tmp
     seen = np.array(run.searched)[:, 0]
     assert not np.allclose(seen, known.accuracy[VALIDATION][list(run.cells)])
     found = scores(run, known)
-    front = found_front(run)
-    assert found[ACCURACY, PREDICTED] == pytest.approx(front.accuracy.mean())
-    assert found[ACCURACY, VALIDATION] == pytest.approx(
-        known.accuracy[VALIDATION][front.cells].mean()
-    )
+    cells, accuracy = found_front(run)
+    assert found[ACCURACY, PREDICTED] == pytest.approx(accuracy.mean())
+    assert found[ACCURACY, VALIDATION] == pytest.approx(known.accuracy[VALIDATION][cells].mean())
     assert {axis for _, axis in found} == {*AXES, PREDICTED}
     assert run.spearman == 0.9
     assert SearchRun.read(SearchJob(arm, CASE, 0, 30).file(tmp_path)) == run
@@ -536,7 +534,7 @@ def test_duels_leave_out_an_arm_against_itself(world, request_):
 
 def test_panels_share_their_axes_and_refuse_nonsense():
     figure = scatter_panels(
-        [Panel("a < b", [1, 99], [2, -5]), Panel("c", [], [])],
+        [("a < b", [1, 99], [2, -5]), ("c", [], [])],
         title="t",
         x_label="x",
         y_label="y",
@@ -551,7 +549,7 @@ def test_panels_share_their_axes_and_refuse_nonsense():
         scatter_panels([], title="", x_label="", y_label="", x_range=(0, 1), y_range=(0, 1))
     with pytest.raises(ValueError, match="`y_range` must end above"):
         scatter_panels(
-            [Panel("", [], [])], title="", x_label="", y_label="", x_range=(0, 1), y_range=(1, 1)
+            [("", [], [])], title="", x_label="", y_label="", x_range=(0, 1), y_range=(1, 1)
         )
 
 
@@ -582,11 +580,11 @@ def test_unmeasured_cells_of_the_edge_tpu_are_no_part_of_anything(real):
 @pytest.mark.slow
 def test_the_surrogate_predicts_from_published_proxies(real, tmp_path):
     pytest.importorskip("xgboost")
-    found = cases.predicted(CASE, 0, tmp_path)
-    assert found.spearman > 0.92
-    assert len(found.values) == 15625
-    again = cases.predicted(CASE, 0, tmp_path)
-    assert np.array_equal(found.values, again.values)
+    values, spearman = cases.predicted(CASE, 0, tmp_path)
+    assert spearman > 0.92
+    assert len(values) == 15625
+    again, _ = cases.predicted(CASE, 0, tmp_path)
+    assert np.array_equal(values, again)
 
 
 def test_an_arm_of_the_leads_is_one_line():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -56,3 +57,15 @@ def test_a_file_keeps_both(result: SearchResult, tmp_path: Path):
     data = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     del data["lost"]  # as files were written before trials were lost
     assert SearchResult.from_json(data).counts()["trials"] == 3
+
+
+def test_whoever_prints_it_sees_what_failed(result: SearchResult):
+    head, *rest = repr(result).splitlines()
+    assert head.startswith("SearchResult: 2 of 4 trials complete, 2 failed, front of ")
+    assert rest[-2:] == ["no values 1x: no memory", "no values 1x: no reason was recorded"]
+    assert "no values 1x: no memory" in result._repr_html_()
+
+
+def test_only_the_first_reasons_are_printed(result: SearchResult):
+    many = replace(result, lost=tuple(f"reason {i}" for i in range(9)))
+    assert repr(many).splitlines()[-1] == "... and 7 more reasons: `failures()`"

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 
-from nas_plugins.runner.progress import CountingDisplay, DownloadDisplay, TrainingDisplay
+from nas_plugins.history import Objective
+from nas_plugins.runner.progress import (
+    CountingDisplay,
+    DownloadDisplay,
+    Finished,
+    Score,
+    SearchDisplay,
+    TrainingDisplay,
+)
 from nas_plugins.strategies.arch_vq.fit import Progress
 
 
@@ -105,3 +114,87 @@ def test_nothing_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     with CountingDisplay("scored", 1, shown=False, clock=iter(range(9)).__next__) as counting:
         counting.add()
     assert stream.getvalue() == ""
+
+
+# -- a search ---------------------------------------------------------------------
+
+TWO = (Objective("accuracy", "max"), Objective("latency", "min"))
+
+
+class Clock:
+    """Advances by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_score_counts_the_front_of_feasible_trials():
+    score = Score(TWO, None)
+    assert str(score) == "nothing feasible yet"
+    score.add(Finished(0, (90.0, 5.0)), Finished(1, (91.0, 6.0)), Finished(2, (80.0, 6.0)))
+    score.add(Finished(3, (99.0, 1.0), violation=2.0), Finished(4, reason="no memory"))
+    assert str(score) == "front 2"
+
+
+def test_score_knows_the_true_front():
+    score = Score(TWO, np.array([[90.0, 5.0], [95.0, 9.0]]))
+    score.add(Finished(0, (90.0, 5.0)), Finished(1, (95.0, 9.0)))
+    assert str(score) == "front 2 · hv_ratio 1.0000"
+
+
+def test_score_of_one_objective_is_the_best_value():
+    score = Score((Objective("latency", "min"),), np.array([[1.0]]))
+    score.add(Finished(0, (5.0,)), Finished(1, (3.0,)))
+    assert str(score) == "best latency 3"
+
+
+def test_score_takes_infinities():
+    score = Score(TWO, np.array([[90.0, 5.0], [95.0, 9.0]]))
+    score.add(Finished(0, (float("-inf"), 5.0)), Finished(1, (91.0, float("inf"))))
+    assert str(score).startswith("front 2")
+
+
+def test_lines_come_every_few_seconds_and_at_the_end(capsys):
+    clock = Clock()
+    lines = SearchDisplay(Score(TWO, None), clock=clock)
+    lines.start([Finished(0, (1.0, 1.0))], 5)
+    clock.now = 0.5
+    lines.add(Finished(1, (2.0, 2.0)))
+    assert capsys.readouterr().err == ""
+    clock.now = 10.0
+    lines.add(Finished(2, reason="no memory"))
+    assert capsys.readouterr().err == (
+        "3/5 trials · 1 failed · 0.2 trials/s · 0:00:10 left · front 2\n"
+    )
+    lines.close()
+    assert capsys.readouterr().err == ""
+    lines.close()
+
+
+def test_lines_say_the_last_state_once(capsys):
+    lines = SearchDisplay(Score(TWO, None), clock=Clock())
+    lines.start([], 1)
+    lines.add(Finished(0, (1.0, 1.0)))
+    lines.close()
+    lines.close()
+    assert capsys.readouterr().err.startswith("1/1 trials")
+
+
+def test_the_bar_draws_on_standard_error_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream, clock = terminal(monkeypatch), Clock()
+    bar = SearchDisplay(Score(TWO, None), clock=clock)
+    bar.start([Finished(0, (1.0, 1.0))], 3)
+    clock.now = 1.0
+    bar.add(Finished(1, (2.0, 2.0)))
+    bar.say("[note] remark")
+    bar.close()
+    bar.close()
+    assert capsys.readouterr().out == ""
+    assert "[note] remark" in stream.getvalue()
+    for text in ("2/3", "1.0 trials/s", "front 2"):
+        assert text in stream.getvalue()

@@ -172,7 +172,7 @@ def test_ctrl_c_returns_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
         (SPACE, {"n": 1, "bach_size": 1}, UnknownNameError, "did you mean 'batch_size'"),
         (Net, {"n": 1}, TypeError, "`n` go with a space, got type as `subject`"),
         ({}, {}, UsageError, "`subject` must hold at least one network"),
-        ([CELLS[0]], {}, TypeError, "'Architecture #0'|is of type Architecture"),
+        ([CELLS[0]], {}, TypeError, "give architectures as `architectures`, and their space"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nas_plugins as nap
@@ -59,6 +60,16 @@ class First:
             if one.key not in history.seen:
                 found.append(Proposal(one))
         return found
+
+
+class Loose:
+    """An evaluator whose metrics are names."""
+
+    metrics = ("loss",)
+
+    def evaluate(self, architectures: Any) -> list[dict[str, float]]:
+        """Nothing."""
+        return [{"loss": 0.0} for _ in architectures]
 
 
 def told(result: nap.SearchResult) -> list[tuple[Any, ...]]:
@@ -119,6 +130,14 @@ def test_what_a_function_does_not_return_fails_its_trials_with_the_reason() -> N
     assert "returned no metric 'size'" in next(iter(result.failures()))
 
 
+@pytest.mark.parametrize("returned", [None, "much", [1.0], {"loss": None}])
+def test_what_is_no_number_fails_its_trials_with_the_reason(returned: Any) -> None:
+    result = nap.search({"a": [1, 2]}, lambda _: returned, objectives="loss:min", trials=1)
+    (reason,) = result.failures()
+    shown = returned if isinstance(returned, dict) else {"loss": returned}
+    assert f"must return numbers for ['loss'], got {shown}" in reason
+
+
 def test_evaluators_of_ones_own_names() -> None:
     small = nap.evaluator("complexity", resolution=16)
     result = nap.search(
@@ -136,6 +155,16 @@ def test_a_strategy_of_ones_own_and_a_warm_start() -> None:
     assert result.counts()["complete"] == 8
     assert sum("warm-start" in trial.notes for trial in result.history.trials) == 3
     assert "First" in result.settings["strategy"]
+
+
+def test_a_strategy_that_fails_is_called_by_its_own_name(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def propose(self, history: History, n: int, rng: Any) -> list[Proposal]:
+            raise ValueError("mine")
+
+    result = nap.search(TABLE, objectives="val_accuracy", trials=1, strategy=Broken())
+    assert "Broken failed; a random architecture is used" in caplog.text
+    assert "ValueError: mine" in result.history.trials[0].notes["fallback"]
 
 
 def test_a_language_model_is_an_argument_of_its_own() -> None:
@@ -168,6 +197,8 @@ def test_workers_keep_to_the_budget_and_callbacks_are_called_here() -> None:
 def test_what_does_not_reach_workers_is_told_before_the_search() -> None:
     with pytest.raises(UsageError, match=r"`workers=2` sends `evaluators` .* pickle"):
         nap.search("nasbench201", lambda a: 1.0, objectives="x:min", workers=2)
+    with pytest.raises(UsageError, match=r"sends `over` and `evaluators` to other processes"):
+        nap.search({"a": [1, 2]}, lambda a: 1.0, objectives="x:min", workers=2)
 
 
 def test_lost_workers_leave_what_was_found() -> None:
@@ -250,6 +281,15 @@ def test_an_experiment_of_nni(tmp_path: Path) -> None:
     ("wrong", "error", "text"),
     [
         ({"trials": 0}, UsageError, "`trials` must be >= 1, got 0"),
+        ({"trials": "5"}, TypeError, "`trials` must be a whole number, got '5'"),
+        ({"trials": None}, TypeError, "`trials` must be a whole number, got None"),
+        ({"seed": 1.5}, TypeError, "`seed` must be a whole number, got 1.5"),
+        ({"workers": "2"}, TypeError, "`workers` must be a whole number, got '2'"),
+        ({"warm_start": "complexity", "warm_start_trials": -1}, UsageError,
+         "`warm_start_trials` must be >= 1, got -1"),
+        ({"storage": "postgresql://localhost/x", "study": "a"}, MissingDependencyError,
+         "storage postgresql://localhost/x needs the driver of its database: No module named"),
+        ({"timeout": "1"}, TypeError, "`timeout` must be a number of seconds, got '1'"),
         ({"timeout": -1}, UsageError, "`timeout` must be > 0, got -1"),
         ({"resume": True}, UsageError, "`resume` needs `storage=...` and `study=...`"),
         ({"objectives": ()}, UsageError, "give at least one of `objectives`; there are val_acc"),
@@ -257,16 +297,34 @@ def test_an_experiment_of_nni(tmp_path: Path) -> None:
         ({"over": "nasbench21"}, UnknownNameError, "did you mean 'nasbench201'"),
         ({"over": "nasbench201", "evaluators": total, "objectives": "loss"}, UsageError,
          "say which way 'loss' is better"),
-        ({"over": {"a": [1, 2]}}, UsageError, "say what to measure"),
+        ({"over": {"a": [1, 2]}}, UsageError, "say what to measure: give `evaluators`, or"),
+        ({"over": {}, "evaluators": total}, UsageError, "`over`: `decisions` must not be empty"),
+        ({"over": {"a": 3}, "evaluators": total}, UsageError,
+         "`over`: `choices` of decision 'a' must be a list, got 3"),
+        ({"over": {"a": "abc"}, "evaluators": total}, UsageError, "must be a list, got 'abc'"),
+        ({"space_options": {"a": 1}}, UsageError, "`space_options` are for a name"),
         ({"evaluators": [total, measured]}, UsageError, "may hold one function"),
         ({"evaluators": ["complexity", "complexity"]}, UsageError, "given more than once"),
         ({"evaluators": 3}, TypeError, "`evaluators` must be names, evaluators"),
+        ({"evaluators": Loose}, TypeError, "`evaluators` must be objects, got the class Loose"),
+        ({"evaluators": Loose()}, TypeError, "`metrics` of `evaluators` must be Metrics, got 'lo"),
+        ({"strategy": First}, TypeError, "`strategy` must be an object, got the class First"),
         ({"over": 3}, TypeError, "`over` must be the name"),
         ({"strategy": 3}, TypeError, "must have a method `propose`"),
         ({"strategy": First(), "strategy_options": {"n": 1}}, UsageError, "are for a name"),
         ({"pruner": "medan"}, UnknownNameError, "did you mean 'median'"),
         ({"engine": "optun"}, UnknownNameError, "did you mean 'optuna'"),
         ({"storage": "s.db", "study": "a"}, UsageError, "`storage` must be a URL"),
+        ({"storage": Path("s.db"), "study": "a"}, TypeError, "`storage` must be a str, got Posi"),
+        ({"pruner": Path("median")}, TypeError, "`pruner` must be a str"),
+        ({"strategy_options": ["n_initial"]}, TypeError, "`strategy_options` must be a dict"),
+        ({"objectives": None}, UsageError, "give at least one of `objectives`"),
+        ({"objectives": 3}, TypeError, "`objectives` are written 'val_accuracy:max', several"),
+        ({"objectives": {"val_accuracy": "min"}}, TypeError, "`objectives` are written"),
+        ({"objectives": [("val_accuracy", "max")]}, TypeError, "`objectives` are written"),
+        ({"constraints": 5}, TypeError, "`constraints` are written 'latency_ms<=5'"),
+        ({"callbacks": print}, TypeError, "`callbacks` must be a list of functions"),
+        ({"callbacks": [3]}, TypeError, "`callbacks` must be a list of functions"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_named(wrong: dict[str, Any], error: Any, text: str) -> None:
@@ -310,6 +368,15 @@ def test_a_result_is_readable(result: nap.SearchResult) -> None:
     assert "|nor_conv" in page
 
 
+def test_a_result_says_when_nothing_is_feasible_and_how_it_ended() -> None:
+    result = nap.search(
+        TABLE, objectives="val_accuracy", constraints="latency_ms<=-1", trials=5, seed=0,
+        callbacks=[lambda study, trial: study.stop() if trial.number == 2 else None],
+    )  # fmt: skip
+    told_first = repr(result).splitlines()[0]
+    assert told_first.startswith("SearchResult: 3 of 3 trials complete, stopped, none feasible")
+
+
 def test_a_result_is_kept(result: nap.SearchResult, tmp_path: Path) -> None:
     result.save(str(tmp_path / "out"))
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -320,6 +387,13 @@ def test_a_result_is_kept(result: nap.SearchResult, tmp_path: Path) -> None:
         assert nap.SearchResult.load(path) == result
     result.report(tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!")
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    wanted: Any = {"trials": np.int64(3), "seed": np.int64(2), "timeout": np.float64(60)}
+    result = nap.search(TABLE, objectives=BOTH, out=tmp_path, **wanted)
+    assert nap.SearchResult.load(tmp_path).settings["seed"] == 2
+    assert told(result) == told(nap.search(TABLE, objectives=BOTH, trials=3, seed=2))
 
 
 def test_out_is_written_at_the_end(tmp_path: Path) -> None:

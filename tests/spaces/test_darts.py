@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 import nas_plugins as nap
 from nas_plugins.errors import InvalidArchitectureError, UnknownNameError
 from nas_plugins.spaces import Architecture, Graph, wl_keys
-from nas_plugins.spaces._darts_cell import (
+from nas_plugins.spaces.darts import DARTS, NODE_OPERATIONS, OPERATIONS, DARTSCell, GenotypeSpace
+from nas_plugins.spaces.darts_cell import (
     PAIRS,
     cell_inputs,
     cell_keys,
     cell_operations,
     cell_row,
 )
-from nas_plugins.spaces.darts import DARTS, NODE_OPERATIONS, OPERATIONS, DARTSCell, GenotypeSpace
 
 SPACES = (DARTS(), DARTS(with_none=True), DARTSCell(), DARTSCell(with_none=False))
 TWO_CELLS, ONE_CELL = SPACES[0], SPACES[2]

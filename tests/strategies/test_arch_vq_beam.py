@@ -9,12 +9,12 @@ from arch_vq_helpers import SPACE, small_model
 
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategies.arch_vq.beam import (
+    CodedGraphs,
     Decoder,
-    Drawn,
     Kept,
     column_type,
-    draw_distinct,
-    draw_independent,
+    sample_distinct,
+    sample_independent,
 )
 from nas_plugins.strategies.arch_vq.config import PriorConfig
 from nas_plugins.strategies.arch_vq.prior import Prior
@@ -65,13 +65,13 @@ def exact_probabilities(prior: Prior, decoder: Decoder) -> dict[tuple[int, ...],
     return leaves
 
 
-def keys(drawn: Drawn) -> list[tuple[int, ...]]:
+def keys(drawn: CodedGraphs) -> list[tuple[int, ...]]:
     return [tuple(labels) for labels in drawn.labels.tolist()]
 
 
 def test_independent_draws_follow_the_renormalised_prior() -> None:
     prior, decoder = fixture()
-    drawn, alive = draw_independent(prior, decoder, RULE, 4000, np.random.default_rng(1))
+    drawn, alive = sample_independent(prior, decoder, RULE, 4000, np.random.default_rng(1))
     assert RULE.valid(drawn.labels[alive], drawn.columns[alive]).all()
     # The first decision is the first branching; a dead end later is dropped, so look at it alone.
     first = np.bincount(drawn.labels[:, 1], minlength=5) / len(drawn)
@@ -89,7 +89,7 @@ def test_independent_draws_follow_the_renormalised_prior() -> None:
 def test_beams_are_distinct_and_valid() -> None:
     prior, decoder = fixture()
     leaves = exact_probabilities(prior, decoder)
-    everything = draw_distinct(prior, decoder, RULE, 1000, np.random.default_rng(0))
+    everything = sample_distinct(prior, decoder, RULE, 1000, np.random.default_rng(0))
     assert len(everything) == len(set(keys(everything)))
     assert set(keys(everything)) <= set(leaves)
     assert RULE.valid(everything.labels, everything.columns).all()
@@ -99,7 +99,7 @@ def test_beams_are_distinct_and_valid() -> None:
 
 def test_beams_of_a_trained_model_are_as_many_as_asked_for() -> None:
     model = small_model()
-    some = draw_distinct(model.prior, model.decoder, RULE, 20, np.random.default_rng(0))
+    some = sample_distinct(model.prior, model.decoder, RULE, 20, np.random.default_rng(0))
     assert len(some) == len(set(keys(some))) == 20
 
 
@@ -112,7 +112,7 @@ def test_the_first_beam_is_a_draw_from_the_prior() -> None:
     )
     rule = _Chainless(SPACE, N_NODES)
     rng = np.random.default_rng(5)
-    firsts = [int(draw_distinct(prior, decoder, rule, 2, rng).labels[0, 0]) for _ in range(400)]
+    firsts = [int(sample_distinct(prior, decoder, rule, 2, rng).labels[0, 0]) for _ in range(400)]
     with torch.no_grad():
         step = torch.softmax(prior(torch.zeros(1, N_NODES, dtype=torch.long))[0, 0], 0)
     expected = [float(step[decoder.label == label].sum()) for label in range(5)]
@@ -128,10 +128,10 @@ class _Chainless(type(RULE)):  # type: ignore[misc]
 
 def test_what_is_kept_stays() -> None:
     model = small_model()
-    graphs = draw_distinct(model.prior, model.decoder, RULE, 30, np.random.default_rng(0))
+    graphs = sample_distinct(model.prior, model.decoder, RULE, 30, np.random.default_rng(0))
     fixed = np.array([True, True, False, True, False, True])
     kept = Kept(graphs, np.broadcast_to(fixed, graphs.codes.shape))
-    drawn, alive = draw_independent(
+    drawn, alive = sample_independent(
         model.prior, model.decoder, RULE, len(graphs), np.random.default_rng(1), kept=kept
     )
     assert alive.mean() > 0.5
@@ -143,7 +143,7 @@ def test_a_low_temperature_gives_the_most_probable_first() -> None:
     model = small_model()
     firsts = {
         keys(
-            draw_distinct(
+            sample_distinct(
                 model.prior, model.decoder, RULE, 9, np.random.default_rng(s), temperature=1e-6
             )
         )[0]
@@ -155,8 +155,8 @@ def test_a_low_temperature_gives_the_most_probable_first() -> None:
 def test_a_decoder_without_valid_codes_gives_nothing() -> None:
     prior, decoder = fixture()
     hopeless = Decoder(np.zeros_like(decoder.label), decoder.edge, EVERYWHERE)
-    assert len(draw_distinct(prior, hopeless, RULE, 5, np.random.default_rng(0))) == 0
-    _, alive = draw_independent(prior, hopeless, RULE, 5, np.random.default_rng(0))
+    assert len(sample_distinct(prior, hopeless, RULE, 5, np.random.default_rng(0))) == 0
+    _, alive = sample_independent(prior, hopeless, RULE, 5, np.random.default_rng(0))
     assert not alive.any()
 
 
@@ -177,7 +177,7 @@ def test_long_chains_number_their_branches_by_sorting() -> None:
     edge = node[:, None] + 1 == node[None, :]
     label = torch.where(node == 0, 0, torch.where(node == n - 1, 3, 1 + torch.arange(64) % 2))
     decoder = Decoder.of(label, edge, node.numpy() == np.arange(n)[:, None])
-    drawn = draw_distinct(prior, decoder, rule_for(space, n), 50, np.random.default_rng(0))
+    drawn = sample_distinct(prior, decoder, rule_for(space, n), 50, np.random.default_rng(0))
     assert len(drawn) == 50
     rows = rule_for(space, n).rows(drawn.labels, drawn.columns)
     assert len(np.unique(space.keys(rows))) == 50

@@ -241,7 +241,7 @@ def test_darts_cells_without_none(name: str) -> None:
     latent = latent_for(space)
     assert isinstance(latent, CellLatent)
     rng = np.random.default_rng(0)
-    rows = latent.draw(40, rng)
+    rows = latent.sample(40, rng)
     assert rows.shape == (40, len(space.decisions))
     assert space.valid(rows).all()
     assert ((rows >= 0) & (rows < space.cardinalities)).all()

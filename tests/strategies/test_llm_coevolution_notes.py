@@ -15,13 +15,14 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.llm import CallRecord
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, Edit
-from nas_plugins.strategies.llm_coevolution.log import COUNTS, coevolution_log
-from nas_plugins.strategies.llm_coevolution.notes import (
+from nas_plugins.strategies.llm_coevolution.log import (
+    COUNTS,
     NOTE,
     ORIGINS,
     BatchRecord,
     Child,
     Note,
+    coevolution_log,
     proposal_notes,
     read,
 )

@@ -14,12 +14,16 @@ import nas_plugins as nap
 from nas_plugins.history import History, Objective, Trial, objectives_of
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.strategies.llm_coevolution.config import HIDEABLE, CoEvolutionOptions
-from nas_plugins.strategies.llm_coevolution.generation import NicheGeneration, RankedTrial
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, Rule
+from nas_plugins.strategies.llm_coevolution.log import Note, proposal_notes
 from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
-from nas_plugins.strategies.llm_coevolution.notes import Note, proposal_notes
 from nas_plugins.strategies.llm_coevolution.prompts import Prompts, template, template_id
-from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule, Offspring
+from nas_plugins.strategies.llm_coevolution.schedule import (
+    NicheGeneration,
+    NicheSchedule,
+    Offspring,
+    RankedTrial,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 OBJECTIVES = objectives_of(["val_accuracy:max", "hw-nas-bench/cifar10/edgegpu.latency_ms:min"])

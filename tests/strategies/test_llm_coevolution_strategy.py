@@ -31,9 +31,13 @@ from nas_plugins.errors import UnknownNameError
 from nas_plugins.history import History, Trial, TrialState
 from nas_plugins.llm import ChatError, ChatRequest, RefusedChatError, TransientChatError
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
-from nas_plugins.strategies.llm_coevolution.log import CoEvolutionLog, coevolution_log
+from nas_plugins.strategies.llm_coevolution.log import (
+    NOTE,
+    CoEvolutionLog,
+    coevolution_log,
+    read,
+)
 from nas_plugins.strategies.llm_coevolution.niches import partition
-from nas_plugins.strategies.llm_coevolution.notes import NOTE, read
 from nas_plugins.strategies.llm_coevolution.schedule import HYBRID, INITIAL, MODEL, NicheSchedule
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.testing.strategies import measured, objectives, search, started

@@ -12,9 +12,9 @@ from nas_plugins.sampling import FreshDraws
 from nas_plugins.strategies.llm_coevolution.niches import Partition, partition
 from nas_plugins.strategies.llm_coevolution.operators import (
     cross_in,
-    draw_in,
     exhausted,
     mutate_in,
+    sample_in,
 )
 from nas_plugins.testing.spaces import registered_space
 
@@ -46,7 +46,7 @@ def test_what_comes_lies_in_the_niche_and_is_new(name: str, arguments: dict) -> 
     made = partition(space, **arguments)
     draws = fresh(space)
     for niche in made.niches:
-        drawn = [draw_in(made, niche, draws) for _ in range(2)]
+        drawn = [sample_in(made, niche, draws) for _ in range(2)]
         parents = [a for a in drawn if a is not None]
         assert parents
         mutated = mutate_in(made, niche, parents[0], draws)
@@ -65,7 +65,7 @@ def test_same_generator_same_results() -> None:
         draws = fresh(NB201, 7)
         found = []
         for niche in COUNTED.niches:
-            first = draw_in(COUNTED, niche, draws)
+            first = sample_in(COUNTED, niche, draws)
             second = mutate_in(COUNTED, niche, first, draws)
             found += [first, second, cross_in(COUNTED, niche, (first, second), draws)]
         return found
@@ -79,10 +79,10 @@ def test_a_niche_is_drawn_to_the_last_cell(index: int) -> None:
     draws = fresh(NB201)
     for n in range(niche.size):
         assert not exhausted(COUNTED, niche, draws.taken)
-        assert draw_in(COUNTED, niche, draws) is not None
+        assert sample_in(COUNTED, niche, draws) is not None
         assert len(draws.taken) == n + 1
     assert exhausted(COUNTED, niche, draws.taken)
-    assert draw_in(COUNTED, niche, draws) is None
+    assert sample_in(COUNTED, niche, draws) is None
     parent = NB201.architectures([[3] * 6])[0]
     assert mutate_in(COUNTED, niche, parent, draws) is None
     assert cross_in(COUNTED, niche, (parent, parent), draws) is None
@@ -92,7 +92,7 @@ def test_a_niche_is_drawn_to_the_last_cell(index: int) -> None:
 def test_mutations_reach_the_whole_niche() -> None:
     niche = COUNTED.niches[5]
     draws = fresh(NB201)
-    parent = draw_in(COUNTED, niche, draws)
+    parent = sample_in(COUNTED, niche, draws)
     found = {parent}
     while (child := mutate_in(COUNTED, niche, parent, draws)) is not None:
         found.add(child)
@@ -115,7 +115,7 @@ def test_parents_outside_the_niche_are_repaired_into_it(index: int) -> None:
 def test_mutations_change_little() -> None:
     niche = COUNTED.niches[2]
     draws = fresh(NB201)
-    parent = draw_in(COUNTED, niche, draws)
+    parent = sample_in(COUNTED, niche, draws)
     children = [mutate_in(COUNTED, niche, parent, draws) for _ in range(40)]
     changes = [int((child.row != parent.row).sum()) for child in children]
     assert max(changes) <= 3
@@ -138,7 +138,7 @@ def test_children_of_two_parents_are_mixtures_where_they_can_be() -> None:
 def test_draws_are_uniform_where_the_space_is_listed() -> None:
     niche = COUNTED.niches[5]
     draws = fresh(NB201, avoid_duplicates=False)
-    found = [draw_in(COUNTED, niche, draws).key for _ in range(2500)]
+    found = [sample_in(COUNTED, niche, draws).key for _ in range(2500)]
     counts = np.unique(found, return_counts=True)[1]
     assert len(counts) == 25
     assert counts.min() > 60
@@ -150,7 +150,7 @@ def test_constructed_counts_are_uniform() -> None:
     space = nap.CategoricalSpace.macro(20, ("a", "b", "c"))
     made = partition(space, axis="n_a", bounds=(3, 6, 18))
     draws = fresh(space, avoid_duplicates=False)
-    rare = [draw_in(made, made.niches[3], draws) for _ in range(200)]
+    rare = [sample_in(made, made.niches[3], draws) for _ in range(200)]
     counts = np.bincount([a.indices.count(0) for a in rare], minlength=21)
     # 18: 190 * 4 of 801, 19: 20 * 2, 20: 1
     assert counts[:18].sum() == 0
@@ -166,7 +166,7 @@ def test_an_exhausted_niche_that_cannot_be_listed_says_so_by_none() -> None:
     assert niche.size == 21
     draws = fresh(space)
     found = 0
-    while draw_in(made, niche, draws) is not None:
+    while sample_in(made, niche, draws) is not None:
         found += 1
     assert found == 21
     assert not exhausted(made, made.niches[0], draws.taken)
@@ -176,6 +176,6 @@ def test_rare_niches_of_large_spaces_are_found() -> None:
     made: Partition = partition(nap.space("fbnet"), axis="flops", bounds=(12, 150))
     draws = fresh(made.space)
     for niche in (made.niches[0], made.niches[2]):
-        found = [draw_in(made, niche, draws) for _ in range(3)]
+        found = [sample_in(made, niche, draws) for _ in range(3)]
         assert all(a is not None for a in found)
         assert set(made.niche_of(found).tolist()) == {niche.index}

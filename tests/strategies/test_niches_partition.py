@@ -17,8 +17,7 @@ import nas_plugins as nap
 from nas_plugins import registry
 from nas_plugins.errors import UnknownNameError
 from nas_plugins.pareto import front_mask
-from nas_plugins.strategies.llm_coevolution.bounds import automatic_bounds
-from nas_plugins.strategies.llm_coevolution.niches import partition
+from nas_plugins.strategies.llm_coevolution.niches import automatic_bounds, partition
 from nas_plugins.testing.spaces import registered_space
 
 NB201 = nap.space("nasbench201")

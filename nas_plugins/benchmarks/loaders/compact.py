@@ -78,6 +78,3 @@ def _column(
     # The archive is in single precision; what lies beyond six decimals is noise.
     column: npt.NDArray[np.float64] = array.astype(np.float64).round(6)
     return column
-
-
-__all__ = ["ACCURACY_FILE", "HARDWARE_FILE", "load_accuracy", "load_hardware"]

@@ -109,6 +109,3 @@ def _fbnet_layers() -> tuple[list[str], list[list[str]]]:
         f"FC_Cin{head}_Cout{shape.classes}",
     ]
     return fixed, layers
-
-
-__all__ = ["convert", "convert_fbnet"]

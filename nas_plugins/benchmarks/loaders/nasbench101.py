@@ -183,6 +183,3 @@ def _cell(adjacency: str, operations: list[str], message: protobuf.Message) -> _
         raise ValueError(f"the adjacency {adjacency!r} is not upper triangular")
     inner = [OPERATIONS.index(name) for name in operations[1:-1]]
     return _Sums(v, bits, inner, int(message[_PARAMETERS][-1]))
-
-
-__all__ = ["EPOCHS", "SIZE", "codes_of", "convert", "load_compact", "rows_of"]

@@ -167,6 +167,3 @@ def _members(path: Path) -> Iterator[tuple[int, str, bytes]]:
                     yield int(match[1]), member.name, stream.read()
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
-
-
-__all__ = ["METRICS", "convert", "read_cell"]

@@ -76,8 +76,4 @@ def checked(rows: Rows, *, origin: str) -> Rows:
 
 def _numbers(rows: Rows) -> npt.NDArray[np.int64]:
     """One number per cell, `(n, 6)` to `(n,)`."""
-    numbers: npt.NDArray[np.int64] = rows @ len(OPERATIONS) ** np.arange(len(EDGES))
-    return numbers
-
-
-__all__ = ["SIZE", "TableData", "checked", "positions", "rows_of"]
+    return rows @ len(OPERATIONS) ** np.arange(len(EDGES))

@@ -33,6 +33,3 @@ def load(path: Path, names: Sequence[str] | None = None) -> dict[str, npt.NDArra
             return {name: archive[name] for name in wanted}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not a readable numpy archive: {error}") from error
-
-
-__all__ = ["load"]

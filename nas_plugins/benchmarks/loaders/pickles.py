@@ -84,6 +84,3 @@ def load(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     return loads(data, origin=str(path))
-
-
-__all__ = ["load", "loads"]

@@ -61,6 +61,3 @@ def _take(data: bytes, position: int, size: int) -> bytes:
     if len(piece) < size:
         raise ValueError(f"{size} bytes expected at byte {position}, got {len(piece)}")
     return piece
-
-
-__all__ = ["Message", "parse"]

@@ -68,6 +68,3 @@ def _version() -> str:
         return version(PACKAGE)
     except PackageNotFoundError:
         return "of unknown version"
-
-
-__all__ = ["PACKAGE", "find", "load"]

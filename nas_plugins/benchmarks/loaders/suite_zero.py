@@ -72,8 +72,7 @@ def simplest(rows: Rows) -> npt.NDArray[np.int64]:
     powers = len(OPERATIONS) ** np.arange(len(EDGES))
     position = np.empty(SIZE, dtype=np.int64)
     position[rows @ powers] = np.arange(SIZE)
-    found: npt.NDArray[np.int64] = position[np.where(_reachable(rows), rows, _NONE) @ powers]
-    return found
+    return position[np.where(_reachable(rows), rows, _NONE) @ powers]
 
 
 def _reachable(rows: Rows) -> npt.NDArray[np.bool_]:
@@ -104,6 +103,3 @@ def _lines(file: Path, dataset: str) -> npt.NDArray[np.float64]:
     except (OSError, EOFError, ValueError, TypeError, IndexError, zlib.error) as error:
         raise DataError(f"{file} is not a readable table of proxies: {error}") from error
     return values
-
-
-__all__ = ["PROXIES", "load", "simplest"]

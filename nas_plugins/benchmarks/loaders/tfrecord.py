@@ -128,6 +128,3 @@ def _words(content: Bytes, positions: npt.NDArray[np.int64]) -> Words:
         axis=1, dtype=np.uint32
     )
     return words
-
-
-__all__ = ["masked_crc32c", "records"]

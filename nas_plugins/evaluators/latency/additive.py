@@ -4,6 +4,9 @@ Latency of a network that runs layer after layer is a sum over its layers (FBNet
 CVPR 2019, section 3.2; HW-NAS-Bench's look-up tables). A device that runs branches in parallel
 takes the longest path instead, so there the model is a first approximation whose error grows
 with the width of the cells: the stated error says how good it is.
+
+The prediction is ``max(c + sum_p w_p x_p, 0)``, with columns x of `features`, and weights w of a
+ridge regression on few measurements (`nas_plugins.numerics.ridge`).
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._files import write_text
-from nas_plugins.benchmarks.base import check_space
+from nas_plugins.benchmarks.base import check_spaces
 from nas_plugins.errors import DataError, NasPluginsError, unknown_name
-from nas_plugins.evaluators.latency.design import unseen
+from nas_plugins.evaluators.latency.design import some_of, unseen
 from nas_plugins.evaluators.latency.features import (
     COUNTED,
     FeatureRecipe,
@@ -123,11 +126,9 @@ class LatencyModel:
         """
         if not architectures:
             return np.zeros(0)
-        for position, architecture in enumerate(architectures):
-            check_space(architecture, self.space, owner="the model", position=position)
+        check_spaces(architectures, self.space, owner="the model")
         columns, _ = ingredients(self.space, architectures).columns(self.recipe)
-        values: Floats = np.maximum(self.function(columns), 0.0)
-        return values
+        return np.maximum(self.function(columns), 0.0)
 
     @property
     def description(self) -> str:
@@ -214,16 +215,15 @@ def _checked(architectures: Sequence[Architecture], latencies: Sequence[float]) 
     if len(architectures) < _LEAST:
         raise ValueError(f"`architectures` must be at least {_LEAST}, got {len(architectures)}")
     space = architectures[0].space
-    for position, architecture in enumerate(architectures):
-        check_space(architecture, space, owner="the first one", position=position)
+    check_spaces(architectures, space, owner="the first one")
     for position, value in enumerate(latencies):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"`latencies[{position}]` must be finite and >= 0, got {value}")
     missing = unseen(space, space.rows(architectures))
     if missing:
-        some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" * (len(missing) > 5))
         raise ValueError(
-            f"every choice of {space.name!r} must occur in `architectures`, missing are {some}; "
+            f"every choice of {space.name!r} must occur in `architectures`, missing are "
+            f"{some_of(missing)}; "
             "nas_plugins.evaluators.latency.design.balanced draws such a sample"
         )
     return np.array(latencies, dtype=np.float64)
@@ -261,6 +261,3 @@ def _best(
     if best is None:
         raise ValueError("`recipes` must not be empty")
     return best
-
-
-__all__ = ["FOLDS", "FORMAT", "LatencyModel", "folds"]

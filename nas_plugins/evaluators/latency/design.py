@@ -149,7 +149,7 @@ def _greedy(space: SearchSpace, n: int, pool: Rows) -> Rows:
     if missing:
         raise ValueError(
             f"`n` = {n} is too small for every choice of {space.name!r} to occur; "
-            f"{_some(missing)} are missing"
+            f"{some_of(missing)} are missing"
         )
     return rows
 
@@ -167,8 +167,7 @@ def _pick(space: SearchSpace, n: int, pool: Rows) -> Rows:
         chosen.append(best)
         for d, s in enumerate(seen):
             s[pool[best, d]] += 1
-    rows: Rows = pool[chosen]
-    return rows
+    return pool[chosen]
 
 
 def _helpful(
@@ -196,9 +195,7 @@ def _helpful(
     return pool[chosen]
 
 
-def _some(names: Sequence[str], most: int = 5) -> str:
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first few of many names, and how many more there are."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
-
-
-__all__ = ["balanced", "measured_sample", "unseen"]

@@ -32,11 +32,3 @@ def release(package: str) -> str:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
         return package
-
-
-def counted(number: int, noun: str) -> str:
-    """``"1 thread"``, ``"2 threads"``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-__all__ = ["counted", "processor", "release"]

@@ -123,6 +123,3 @@ def _flops(space: SearchSpace, architectures: Sequence[Architecture]) -> Floats 
         return np.array([space.complexity(a).flops / 1e6 for a in architectures])
     except TypeError:  # the space has no closed form
         return None
-
-
-__all__ = ["COUNTED", "Bools", "FeatureRecipe", "Floats", "Ingredients", "ingredients"]

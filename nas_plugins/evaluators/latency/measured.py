@@ -8,7 +8,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from nas_plugins._checks import at_least
 from nas_plugins._torch import nn, torch, usable_device
+from nas_plugins._wording import count
 from nas_plugins.errors import (
     EvaluationError,
     MissingDependencyError,
@@ -16,7 +18,7 @@ from nas_plugins.errors import (
     UnknownNameError,
     unknown_name,
 )
-from nas_plugins.evaluators.latency.device import counted, processor, release
+from nas_plugins.evaluators.latency.device import processor, release
 from nas_plugins.evaluators.latency.onnx_runtime import runner
 from nas_plugins.evaluators.latency.timing import Protocol, Timing, pinned
 from nas_plugins.protocols import Evaluator, Metric, MetricValues
@@ -190,8 +192,7 @@ class LatencyEvaluator(Evaluator):
 def _check(backend: str, device: str, shape: Sequence[int], batch: int) -> torch.device:
     if backend not in BACKENDS:
         raise unknown_name("`backend`", backend, BACKENDS)
-    if batch < 1:
-        raise ValueError(f"`batch` must be >= 1, got {batch}")
+    at_least(1, batch=batch)
     if not shape or min(shape) < 1:
         raise ValueError(f"`shape` must be one or more sizes >= 1, got {tuple(shape)}")
     place = usable_device(device)
@@ -247,7 +248,7 @@ def _describe(backend: str, place: torch.device, threads: int, size: Sequence[in
         name = torch.cuda.get_device_name(place)
     words = [name, release(backend)]
     if place.type == "cpu":
-        words.append(counted(threads, "thread"))
+        words.append(count(threads, "thread"))
     return ", ".join([*words, "input " + "x".join(map(str, size)), "float32"])
 
 
@@ -258,6 +259,3 @@ def _reason(backend: str, error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines)[:500]
     return f"backend {backend!r}: {type(error).__name__}: {text or 'no message'}"
-
-
-__all__ = ["BACKENDS", "LatencyEvaluator", "measure"]

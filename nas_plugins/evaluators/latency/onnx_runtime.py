@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nas_plugins._torch import nn, torch
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins.errors import needing
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -57,15 +57,10 @@ def runner(module: nn.Module, inputs: torch.Tensor, *, threads: int) -> Callable
 
 
 def _imported() -> Any:
-    try:
+    with needing(f"backend 'onnxruntime' needs {', '.join(PACKAGES)}", "'nas-plugins[latency]'"):
         import onnx  # noqa: F401 - the exporter needs it
         import onnxruntime
         import onnxscript  # noqa: F401 - the exporter needs it
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"backend 'onnxruntime' needs {', '.join(PACKAGES)} ({error}); "
-            "run: pip install 'nas-plugins[latency]'"
-        ) from error
     return onnxruntime
 
 
@@ -88,6 +83,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(others)
-
-
-__all__ = ["PACKAGES", "runner"]

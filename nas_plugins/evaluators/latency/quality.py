@@ -54,6 +54,3 @@ class Quality:
         return cls(
             float(data["mae"]), float(data["relative"]), float(data["spearman"]), int(data["n"])
         )
-
-
-__all__ = ["Quality"]

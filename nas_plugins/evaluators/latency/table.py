@@ -154,6 +154,3 @@ def _known_spaces() -> list[str]:
     """Names of the registered spaces that have tables."""
     infos = registry.listing("space")
     return [i.name for i in infos if i.error is None and space_class(i.name).latency_table]
-
-
-__all__ = ["LatencyTableEvaluator", "devices"]

@@ -13,6 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from nas_plugins._checks import at_least, positive
+
 from nas_plugins._torch import torch  # isort: skip - says what to install
 from torch.utils import benchmark
 
@@ -52,13 +54,11 @@ class Protocol:
     seconds: float = 0.2
 
     def __post_init__(self) -> None:
-        for name, least in (("threads", 1), ("warmup", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be >= {least}, got {getattr(self, name)}")
+        at_least(1, threads=self.threads)
+        at_least(0, warmup=self.warmup)
         if self.repeats is not None and self.repeats < 2:
             raise ValueError(f"`repeats` must be >= 2 or None, got {self.repeats}")
-        if not self.seconds > 0:
-            raise ValueError(f"`seconds` must be > 0, got {self.seconds}")
+        positive(seconds=self.seconds)
 
     def time(self, call: Callable[[], object]) -> Timing:
         """Runs `call` and returns what one run takes; `pinned` must hold the threads."""
@@ -92,6 +92,3 @@ def pinned(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-__all__ = ["Protocol", "Timing", "pinned"]

@@ -340,6 +340,3 @@ def _check_level(level: float) -> None:
 
 def _parameters() -> list[str]:
     return list(inspect.signature(Surrogate.__init__).parameters)[1:]
-
-
-__all__ = ["MIN_CHOSEN", "MIN_VALIDATED", "Surrogate"]

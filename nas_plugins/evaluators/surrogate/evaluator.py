@@ -342,6 +342,3 @@ class SurrogateEvaluator(Evaluator):
             f"{type(self).__name__}({self._metric.name!r}, {len(self._known)} labels, "
             f"model={self._model!r}, measure={self._measure!r})"
         )
-
-
-__all__ = ["Counts", "SurrogateEvaluator"]

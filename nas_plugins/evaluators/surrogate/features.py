@@ -119,6 +119,3 @@ class Encoder:
                 kept[indices] = np.array([values.get(n, math.nan) for n in self.columns])
         rows = [kept[a.indices] for a in architectures]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.columns))
-
-
-__all__ = ["FEATURES", "Encoder"]

@@ -117,6 +117,3 @@ def _descend(loss: Callable[[Floats], float], start: Floats) -> Floats:
                         best, least, moved = tried, found, True
                         break
     return best
-
-
-__all__ = ["MAX_TUNED", "GaussianProcess"]

@@ -186,6 +186,3 @@ def _chosen_sets(labels: Sequence[int]) -> list[frozenset[int]]:
     sets = [frozenset(c) for size in sizes for c in combinations(labels, size)]
     sets += [everything - {label} for label in labels] + [everything]
     return list(dict.fromkeys(s for s in sets if s))
-
-
-__all__ = ["MAX_SETS", "OperationSets", "graph_features", "node_features"]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.errors import MissingDependencyError, unknown_name
+from nas_plugins.errors import MissingDependencyError, needing, unknown_name
 from nas_plugins.evaluators.surrogate.gp import GaussianProcess
 from nas_plugins.evaluators.surrogate.transform import Quantiles
 
@@ -217,13 +217,9 @@ def require(name: str) -> Any:
     module = _NEEDS.get(name)
     if module is None:
         return None
-    try:
+    needs = f"surrogate model {name!r} needs {_PACKAGES[module]}"
+    with needing(f"{needs}, which cannot be imported", "'nas-plugins[surrogate]'"):
         return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"surrogate model {name!r} needs {_PACKAGES[module]}, which cannot be imported "
-            f"({error}); run: pip install 'nas-plugins[surrogate]'"
-        ) from error
 
 
 def available() -> tuple[str, ...]:
@@ -236,7 +232,3 @@ def available() -> tuple[str, ...]:
             continue
         found.append(name)
     return tuple(found)
-
-
-__all__ = ["BLENDED", "GP", "MODELS", "SINGLE", "ExtraTrees", "Model", "XGBoost", "available",
-           "build", "require"]  # fmt: skip

@@ -69,6 +69,3 @@ def period(measure: str) -> int:
             f"`measure` must be 'never', 'top' or 'every:k' with k >= 1, got {measure!r}"
         )
     return int(number)
-
-
-__all__ = ["columns_of", "opened", "period", "trainable"]

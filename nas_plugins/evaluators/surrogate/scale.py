@@ -58,6 +58,3 @@ def _through(x: Floats, known: Floats, values: Floats, below: float, above: floa
     outside = below * np.minimum(x - known[0], 0.0) + above * np.maximum(x - known[-1], 0.0)
     result: Floats = np.interp(x, known, values) + outside
     return result
-
-
-__all__ = ["TARGETS", "Scale"]

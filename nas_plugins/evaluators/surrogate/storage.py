@@ -66,6 +66,3 @@ def _checksum(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]])
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-__all__ = ["FORMAT", "plain", "read", "write"]

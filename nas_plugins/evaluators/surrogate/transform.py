@@ -15,21 +15,6 @@ Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class QuantileColumn:
-    """One feature: its distinct values among the examples and the normal score of each.
-
-    Attributes:
-        index: Column of the matrix.
-        values: Distinct finite values, ascending.
-        scores: Their scores, scaled to variance 1 over the examples.
-    """
-
-    index: int
-    values: Floats
-    scores: Floats
-
-
-@dataclass(frozen=True, eq=False)
 class Quantiles:
     """Maps features to comparable ones: middle ranks as normal quantiles, variance 1.
 
@@ -38,12 +23,13 @@ class Quantiles:
     such examples says where. Columns that are constant among the examples are left out.
 
     Attributes:
-        columns: The columns that are kept.
+        columns: Of the columns that are kept: the number, the distinct finite values among the
+            examples, ascending, and their scores, scaled to variance 1 over the examples.
         flagged: Columns that get a further one for what is missing.
         groups: Group of each output column, counted from 0 in order of first occurrence.
     """
 
-    columns: tuple[QuantileColumn, ...]
+    columns: tuple[tuple[int, Floats, Floats], ...]
     flagged: tuple[int, ...]
     groups: Indices
 
@@ -62,30 +48,28 @@ class Quantiles:
             if 0 < known.sum() < len(column):
                 flagged.append(index)
             if (values := np.unique(column[known])).size > 1:
-                columns.append(_column(index, column[known], values))
-        used = [names[i] for i in [*(c.index for c in columns), *flagged]]
+                columns.append((index, values, _scores(column[known])))
+        used = [names[i] for i in [*(index for index, _, _ in columns), *flagged]]
         order = {name: i for i, name in enumerate(dict.fromkeys(used))}
         return cls(tuple(columns), tuple(flagged), np.array([order[n] for n in used], np.intp))
 
     def __call__(self, features: Floats) -> Floats:
         """Transforms `(B, F)` to `(B, F')`."""
         parts = [np.zeros((len(features), 0))]
-        for column in self.columns:
-            given = features[:, column.index]
+        for index, values, scores in self.columns:
+            given = features[:, index]
             known = np.isfinite(given)
-            scores = np.interp(np.where(known, given, 0.0), column.values, column.scores)
-            parts.append(np.where(known, scores, 0.0)[:, None])
+            found = np.interp(np.where(known, given, 0.0), values, scores)
+            parts.append(np.where(known, found, 0.0)[:, None])
         parts += [2.0 * ~np.isfinite(features[:, i, None]) for i in self.flagged]
         return np.concatenate(parts, axis=1)
 
 
-def _column(index: int, known: Floats, values: Floats) -> QuantileColumn:
+def _scores(known: Floats) -> Floats:
+    """Scores of the distinct values, of mean 0 and variance 1 over all."""
     counts = np.unique(known, return_counts=True)[1]
     middle = np.cumsum(counts) - (counts + 1) / 2
     scores = np.interp(middle, np.arange(len(known)), normal_quantiles(len(known)))
     mean = scores @ counts / len(known)
     spread = np.sqrt((scores - mean) ** 2 @ counts / len(known))
-    return QuantileColumn(index, values, (scores - mean) / spread)
-
-
-__all__ = ["QuantileColumn", "Quantiles"]
+    return (scores - mean) / spread

@@ -1,4 +1,17 @@
-"""Out-of-fold predictions: which models to trust, how far, and how honest the intervals are."""
+"""Out-of-fold predictions: which models to trust, how far, and how honest the intervals are.
+
+Symbols
+    ``y_i``             label i, as a score
+    ``m_ai, d_ai``      mean and spread of model a for it, fitted without it
+    ``E_a``             mean of ``(m_ai - y_i)^2`` over i
+    ``w_a``             share of model a in the blend, in proportion to ``1 / E_a^2``
+    ``m_i, d_i``        the blend: ``m_i = sum_a w_a m_ai``, ``d_i^2 = sum_a w_a (d_ai^2 + (m_ai -
+                        m_i)^2)``, the variance of the mixture
+    ``r_i``             ``|y_i - m_i| / d_i``
+
+An interval ``m +- f d`` that is to hold a further label with probability l takes for f the
+``ceil((n + 1) l)``-th smallest of the n ratios r.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +149,3 @@ def honest_coverage(ratios: Floats, fold: Sequence[int], level: float) -> float:
         for part in np.unique(parts)
     ]
     return float(np.concatenate(inside).mean()) if inside else float("nan")
-
-
-__all__ = ["ONE_SIGMA", "Held", "Mixture", "blend_weights", "choose", "conformal_quantile",
-           "cross_validate", "honest_coverage"]  # fmt: skip

@@ -94,6 +94,3 @@ def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
         value = zlib.crc32(name.encode(), value)
         value = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().tobytes(), value)
     return value
-
-
-__all__ = ["Checkpoint", "Content"]

@@ -324,6 +324,3 @@ def _label(name: str, position: int, label: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"`{name}` label {position} must be a whole number, got {label!r}")
     return value
-
-
-__all__ = ["Dataset", "Items", "Part"]

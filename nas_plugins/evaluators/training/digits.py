@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins.errors import needing
 from nas_plugins.evaluators.training.dataset import Dataset
 
 _SHARES = (0.6, 0.8)  # the rest is the test part
@@ -22,13 +22,10 @@ def digits() -> Dataset:
     Raises:
         MissingDependencyError: scikit-learn is not installed.
     """
-    try:
+    with needing(
+        "the digits come with scikit-learn, which cannot be imported", "'nas-plugins[training]'"
+    ):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the digits come with scikit-learn, which cannot be imported ({error}); "
-            "run: pip install 'nas-plugins[training]'"
-        ) from error
     bunch = load_digits()
     images = (np.asarray(bunch.images, dtype=np.float32) / 16)[:, None]
     labels = np.asarray(bunch.target, dtype=np.int64)
@@ -46,6 +43,3 @@ def _stratified(labels: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         for part, piece in zip(parts, np.split(rows, cuts), strict=True):
             part.append(piece)
     return [np.sort(np.concatenate(pieces)) for pieces in parts]
-
-
-__all__ = ["digits"]

@@ -274,5 +274,3 @@ _METRICS = (
     ),
     Metric("epochs", "", "min", "epochs trained"),
 )
-
-__all__ = ["TrainingEvaluator"]

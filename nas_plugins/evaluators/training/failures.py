@@ -39,6 +39,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     # On a CPU PyTorch raises a plain RuntimeError.
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
-
-
-__all__ = ["failures_named"]

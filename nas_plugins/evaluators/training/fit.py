@@ -281,6 +281,3 @@ def _chunks(total: int, size: int) -> Iterator[slice]:
 
 def _diverged(epoch: int, loss: float) -> EvaluationError:
     return EvaluationError(f"training diverged in epoch {epoch}: the loss is {loss}")
-
-
-__all__ = ["NetworkTraining", "TrainingState"]

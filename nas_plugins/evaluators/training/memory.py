@@ -67,6 +67,3 @@ class MemoryMeter:
 def _storages(tensors: Iterable[torch.Tensor]) -> dict[int, int]:
     storages = (tensor.untyped_storage() for tensor in tensors)
     return {storage.data_ptr(): storage.nbytes() for storage in storages}
-
-
-__all__ = ["MemoryMeter"]

@@ -30,6 +30,3 @@ def network_options(
     offered = {**sized, "classes": classes, "in_channels": in_channels}
     taken = {name: v for name, v in offered.items() if known is None or name in known}
     return {**taken, **given}
-
-
-__all__ = ["network_options"]

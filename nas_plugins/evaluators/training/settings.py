@@ -79,6 +79,3 @@ def derived_seed(*parts: object) -> int:
     """A seed that follows from `parts` in every process, 63 bits."""
     text = "\x1f".join(map(repr, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-__all__ = ["TrainingSettings", "derived_seed"]

@@ -48,6 +48,3 @@ def meco(recording: Recording) -> float:
     for correlation in found:
         total += float(torch.linalg.eigvalsh(torch.nan_to_num(correlation.double()))[0])
     return total
-
-
-__all__ = ["meco", "nwot", "swap"]

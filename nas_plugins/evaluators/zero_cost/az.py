@@ -79,6 +79,3 @@ def _spectral_norm(signs: Tensor, found: Tensor) -> Tensor:
 def _positions(feature: Tensor) -> Tensor:
     """`(B, C, H, W)` to `(B * H * W, C)`."""
     return feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1])
-
-
-__all__ = ["az_expressivity", "az_progressivity", "az_trainability"]

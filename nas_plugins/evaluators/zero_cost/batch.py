@@ -53,6 +53,3 @@ def _check(name: str, value: object, dtype: torch.dtype) -> None:
         raise TypeError(f"`{name}` must be a torch.Tensor, got {type(value).__name__}")
     if value.dtype != dtype:
         raise TypeError(f"`{name}` must be {dtype}, got {value.dtype}")
-
-
-__all__ = ["Batch"]

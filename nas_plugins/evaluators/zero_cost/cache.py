@@ -228,6 +228,3 @@ def _entry(value: object, reason: object) -> CachedScore | None:
 def _checksum(architecture: str, proxy: str, version: int, entry: CachedScore) -> int:
     text = "\0".join((architecture, proxy, str(version), entry.value.hex(), entry.reason))
     return zlib.crc32(text.encode())
-
-
-__all__ = ["FORMAT", "CachedScore", "ScoreCache"]

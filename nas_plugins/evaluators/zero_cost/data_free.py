@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.evaluators.zero_cost.network_state import pass_generator
 from nas_plugins.evaluators.zero_cost.proxy import Need
-from nas_plugins.evaluators.zero_cost.recording import Perturbation, Recording, theta
+from nas_plugins.evaluators.zero_cost.recording import Recording, theta
 from nas_plugins.evaluators.zero_cost.tracing import (
     NORMS,
     Function,
@@ -68,7 +68,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
     """
     network = recording.network
     generator = pass_generator(seed, "zen", inputs.device)
-    state = {name: _drawn(value, generator) for name, value in _redrawn(network).items()}
+    state = {name: _random(value, generator) for name, value in _parameters(network).items()}
     shape = (min(len(inputs), ZEN_IMAGES), *inputs.shape[1:])
     image, noise = (torch.randn(shape, generator=generator).to(inputs) for _ in range(2))
     seen: list[tuple[Tensor, list[Tensor]]] = []
@@ -85,7 +85,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
         (1 - _MOMENTUM) * ((1 - _MOMENTUM) + _MOMENTUM * a) + _MOMENTUM * b
         for a, b in zip(before, after, strict=True)
     )
-    recording.made[Need.PERTURBATION] = Perturbation(difference.flatten(1).sum(1), variances)
+    recording.made[Need.PERTURBATION] = (difference.flatten(1).sum(1), variances)
 
 
 class _WithoutNorms(TorchFunctionMode):
@@ -130,7 +130,7 @@ def _names(network: nn.Module) -> list[str]:
     return [by_weight[id(weight)] for weight in theta(network)]
 
 
-def _redrawn(network: nn.Module) -> dict[str, Tensor]:
+def _parameters(network: nn.Module) -> dict[str, Tensor]:
     """Parameters of convolutions and linear layers, by name."""
     layers = [
         (name, module)
@@ -144,7 +144,7 @@ def _redrawn(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _drawn(value: Tensor, generator: torch.Generator) -> Tensor:
+def _random(value: Tensor, generator: torch.Generator) -> Tensor:
     if value.ndim == 1:
         return torch.zeros_like(value)
     return torch.randn(value.shape, generator=generator).to(value)
@@ -155,6 +155,3 @@ def _laid_out(images: Tensor, like: Tensor) -> Tensor:
     if like.is_contiguous(memory_format=last) and not like.is_contiguous():
         return images.contiguous(memory_format=last)
     return images.contiguous()
-
-
-__all__ = ["ZEN_IMAGES", "perturbation", "synflow"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._torch import nn, torch
 from nas_plugins.errors import unknown_name
@@ -16,8 +17,7 @@ from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, prepared
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, Proxy, resolve
 from nas_plugins.evaluators.zero_cost.recording import Recording, theta
-
-PRECISIONS = ("float32", "bfloat16")
+from nas_plugins.evaluators.zero_cost.settings import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def score_network(
     wanted = resolve(proxies)
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    if seed < 0:
-        raise ValueError(f"`seed` must be >= 0, got {seed}")
+    at_least(0, seed=seed)
     where = _device(device)
     start = time.perf_counter()
     values, reasons = dict[str, float](), dict[str, str]()
@@ -184,6 +183,3 @@ def _said(error: Exception) -> str:
     if isinstance(error, (passes.DeadError, NoValueError)):
         return str(error)
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-
-
-__all__ = ["PRECISIONS", "Scores", "score_network"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
+from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache
 from nas_plugins.evaluators.zero_cost.networks import (
@@ -111,8 +112,7 @@ class ZeroCostEvaluator(Evaluator):
     ) -> None:
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int)):
             raise TypeError(f"`workers` must be an integer or None, got {workers!r}")
-        if workers is not None and workers < 1:
-            raise ValueError(f"`workers` must be >= 1, got {workers}")
+        at_least(1, workers=workers)
         from nas_plugins._torch import usable_device
         from nas_plugins.evaluators.zero_cost.inputs import make_batch
         from nas_plugins.evaluators.zero_cost.proxy import resolve
@@ -259,17 +259,18 @@ class ZeroCostEvaluator(Evaluator):
                 entries = known.get(name, {})
                 missing = tuple(one.name for one in self._proxies if one.name not in entries)
                 if missing:
-                    tasks.append(ScoringTask(architecture, missing))
+                    tasks.append((architecture, missing))
                 else:
                     yield architecture, self._row(name, entries, cached=True)
             with closing(self._computed(space, scorer, tasks)) as computed:
                 for position, scores in computed:
-                    task, name = tasks[position], str(tasks[position].architecture)
+                    architecture = tasks[position][0]
+                    name = str(architecture)
                     new = _entries(scores)
                     if cache is not None:
                         cache.put(name, _lasting(new))
                     entries = {**known.get(name, {}), **new}
-                    yield task.architecture, self._row(name, entries, seconds=scores.seconds)
+                    yield architecture, self._row(name, entries, seconds=scores.seconds)
 
     def _computed(
         self, space: SearchSpace, scorer: Scorer, tasks: Sequence[ScoringTask]
@@ -287,7 +288,7 @@ class ZeroCostEvaluator(Evaluator):
             yield from in_processes(scorer, tasks, workers)
             return
         for position, task in enumerate(tasks):
-            yield position, scorer.score(task.architecture, task.proxies)
+            yield position, scorer.score(*task)
 
     def _scorer(self, options: Mapping[str, Any]) -> Scorer:
         from nas_plugins.evaluators.zero_cost.scoring import Scorer
@@ -378,6 +379,3 @@ def _cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
-
-
-__all__ = ["Row", "ZeroCostEvaluator", "score"]

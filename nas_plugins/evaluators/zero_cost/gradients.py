@@ -44,9 +44,9 @@ def fisher(recording: Recording) -> float:
     """
     _gradients(recording)
     score = 0.0
-    for output in recording.output_products:
-        filter_size = recording.weights[output.weight][0].numel()
-        channels = output.product.float().square().mean(0).sum(dtype=torch.float64)
+    for weight, product in recording.output_products:
+        filter_size = recording.weights[weight][0].numel()
+        channels = product.float().square().mean(0).sum(dtype=torch.float64)
         score += 0.5 * float(channels) * filter_size
     return score
 
@@ -82,6 +82,3 @@ def _gradients(recording: Recording) -> Tensors:
 
 def _weights(recording: Recording) -> list[torch.Tensor]:
     return [weight.detach() for weight in recording.weights]
-
-
-__all__ = ["fisher", "grad_norm", "plain", "snip", "zico"]

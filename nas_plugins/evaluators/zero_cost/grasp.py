@@ -19,6 +19,3 @@ def grasp(recording: Recording) -> float:
         raise NoValueError("all second derivatives are zero")
     weights = [weight.detach() for weight in recording.weights]
     return -float(total(tuple(torch._foreach_mul(weights, list(hessian)))))
-
-
-__all__ = ["grasp"]

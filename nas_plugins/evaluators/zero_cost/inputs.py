@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._torch import torch
-from nas_plugins.errors import MissingDependencyError
+from nas_plugins.errors import needing
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.settings import Settings
 
@@ -59,13 +59,9 @@ def batch_digest(batch: Batch) -> str:
 
 def _digits(settings: Settings) -> Batch:
     """Digits with mean 0 and variance 1, scaled up, grey in three channels."""
-    try:
+    owner = "the input 'digits' is scikit-learn's"
+    with needing(f"{owner}, which cannot be imported", "'nas-plugins[surrogate]'"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the input 'digits' is scikit-learn's, which cannot be imported ({error}); run: "
-            "pip install 'nas-plugins[surrogate]'"
-        ) from error
     pixels, digits = load_digits(return_X_y=True)
     wanted = balanced_labels(settings.batch_size, min(settings.classes, 10))
     chosen = _of_classes(digits, wanted.numpy(), np.random.default_rng(settings.seed))
@@ -133,6 +129,3 @@ def _tensor(data: Any, what: str) -> torch.Tensor:
         return torch.from_numpy(np.array(data))
     except (TypeError, ValueError) as error:
         raise TypeError(f"`batch` must have {what} that numpy can read: {error}") from error
-
-
-__all__ = ["balanced_labels", "batch_digest", "make_batch"]

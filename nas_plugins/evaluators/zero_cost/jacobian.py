@@ -64,6 +64,3 @@ def _rows(recording: Recording) -> Floats:
 
 def _correlations(rows: Floats) -> Floats:
     return np.atleast_2d(np.asarray(np.corrcoef(rows), dtype=np.float64))
-
-
-__all__ = ["epe_nas", "jacov"]

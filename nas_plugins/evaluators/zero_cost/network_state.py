@@ -91,6 +91,3 @@ def pass_generator(seed: int, name: str, device: torch.device) -> torch.Generato
         with torch.cuda.device(device):
             torch.cuda.manual_seed(state)
     return torch.Generator().manual_seed(state)
-
-
-__all__ = ["kept_buffers", "pass_generator", "prepared"]

@@ -71,6 +71,3 @@ def built_under_seed(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return build()
-
-
-__all__ = ["built_under_seed", "network_options", "weight_seed"]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, pass_generator
 from nas_plugins.evaluators.zero_cost.proxy import Need
-from nas_plugins.evaluators.zero_cost.recording import OutputProduct, Recording, Tensors
+from nas_plugins.evaluators.zero_cost.recording import Recording, Tensors
 from nas_plugins.evaluators.zero_cost.second_order import TwiceDifferentiable
 from nas_plugins.evaluators.zero_cost.tracing import Blocks, LayerTracer, flat, logits_of
 
@@ -146,7 +146,7 @@ class SharedForward:
             else:
                 products = zip(seen.outputs, found[len(weights) :], strict=True)
                 self.recording.made[Need.OUTPUT_GRADIENT] = tuple(
-                    OutputProduct(index, _product(output.detach(), g.detach()))
+                    (index, _product(output.detach(), g.detach()))
                     for (index, output, _), g in products
                     if g is not None
                 )

@@ -18,7 +18,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins.errors import EngineError
@@ -36,17 +35,8 @@ _COMMAND = "from nas_plugins.evaluators.zero_cost.pool import work; work()"
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-@dataclass(frozen=True)
-class ScoringTask:
-    """One architecture to score.
-
-    Attributes:
-        architecture: A representative.
-        proxies: Names of the proxies to compute.
-    """
-
-    architecture: Architecture
-    proxies: tuple[str, ...]
+ScoringTask = tuple[Architecture, tuple[str, ...]]
+"""A representative to score, and names of the proxies to compute."""
 
 
 def in_processes(
@@ -135,7 +125,7 @@ class _Pool:
                         process = None
                     if attempt + 1 == _TRIES:
                         reason = f"{LOST} {_TRIES} times ({ending})"
-                        self._results.put((position, self._scorer.failed(task.proxies, reason)))
+                        self._results.put((position, self._scorer.failed(task[1], reason)))
         except Exception as error:
             self._results.put(error)
         finally:
@@ -208,9 +198,6 @@ def work() -> None:
             if scorer is None:
                 scorer = message
             else:
-                _send(answers, scorer.score(message.architecture, message.proxies))
+                _send(answers, scorer.score(*message))
     # Nothing is left to flush: the interpreter's own way out takes half a second with PyTorch.
     os._exit(0)
-
-
-__all__ = ["LOST", "ScoringTask", "in_processes", "work"]

@@ -260,6 +260,3 @@ def _at(module: str, qualified: str) -> Any:
     for part in qualified.split("."):
         target = getattr(target, part, None)
     return target
-
-
-__all__ = ["Direction", "Need", "NoValueError", "Proxy", "names", "proxy", "resolve"]

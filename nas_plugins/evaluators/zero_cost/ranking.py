@@ -57,6 +57,3 @@ def _ranks(values: Floats) -> Floats:
     ranks = np.ones(len(values))
     ranks[known] = mid_ranks(values[known]) + (~known).sum()
     return ranks
-
-
-__all__ = ["AZ_NAS", "rank_sum"]

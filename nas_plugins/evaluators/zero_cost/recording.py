@@ -13,33 +13,6 @@ T = TypeVar("T")
 Tensors = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Perturbation:
-    """Features of a network with random weights, and how noise on its input moves them.
-
-    Attributes:
-        distances: `(b,)` sums over the features of abs(f(x) - f(x + noise)).
-        variances: Per batch normalisation, in the order of their calls, the mean over its
-            channels of the running variance after both passes.
-    """
-
-    distances: Tensor
-    variances: Tensors
-
-
-@dataclass(frozen=True, eq=False)
-class OutputProduct:
-    """One call of a convolution or linear layer.
-
-    Attributes:
-        weight: Index of its weight in `Recording.weights`.
-        product: `(B, C)` sums over positions of the output times the loss's gradient at it.
-    """
-
-    weight: int
-    product: Tensor
-
-
 @dataclass(eq=False)
 class Recording:
     """A network, a batch, and what the passes that were needed have recorded.
@@ -104,8 +77,9 @@ class Recording:
         return self._get(Need.LOSS_GRADIENT, tuple)
 
     @property
-    def output_products(self) -> tuple[OutputProduct, ...]:
-        """Outputs times gradients, per call of a layer."""
+    def output_products(self) -> tuple[tuple[int, Tensor], ...]:
+        """Per call of a layer, the index of its weight, and the sums over positions of its output
+        times the loss's gradient there, `(B, C)`."""
         return self._get(Need.OUTPUT_GRADIENT, tuple)
 
     @property
@@ -125,9 +99,14 @@ class Recording:
         return self._get(Need.SYNFLOW, tuple)
 
     @property
-    def perturbation(self) -> Perturbation:
-        """See `Perturbation` and `data_free.perturbation`."""
-        return self._get(Need.PERTURBATION, Perturbation)
+    def perturbation(self) -> tuple[Tensor, Tensors]:
+        """How noise on the input moves the features f of a network with random weights.
+
+        Sums over the features of abs(f(x) - f(x + noise)), `(b,)`; and per batch normalisation,
+        in the order of their calls, the mean over its channels of the running variance after
+        both passes. See `data_free.perturbation`.
+        """
+        return self._get(Need.PERTURBATION, tuple)
 
     def _get(self, need: Need, kind: type[T]) -> T:
         if need in self.reasons:
@@ -151,6 +130,3 @@ def total(values: Tensors) -> Tensor:
     if not values:
         raise NoValueError("the network has no convolution or linear layer")
     return torch.stack([value.sum(dtype=torch.float64) for value in values]).sum()
-
-
-__all__ = ["OutputProduct", "Perturbation", "Recording", "Tensors", "theta", "total"]

@@ -173,5 +173,3 @@ _convolve: Any = _Convolution.apply
 _convolve_backward: Any = _ConvolutionBackward.apply
 _normalise: Any = _Norm.apply
 _normalise_backward: Any = _NormBackward.apply
-
-__all__ = ["TwiceDifferentiable"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from nas_plugins._checks import at_least, integers
 from nas_plugins.errors import unknown_name
 
 INPUTS = ("noise", "digits")
@@ -56,12 +57,9 @@ class Settings:
                 raise unknown_name(f"`{name}`", str(getattr(self, name)), known)
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is None and name in ("channels", "cells"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"`{name}` must be an integer, got {value!r}")
-            if value < least:
-                raise ValueError(f"`{name}` must be >= {least}, got {value}")
+            if value is not None or name not in ("channels", "cells"):
+                integers(**{name: value})
+                at_least(least, **{name: value})
         if self.channels_last not in (None, True, False):
             raise TypeError(f"`channels_last` must be true, false or None, got "
                             f"{self.channels_last!r}")  # fmt: skip
@@ -112,5 +110,3 @@ RANKING = ("az_progressivity", "synflow")
 """Proxies that rank candidates for a warm start, chosen on CIFAR-10 of NAS-Bench-201."""
 FEATURES = ("flops", "jacov", "l2_norm", "meco", "n_layers", "nwot", "params", "swap", "synflow")
 """Proxies that need a forward pass or an input gradient at most, for a surrogate."""
-
-__all__ = ["FEATURES", "INPUTS", "PRECISIONS", "PRESETS", "RANKING", "SIZES", "Settings"]

@@ -44,6 +44,3 @@ def l2_norm(recording: Recording) -> float:
         raise NoValueError("the network has no convolution or linear layer")
     norms = torch._foreach_norm([weight.detach() for weight in recording.weights])
     return float(torch.stack(list(norms)).sum(dtype=torch.float64))
-
-
-__all__ = ["flops", "l2_norm", "n_layers", "params"]

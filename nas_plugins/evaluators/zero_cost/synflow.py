@@ -19,6 +19,3 @@ def synflow(recording: Recording) -> float:
     if score == 0:
         raise NoValueError("dead network: no path leads from the input to the output")
     return math.log(score)
-
-
-__all__ = ["synflow"]

@@ -242,7 +242,3 @@ def blocks(network: nn.Module) -> list[nn.Module]:
 
 def _is_map(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim == 4
-
-
-__all__ = ["LAYERS", "NORMS", "RELUS", "Blocks", "LastFeatures", "LayerTracer", "blocks", "flat",
-           "logits_of"]  # fmt: skip

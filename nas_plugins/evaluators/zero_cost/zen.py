@@ -17,12 +17,9 @@ def zen(recording: Recording) -> float:
     running ones after both passes, from 1, which are momentum 0.1 on the way to those of the
     batch, as in NAS-Bench-Suite-Zero.
     """
-    seen = recording.perturbation
-    distance = float(seen.distances.mean(dtype=torch.float64))
+    distances, variances = recording.perturbation
+    distance = float(distances.mean(dtype=torch.float64))
     if distance == 0:
         raise NoValueError("dead network: the features do not depend on the input")
-    logs = [0.5 * math.log(float(variance)) for variance in seen.variances]
+    logs = [0.5 * math.log(float(variance)) for variance in variances]
     return math.log(distance) + sum(logs)
-
-
-__all__ = ["zen"]

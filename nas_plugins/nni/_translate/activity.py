@@ -109,6 +109,3 @@ def _and(when: Condition, label: Any, positions: set[int], n: int) -> Condition:
         return when
     name = str(label)
     return {**when, name: when.get(name, frozenset(positions)) & frozenset(positions)}
-
-
-__all__ = ["Condition", "conditions"]

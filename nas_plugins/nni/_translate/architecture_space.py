@@ -77,5 +77,3 @@ class ArchitectureSpacePart:
 
 
 _PLACES = ("model", "model_space")
-
-__all__ = ["CONSTRAINT", "ArchitectureSpacePart"]

@@ -138,6 +138,3 @@ def is_subset(mutable: Any, n: int, n_chosen: int | None) -> bool:
         and mutable.n_chosen == n_chosen
         and list(mutable.values) == list(range(n))
     )
-
-
-__all__ = ["SpacePart", "Translator", "integers", "is_choice", "is_subset", "value_of"]

@@ -244,6 +244,3 @@ def _bytes(part: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Every row as bytes, `(B, ...)` to `(B, K)`."""
     width = part.itemsize * math.prod(part.shape[1:])
     return np.ascontiguousarray(part).view(np.uint8).reshape(len(part), width)
-
-
-__all__ = ["NAME", "Check", "ComposedSpace", "Conditions"]

@@ -87,6 +87,3 @@ def _segments(parts: Sequence[SpacePart]) -> Iterator[Segment]:
             end = start + len(one.decisions)
             yield frozenset(one.labels), slice(start, end), one.write
             start = end
-
-
-__all__ = ["Constraints"]

@@ -116,6 +116,3 @@ def _op(cell: str, node: int, slot: int) -> str:
 
 def _input(cell: str, node: int, slot: int) -> str:
     return f"{cell}/input_{node}_{slot}"
-
-
-__all__ = ["SIZES", "DARTSPart"]

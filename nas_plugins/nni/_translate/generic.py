@@ -330,18 +330,3 @@ def _written(value: Any) -> str:
 def _short(values: tuple[Any, ...]) -> str:
     text = ", ".join(map(repr, values[:8]))
     return f"[{text}{', ...' if len(values) > 8 else ''}]"
-
-
-__all__ = [
-    "MAX_NUMBERS",
-    "MAX_SUBSETS",
-    "AnyOf",
-    "Dimension",
-    "GenericPart",
-    "OneOf",
-    "Picks",
-    "SomeOf",
-    "ascending",
-    "dimension",
-    "picked",
-]

@@ -125,6 +125,3 @@ class NASBench101Part:
             hint = unknown_name("operation", str(value), OPERATIONS)
             raise InvalidArchitectureError(f"label {label!r}: {hint}")
         return str(value)
-
-
-__all__ = ["MAX_EDGES", "VERTICES", "NASBench101Part"]

@@ -64,6 +64,3 @@ def _index(label: str, value: Any) -> int:
         hint = unknown_name("operation", str(value), HUB_OPERATIONS)
         raise InvalidArchitectureError(f"label {label!r}: {hint}")
     return HUB_OPERATIONS.index(value)
-
-
-__all__ = ["HUB_OPERATIONS", "NASBench201Part"]

@@ -205,6 +205,3 @@ def _recipe(request: ArchVQRequest, baseline: Arch2Vec) -> Recipe:
 
 def _batches(vectors: Tensor) -> list[Tensor]:
     return [vectors[i : i + _BATCH] for i in range(0, len(vectors), _BATCH)]
-
-
-__all__ = ["KINDS", "VectorPrior", "VectorTask", "draw_marginals", "vector_prior"]

@@ -205,6 +205,3 @@ def _embed(vae: GraphVAE, graphs: GraphSet) -> Floats:
     ]
     vectors: Floats = np.concatenate(parts)
     return vectors
-
-
-__all__ = ["Arch2Vec", "GraphVAE", "VAETask", "arch2vec", "run_id"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from nas_plugins.errors import unknown_name
 from nas_plugins.reproduction.experiments import ExperimentRequest
+from nas_plugins.runner.options import at_least
 from nas_plugins.strategies.arch_vq.config import (
     PriorConfig,
     Recipe,
@@ -38,7 +39,7 @@ class ArchVQRequest(ExperimentRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check(seeds=0, samples=0, models=0)
+        at_least(0, seeds=self.seeds, samples=self.samples, models=self.models)
         if self.space and self.space not in SPACES:
             raise unknown_name("space of the experiments", self.space, SPACES)
         quick = self.budget == "quick"
@@ -114,6 +115,3 @@ def vae_recipe(space: str, budget: str) -> Recipe:
     if space != "nasbench201":
         vqvae = replace(vqvae, schedule=Schedule(epochs, 256, 2e-3, one_cycle=False))
     return Recipe(vqvae, architectures=_SMALL_PAPER[space][2])
-
-
-__all__ = ["SPACES", "ArchVQRequest", "vae_recipe", "vq_recipe"]

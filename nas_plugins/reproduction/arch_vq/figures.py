@@ -35,18 +35,16 @@ _NOTES = {
 def figure2(request: ArchVQRequest) -> Reproduction:
     """The temperature sweep, lenient and strict, for both presets."""
     space = request.space or "nasbench201"
-    columns = (
-        "T",
-        *(f"{way} {name}" for way in ("lenient", "strict") for name in COLUMNS),
-    )
+    columns = ("T", *(f"{way} {name}" for way in ("lenient", "strict") for name in COLUMNS))
     tables: list[ResultTable] = []
     figures: dict[str, str] = {}
     remarks: list[str] = []
+    temperatures = TEMPERATURES[1::2] if request.budget == "quick" else TEMPERATURES
     for preset in _PRESETS:
         known = trained_vq(request, space, preset)
         remarks += trained_as({preset: known}, ())
         for decoding in (PAPER, SEEN):
-            rows = [(t, *_counts(request, known, decoding, t)) for t in _temperatures(request)]
+            rows = [(t, *_counts(request, known, decoding, t)) for t in temperatures]
             title = f"`{preset}` preset, {decoding}"
             tables.append(ResultTable(title, columns, tuple(rows), _NOTES[decoding]))
             if decoding == PAPER:
@@ -68,10 +66,6 @@ def figure2(request: ArchVQRequest) -> Reproduction:
         tuple(remarks),
         settings(request, space),
     )
-
-
-def _temperatures(request: ArchVQRequest) -> tuple[float, ...]:
-    return TEMPERATURES[1::2] if request.budget == "quick" else TEMPERATURES
 
 
 def _counts(
@@ -109,6 +103,3 @@ def _chart(title: str, rows: Sequence[tuple[Cell, ...]]) -> str:
         y_label="percent",
         y_range=(0, 100),
     )
-
-
-__all__ = ["TEMPERATURES", "figure2"]

@@ -80,6 +80,3 @@ def _finished(folder: Path, settings: Recipe, seed: int) -> ArchVQModel | None:
     if model.card.recipe != settings or model.card.seed != seed:
         raise DataError(f"{folder} holds a model of another recipe or seed; choose another --out")
     return model
-
-
-__all__ = ["arch_vq", "line", "space_of", "trained"]

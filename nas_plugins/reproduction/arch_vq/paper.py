@@ -67,5 +67,3 @@ TEMPERATURES: Mapping[str, tuple[float, ...]] = {
     "darts-cell": (),
 }
 """Temperatures of the published rows."""
-
-__all__ = ["ABLATIONS", "CLAIMED_GAIN", "GENERATION", "TEMPERATURES", "PaperRow"]

@@ -238,13 +238,3 @@ def _in_any_order(known: TrainedVQ, graphs: Graphs) -> Generation:
     keys = raw_keys(graphs)
     keys = keys[np.isin(keys, raw_keys(Graphs.of(known.space, every)))]
     return Generation.count(len(graphs), keys, known.train_keys.raw)
-
-
-__all__ = [
-    "SPACES",
-    "ReorderedNASBench101",
-    "ReorderedNASBench201",
-    "random_orders",
-    "reordered",
-    "table6",
-]

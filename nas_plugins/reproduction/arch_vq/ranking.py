@@ -19,11 +19,7 @@ from nas_plugins.reproduction.arch_vq.tables import settings
 from nas_plugins.reproduction.charts import Line, line_chart
 from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.spaces.base import Rows
-from nas_plugins.strategies.arch_vq.lstm import (
-    Predictor,
-    PredictorConfig,
-    kendall_tau,
-)
+from nas_plugins.strategies.arch_vq.lstm import Predictor, PredictorConfig, kendall_tau
 from nas_plugins.strategies.arch_vq.metrics import Graphs, strict_rows
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
 
@@ -263,6 +259,3 @@ def _shown_metric(benchmark: TabularBenchmark) -> str:
     """Test accuracy where the table has it; the table that comes with pip does not."""
     names = [metric.name for metric in benchmark.metrics]
     return "test_accuracy" if "test_accuracy" in names else "val_accuracy"
-
-
-__all__ = ["DATASETS", "FRACTIONS", "figure3", "table5"]

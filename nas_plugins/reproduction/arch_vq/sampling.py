@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
@@ -160,21 +161,15 @@ def draw_seen(model: ArchVQModel, n: int, seed: int, temperature: float) -> Grap
     return Graphs.from_columns(drawn.labels, drawn.columns)
 
 
-@dataclass(frozen=True)
-class GenerationCounts:
-    """One draw, counted both ways."""
-
-    lenient: Generation
-    strict: Generation
+GenerationCounts: TypeAlias = tuple[Generation, Generation]
+"""One draw, counted leniently and strictly."""
 
 
 def counted(known: TrainedModel, draw: Draw, n: int, seed: int) -> GenerationCounts:
     """Draws and counts; graphs that were asked for and did not come are invalid."""
     graphs = draw(n, seed)
     space, keys = known.space, known.train_keys
-    return GenerationCounts(
-        lenient(space, graphs, keys, requested=n), strict(space, graphs, keys, requested=n)
-    )
+    return (lenient(space, graphs, keys, requested=n), strict(space, graphs, keys, requested=n))
 
 
 SHOWN = ("validity", "uniqueness", "novelty", "absolute_uniqueness")
@@ -184,26 +179,7 @@ COLUMNS = ("valid", "unique", "novel", "valid·unique")
 def cells(draws: Sequence[GenerationCounts]) -> tuple[Cell, ...]:
     """Eight cells: valid, unique, novel, valid·unique, leniently and then strictly."""
     return tuple(
-        Spread.of(getattr(getattr(c, way), share) for c in draws)
-        for way in ("lenient", "strict")
+        Spread.of(getattr(counts[way], share) for counts in draws)
+        for way in range(2)
         for share in SHOWN
     )
-
-
-__all__ = [
-    "COLUMNS",
-    "DECODINGS",
-    "INDEPENDENT",
-    "NEW",
-    "PAPER",
-    "SEEN",
-    "SHOWN",
-    "UNIQUE",
-    "GenerationCounts",
-    "TrainedModel",
-    "TrainedVAE",
-    "TrainedVQ",
-    "cells",
-    "counted",
-    "draw_seen",
-]

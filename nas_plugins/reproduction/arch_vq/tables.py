@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,12 @@ _TITLES = {
     "nasbench201": ("arch-vq-table3", "Table 3: generation on NAS-Bench-201"),
     "darts-cell": ("arch-vq-table4", "Table 4: generation on DARTS"),
 }
+_RECONSTRUCTION_NOTES = (
+    "Held-out architectures, percent. *Operations* and *edges* (pairs i < j) element by element; "
+    "*exact* whole graphs. The paper does not say which it reports.",
+    "The last three as arch2vec codes them: padding counted as the first label, true edges that "
+    "come back, absent edges that appear.",
+)
 _GENERATION_NOTES = (
     "All figures in percent, mean ± sd over runs. *Runs* is sampling seeds / models.",
     "*Lenient* counts as arch2vec's published functions do, on graphs that are not pruned; "
@@ -75,24 +82,9 @@ _GENERATION_NOTES = (
 )
 
 
-def table2(request: ArchVQRequest) -> Reproduction:
-    """Generation on NAS-Bench-101."""
-    return generation(request, "nasbench101")
-
-
-def table3(request: ArchVQRequest) -> Reproduction:
-    """Generation on NAS-Bench-201."""
-    return generation(request, "nasbench201")
-
-
-def table4(request: ArchVQRequest) -> Reproduction:
-    """Generation on DARTS."""
-    return generation(request, "darts-cell")
-
-
 def generation(request: ArchVQRequest, space: str) -> Reproduction:
     """Reconstruction, validity, uniqueness and novelty, the paper's rows beside ours."""
-    models = trained_models(request, space)
+    models = {preset: trained_vq(request, space, preset) for preset in ("paper", "default")}
     baselines = trained_baselines(request, space)
     temperatures = (1.0, *paper.TEMPERATURES[space])
     rows: list[Row] = [published(row) for row in paper.GENERATION[space]]
@@ -115,7 +107,7 @@ def generation(request: ArchVQRequest, space: str) -> Reproduction:
     name, title = _TITLES[space]
     tables = (
         ResultTable(
-            "Reconstruction", _RECONSTRUCTION, tuple(reconstructed), _reconstruction_notes()
+            "Reconstruction", _RECONSTRUCTION, tuple(reconstructed), _RECONSTRUCTION_NOTES
         ),
         ResultTable("Generation", _GENERATION, tuple(rows), _GENERATION_NOTES),
     )
@@ -126,6 +118,11 @@ def generation(request: ArchVQRequest, space: str) -> Reproduction:
         remarks=(gain(space, rows), *trained_as(models, baselines)),
         settings=settings(request, space),
     )
+
+
+table2 = partial(generation, space="nasbench101")
+table3 = partial(generation, space="nasbench201")
+table4 = partial(generation, space="darts-cell")
 
 
 def table7(request: ArchVQRequest) -> Reproduction:
@@ -183,11 +180,6 @@ def trained_vq(
     ]
 
 
-def trained_models(request: ArchVQRequest, space: str) -> dict[str, list[TrainedVQ]]:
-    """Arch-VQ models of both presets."""
-    return {preset: trained_vq(request, space, preset) for preset in ("paper", "default")}
-
-
 def trained_baselines(request: ArchVQRequest, space: str) -> list[TrainedVAE]:
     """arch2vec baselines, one per model seed, with their training sets."""
     return [
@@ -214,7 +206,8 @@ def measured(
         index = seed % len(known)
         request.note(f"sampling {known[index].name}, {decoding}, T {temperature:g}, seed {seed}")
         found.append(counted(known[index], draws[index], request.samples, seed))
-    return (name, temperature, decoding, *cells(found), _runs(request, len(known)))
+    runs = f"{request.seeds} / {min(len(known), request.seeds)}"
+    return (name, temperature, decoding, *cells(found), runs)
 
 
 def published(row: paper.PaperRow) -> Row:
@@ -316,34 +309,3 @@ def _reconstruction_row(name: str, known: Sequence[TrainedVQ] | Sequence[Trained
     found = [vars(k.reconstruct()) for k in known]
     spreads = [Spread.of(one[key] for one in found) for key in found[0]]
     return (name, None, *spreads, len(known))
-
-
-def _runs(request: ArchVQRequest, models: int) -> str:
-    return f"{request.seeds} / {min(models, request.seeds)}"
-
-
-def _reconstruction_notes() -> tuple[str, ...]:
-    return (
-        "Held-out architectures, percent. *Operations* and *edges* (pairs i < j) element by "
-        "element; *exact* whole graphs. The paper does not say which it reports.",
-        "The last three as arch2vec codes them: padding counted as the first label, true edges "
-        "that come back, absent edges that appear.",
-    )
-
-
-__all__ = [
-    "ceiling",
-    "gain",
-    "generation",
-    "measured",
-    "published",
-    "settings",
-    "table2",
-    "table3",
-    "table4",
-    "table7",
-    "trained_as",
-    "trained_baselines",
-    "trained_models",
-    "trained_vq",
-]

@@ -6,18 +6,8 @@ from dataclasses import replace
 
 from nas_plugins.reproduction.documents import Cell, Reproduction, ResultTable, Spread
 from nas_plugins.reproduction.llm_nas import paper
-from nas_plugins.reproduction.llm_nas.arms import (
-    ABLATIONS,
-    ARCHIVE,
-    FULL,
-    ON_SURROGATE,
-    chosen,
-)
-from nas_plugins.reproduction.llm_nas.cases import (
-    LABELS,
-    TEST,
-    VALIDATION,
-)
+from nas_plugins.reproduction.llm_nas.arms import ABLATIONS, ARCHIVE, FULL, ON_SURROGATE, chosen
+from nas_plugins.reproduction.llm_nas.cases import LABELS, TEST, VALIDATION
 from nas_plugins.reproduction.llm_nas.request import DATASETS, LLMNASRequest
 from nas_plugins.reproduction.llm_nas.runs import Results, results
 from nas_plugins.reproduction.llm_nas.scores import (
@@ -75,8 +65,8 @@ def table5(request: LLMNASRequest) -> Reproduction:
 
 def _ablations(scored: RunScores, request: LLMNASRequest) -> ResultTable:
     rows: list[tuple[Cell, ...]] = [
-        (f"{row.name} ({paper.SOURCE})", None, _reported(row), *[None] * (len(_COLUMNS) - 1))
-        for row in paper.ABLATIONS
+        (f"{name} ({paper.SOURCE})", None, hypervolume, *[None] * (len(_COLUMNS) - 1))
+        for name, hypervolume in paper.ABLATIONS
     ]
     rows += [
         (arm.name, scored.seeds(arm), *(scored.over_cases(arm, column) for column in _COLUMNS))
@@ -120,13 +110,3 @@ def _surrogate(guessed: Results) -> ResultTable:
     return ResultTable(
         "Searching on predicted accuracy, CIFAR-10", heads, tuple(rows), notes, digits=3
     )
-
-
-def _reported(row: paper.Ablation) -> Cell:
-    if row.hypervolume is None:
-        return None
-    # `n` says no more than that there is a deviation: over how many runs is not known.
-    return Spread(row.hypervolume, row.sd or 0.0, 2)
-
-
-__all__ = ["table5"]

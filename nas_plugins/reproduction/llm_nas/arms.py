@@ -125,23 +125,3 @@ def chosen(arms: Sequence[Arm], llm: str) -> tuple[Arm, ...]:
         resolved = arm.with_llm(llm)
         found.setdefault(replace(resolved, name=""), resolved)
     return tuple(found.values())
-
-
-__all__ = [
-    "ABLATIONS",
-    "ARCHIVE",
-    "ASKED",
-    "BASELINES",
-    "FULL",
-    "NULL",
-    "OFF",
-    "ON_SURROGATE",
-    "OURS",
-    "RANDOM",
-    "SURROGATE",
-    "TABLE",
-    "UNPAID",
-    "Arm",
-    "chosen",
-    "spoken",
-]

@@ -105,21 +105,12 @@ def case_table(case: Case) -> CaseTable:
     return CaseTable(case, HWNASBenchTable(case.dataset, case.device))
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a surrogate says of all cells.
-
-    Attributes:
-        values: `(n,)` predicted validation accuracy; the measured one for the labelled cells.
-        spearman: Rank correlation with the truth over the cells without a label.
-    """
-
-    values: Floats
-    spearman: float
-
-
-def predicted(case: Case, seed: int, folder: Path) -> Predictions:
+def predicted(case: Case, seed: int, folder: Path) -> tuple[Floats, float]:
     """Trains the surrogate of a data set and seed, or reads what it said from the folder.
+
+    Returns:
+        Predicted validation accuracy of all cells, `(n,)`, the measured one where a cell has a
+        label; and its rank correlation with the truth over the cells without one.
 
     Raises:
         MissingDependencyError: XGBoost is not installed.
@@ -134,7 +125,7 @@ def predicted(case: Case, seed: int, folder: Path) -> Predictions:
     with np.load(file) as arrays:
         values, is_label = arrays["values"], arrays["is_label"]
     truth = case_table(case).accuracy[VALIDATION]
-    return Predictions(values, spearman(values[~is_label], truth[~is_label]))
+    return values, spearman(values[~is_label], truth[~is_label])
 
 
 def _train(case: Case, seed: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -149,18 +140,3 @@ def _train(case: Case, seed: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
     rows = surrogate.evaluate(benchmark.space.architectures(benchmark.rows))
     values = np.array([row["val_accuracy"] for row in rows])
     return values, np.array([row["predicted"] == 0 for row in rows])
-
-
-__all__ = [
-    "AXES",
-    "LABELS",
-    "OBJECTIVES",
-    "TEST",
-    "VALIDATION",
-    "Case",
-    "CaseTable",
-    "Floats",
-    "Predictions",
-    "case_table",
-    "predicted",
-]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nas_plugins.reproduction.charts import Panel, scatter_panels
+from nas_plugins.reproduction.charts import scatter_panels
 from nas_plugins.reproduction.llm_nas.arms import Arm
 from nas_plugins.reproduction.llm_nas.cases import VALIDATION, Case, case_table
 from nas_plugins.reproduction.llm_nas.runs import Results
@@ -32,9 +32,9 @@ def _figure(case: Case, arms: list[Arm], results: Results) -> str:
     known = case_table(case)
     panels = []
     for arm in arms:
-        cells = np.concatenate([found_front(run).cells for run in results[arm, case]])
+        cells = np.concatenate([found_front(run)[0] for run in results[arm, case]])
         latency, accuracy = known.latency[cells], known.accuracy[VALIDATION][cells]
-        panels.append(Panel(f"{arm.name} ({len(results[arm, case])})", latency, accuracy))
+        panels.append((f"{arm.name} ({len(results[arm, case])})", latency, accuracy))
     front = known.fronts[VALIDATION] * (-1.0, 1.0)
     front = front[np.argsort(front[:, 1])]
     low = float(np.sort(front[:, 0])[min(1, len(front) - 1)])
@@ -49,6 +49,3 @@ def _figure(case: Case, arms: list[Arm], results: Results) -> str:
         y_range=(low - margin, high + margin),
         line=(front[:, 1].tolist(), front[:, 0].tolist()),
     )
-
-
-__all__ = ["front_figures"]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.experiments import ExperimentRequest
 from nas_plugins.reproduction.llm_nas.arms import NULL, Arm
 from nas_plugins.reproduction.llm_nas.cases import Case
+from nas_plugins.runner.options import at_least
 
 DATASETS = ("cifar10", "cifar100", "imagenet16")
 MAX_WORKERS = 2
@@ -52,9 +53,9 @@ class LLMNASRequest(ExperimentRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check(seeds=0, llm_seeds=0, evaluations=0)
+        at_least(0, seeds=self.seeds, llm_seeds=self.llm_seeds, evaluations=self.evaluations)
         if not 1 <= self.workers <= MAX_WORKERS:
-            raise ValueError(f"`workers` must be 1 or {MAX_WORKERS}, got {self.workers}")
+            raise UsageError(f"`workers` must be 1 or {MAX_WORKERS}, got {self.workers}")
         for kind, given, known in (
             ("data set", self.datasets, DATASETS),
             ("device", self.devices, DEVICES),
@@ -85,6 +86,3 @@ class LLMNASRequest(ExperimentRequest):
             "data sets": " ".join(self.datasets),
             "devices": " ".join(self.devices),
         }
-
-
-__all__ = ["DATASETS", "MAX_WORKERS", "LLMNASRequest"]

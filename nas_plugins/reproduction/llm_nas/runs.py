@@ -229,8 +229,8 @@ def _evaluator(job: SearchJob, out: Path) -> tuple[Floats, float]:
     case, known = job.case, case_table(job.case)
     if job.arm.evaluator != SURROGATE:
         return np.stack([known.accuracy[VALIDATION], known.latency], axis=1), float("nan")
-    found = predicted(case, job.seed, out / "surrogates")
-    return np.stack([found.values, known.latency], axis=1), found.spearman
+    values, correlation = predicted(case, job.seed, out / "surrogates")
+    return np.stack([values, known.latency], axis=1), correlation
 
 
 def _log(job: SearchJob, steps: Sequence[Step]) -> dict[str, Any]:
@@ -265,6 +265,3 @@ def _code(arm: Arm) -> str:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
-
-
-__all__ = ["Results", "SearchJob", "SearchRun", "do", "results"]

@@ -10,13 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
-from nas_plugins.reproduction.llm_nas.cases import (
-    AXES,
-    TEST,
-    VALIDATION,
-    CaseTable,
-    Floats,
-)
+from nas_plugins.reproduction.llm_nas.cases import AXES, TEST, VALIDATION, CaseTable, Floats
 from nas_plugins.reproduction.llm_nas.runs import SearchRun
 
 HV, HV_SPACE, IGD, IGD_PLUS, HIT = "hv FN 1.1", "hv SN 1.0", "IGD", "IGD+", "front found"
@@ -33,28 +27,19 @@ LEVELS: Mapping[str, tuple[float, ...]] = {
 on the true fronts that have the latencies the paper tells: FPGA 1.65 ms, Edge GPU 1.78 ms."""
 
 
-@dataclass(frozen=True)
-class FoundFront:
-    """The front that a search found.
+def found_front(run: SearchRun) -> tuple[npt.NDArray[np.intp], Floats]:
+    """The Pareto-optimal cells of a search, by the values that it saw.
 
-    Attributes:
-        cells: Positions in the table, distinct, chosen by what the search saw.
-        accuracy: What the search saw of them, `(k,)`.
+    Returns:
+        Distinct positions in the table, and what the search saw of their accuracy, `(k,)` each.
     """
-
-    cells: npt.NDArray[np.intp]
-    accuracy: Floats
-
-
-def found_front(run: SearchRun) -> FoundFront:
-    """The Pareto-optimal cells of a search, by the values that it saw."""
     values = np.array(run.searched, dtype=np.float64).reshape(-1, 2)
     done = np.flatnonzero(np.isfinite(values).all(axis=1))
     # A sampler may evaluate a cell twice.
     cells, first = np.unique(np.array(run.cells)[done], return_index=True)
     seen = values[done][first]
     keep = pareto.front_mask(seen * (-1.0, 1.0)) if len(seen) else np.zeros(0, dtype=bool)
-    return FoundFront(cells[keep], seen[keep, 0])
+    return cells[keep], seen[keep, 0]
 
 
 def scores(run: SearchRun, table: CaseTable) -> dict[tuple[str, str], float]:
@@ -65,11 +50,10 @@ def scores(run: SearchRun, table: CaseTable) -> dict[tuple[str, str], float]:
     axis ``predicted``, which is there when values were predicted, it is those values that count,
     against the true front on validation accuracy.
     """
-    found = found_front(run)
-    points = {axis: table.losses[axis][found.cells] for axis in AXES}
+    cells, accuracy = found_front(run)
+    points = {axis: table.losses[axis][cells] for axis in AXES}
     if not math.isnan(run.spearman):
-        latency = table.latency[found.cells]
-        points[PREDICTED] = np.stack([-found.accuracy, latency], axis=1)
+        points[PREDICTED] = np.stack([-accuracy, table.latency[cells]], axis=1)
     result = {}
     for axis, losses in points.items():
         known = VALIDATION if axis == PREDICTED else axis
@@ -84,7 +68,7 @@ def lowest_latency(run: SearchRun, table: CaseTable, level: float) -> float:
 
     NaN where the front has no such cell.
     """
-    cells = found_front(run).cells
+    cells, _ = found_front(run)
     good = cells[table.accuracy[TEST][cells] >= level]
     return float(table.latency[good].min()) if len(good) else math.nan
 
@@ -151,23 +135,3 @@ def _scores(losses: Floats, table: CaseTable, axis: str) -> dict[str, float]:
         IGD_PLUS: pareto.igd_plus(losses, front),
         HIT: sum(tuple(point) in points for point in front.tolist()) / len(front),
     }
-
-
-__all__ = [
-    "ACCURACY",
-    "HIT",
-    "HV",
-    "HV_SPACE",
-    "IGD",
-    "IGD_PLUS",
-    "LEVELS",
-    "PREDICTED",
-    "SCORES",
-    "FoundFront",
-    "PairedComparison",
-    "found_front",
-    "least_latency",
-    "lowest_latency",
-    "scores",
-    "sign_test",
-]

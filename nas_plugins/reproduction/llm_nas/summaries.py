@@ -7,29 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nas_plugins.reproduction.documents import Cell, ResultTable, Spread
-from nas_plugins.reproduction.llm_nas.arms import (
-    ARCHIVE,
-    NULL,
-    RANDOM,
-    Arm,
-    spoken,
-)
-from nas_plugins.reproduction.llm_nas.cases import (
-    AXES,
-    TEST,
-    VALIDATION,
-    Case,
-    case_table,
-)
+from nas_plugins.reproduction.llm_nas.arms import ARCHIVE, NULL, RANDOM, Arm, spoken
+from nas_plugins.reproduction.llm_nas.cases import AXES, TEST, VALIDATION, Case, case_table
 from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
 from nas_plugins.reproduction.llm_nas.runs import Results
-from nas_plugins.reproduction.llm_nas.scores import (
-    HV,
-    IGD,
-    SCORES,
-    PairedComparison,
-    scores,
-)
+from nas_plugins.reproduction.llm_nas.scores import HV, IGD, SCORES, PairedComparison, scores
 
 Score = tuple[str, str]
 """A score and its axis."""
@@ -206,18 +188,3 @@ def _won(scored: RunScores, other: Arm, score: Score) -> list[Cell]:
         paired = scored.compared(arm, other, score)
         found.append(None if arm == other else f"{paired.cases} of {paired.of}")
     return found
-
-
-__all__ = [
-    "NOTES",
-    "RunScores",
-    "Score",
-    "added",
-    "by_case",
-    "control",
-    "mean",
-    "paired_comparisons",
-    "probability",
-    "source",
-    "summary",
-]

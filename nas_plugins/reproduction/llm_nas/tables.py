@@ -20,13 +20,7 @@ from nas_plugins.reproduction.llm_nas.cases import TEST, VALIDATION, Case, case_
 from nas_plugins.reproduction.llm_nas.front_figures import front_figures
 from nas_plugins.reproduction.llm_nas.request import LLMNASRequest
 from nas_plugins.reproduction.llm_nas.runs import Results, SearchRun, results
-from nas_plugins.reproduction.llm_nas.scores import (
-    HV,
-    IGD,
-    LEVELS,
-    least_latency,
-    lowest_latency,
-)
+from nas_plugins.reproduction.llm_nas.scores import HV, IGD, LEVELS, least_latency, lowest_latency
 from nas_plugins.reproduction.llm_nas.summaries import (
     NOTES,
     RunScores,
@@ -230,6 +224,3 @@ def _reasons(runs: Mapping[Arm, Sequence[SearchRun]]) -> ResultTable:
     return ResultTable(
         "Why the classical operator stepped in", ("arm", "trials", "why"), tuple(rows)
     )
-
-
-__all__ = ["table2", "table3", "table4"]

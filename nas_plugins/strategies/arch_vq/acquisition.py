@@ -1,8 +1,16 @@
 """Which candidate to evaluate next, given beliefs about each objective.
 
-An acquisition draws or places a few outcomes per candidate and objective and averages what they
-improve: the best score with one objective, the dominated hypervolume with two, a random
-scalarisation (augmented Tchebycheff, Knowles' ParEGO, 2006) with more.
+Symbols
+    ``s_j``             a candidate's score in objective j, less is better: normal, with mean
+                        ``mu_j`` and deviation ``sigma_j``
+    ``q_1 .. q_16``     quantiles of the standard normal at ``(i - 1/2) / 16``
+    ``w``               weights of the objectives, uniform over those that add up to 1
+
+An expectation over ``s_j`` is the mean over ``mu_j + sigma_j q_i``, or one draw or bound in its
+place. One objective: log expected improvement. Two: the gain of hypervolume (both in
+`nas_plugins.numerics.acquisition`), of scores turned back into losses. More: by how much ``max_j
+w_j (s_j + 4) + 0.05 sum_j w_j (s_j + 4)``, the augmented Tchebycheff scalarisation of Knowles'
+ParEGO (2006), improves on the trials.
 """
 
 from __future__ import annotations
@@ -43,8 +51,7 @@ def outcomes(kind: str, one: Beliefs, rng: np.random.Generator) -> Floats:
         steps = _NODES[None]
     elif kind == "thompson":
         steps = rng.standard_normal(mean.shape)
-    result: Floats = mean + deviation * steps
-    return result
+    return mean + deviation * steps
 
 
 def single(kind: str, one: Beliefs, best: float, rng: np.random.Generator) -> Floats:
@@ -60,8 +67,7 @@ def single(kind: str, one: Beliefs, best: float, rng: np.random.Generator) -> Fl
         rng: Source of randomness.
     """
     if kind != "ei":
-        utility: Floats = -outcomes(kind, one, rng)[:, 0]
-        return utility
+        return -outcomes(kind, one, rng)[:, 0]
     return log_expected_improvement(one.mean, one.deviation, best)
 
 
@@ -126,6 +132,3 @@ def _loss_of(drawn: Floats, scores: Floats, losses: Floats) -> Floats:
     beyond = slope * np.minimum(drawn - knots[0], 0.0)
     result: Floats = np.interp(drawn, knots, values) + beyond
     return result
-
-
-__all__ = ["ACQUISITIONS", "outcomes", "several", "single"]

@@ -6,6 +6,16 @@ the k largest at each level draws k leaves without replacement. Here the leaves 
 code sequences: codes that would decode to the same label and edges are one branch, whose
 probability is their sum, and one of them, drawn in proportion, carries the branch on. So no two
 beams ever decode to the same graph.
+
+Symbols
+    ``p``       log-probability of a child of a beam
+    ``g``       ``p`` plus standard Gumbel noise
+    ``Z``       largest g of the beam's children
+    ``T``       perturbed log-probability of the beam itself
+
+The children's noise is drawn given that its maximum is T (appendix B.3 of the paper): ``v = T -
+g + log(1 - exp(g - Z))`` and ``g' = T - max(v, 0) - log(1 + exp(-|v|))``. Of all ``g'`` of a
+level the k largest go on.
 """
 
 from __future__ import annotations
@@ -71,7 +81,7 @@ def column_type(n_nodes: int) -> type[np.signedinteger[Any]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class CodedGraphs:
     """Graphs that were drawn, with one code sequence for each.
 
     The codes decode to the graph, but for nodes that were kept, see `Kept`.
@@ -89,8 +99,8 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, index: npt.NDArray[Any] | slice) -> Drawn:
-        return Drawn(self.codes[index], self.labels[index], self.columns[index])
+    def __getitem__(self, index: npt.NDArray[Any] | slice) -> CodedGraphs:
+        return CodedGraphs(self.codes[index], self.labels[index], self.columns[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +112,7 @@ class Kept:
         fixed: `(B, N)` True where label and incoming edges are kept.
     """
 
-    graphs: Drawn
+    graphs: CodedGraphs
     fixed: npt.NDArray[np.bool_]
 
 
@@ -112,7 +122,7 @@ class _Prefixes:
     def __init__(self, prior: Prior, decoder: Decoder, rule: PrefixRule | None, n: int) -> None:
         self.prior, self.decoder, self.rule = prior, decoder, rule
         empty = np.empty((n, 0), dtype=np.int64)
-        self.drawn = Drawn(empty, empty, empty.astype(decoder.edge.dtype))
+        self.drawn = CodedGraphs(empty, empty, empty.astype(decoder.edge.dtype))
         self.cache: Cache | None = None
 
     def next(
@@ -169,7 +179,7 @@ class _Prefixes:
     def grow(self, step: _Step, rows: Ints, chosen: Ints) -> None:
         """Continues prefix ``rows[b]`` with candidate ``chosen[b]``."""
         old = self.drawn
-        self.drawn = Drawn(
+        self.drawn = CodedGraphs(
             np.column_stack([old.codes[rows], step.codes[chosen]]),
             np.column_stack([old.labels[rows], step.label[chosen]]),
             np.column_stack([old.columns[rows], step.column[rows, chosen]]),
@@ -197,7 +207,7 @@ class _Step:
     log_p: Tensor
 
 
-def draw_independent(
+def sample_independent(
     prior: Prior,
     decoder: Decoder,
     rule: PrefixRule | None,
@@ -206,7 +216,7 @@ def draw_independent(
     *,
     temperature: float = 1.0,
     kept: Kept | None = None,
-) -> tuple[Drawn, npt.NDArray[np.bool_]]:
+) -> tuple[CodedGraphs, npt.NDArray[np.bool_]]:
     """Draws `n` graphs independently, code by code.
 
     Args:
@@ -232,7 +242,7 @@ def draw_independent(
     return prefixes.drawn, alive
 
 
-def draw_distinct(
+def sample_distinct(
     prior: Prior,
     decoder: Decoder,
     rule: PrefixRule,
@@ -240,7 +250,7 @@ def draw_distinct(
     rng: np.random.Generator,
     *,
     temperature: float = 1.0,
-) -> Drawn:
+) -> CodedGraphs:
     """Draws up to `k` distinct valid graphs, in the order of a sample without replacement.
 
     Fewer than `k` come back only when no more are in reach.
@@ -261,7 +271,7 @@ def draw_distinct(
         branch, n_branches = _branches(step, position)
         if not n_branches:
             nothing = np.empty((0, prior.n_nodes), dtype=np.int64)
-            return Drawn(nothing, nothing, nothing.astype(decoder.edge.dtype))
+            return CodedGraphs(nothing, nothing, nothing.astype(decoder.edge.dtype))
         mass = _branch_mass(step.log_p, branch, n_branches).view(-1, each, n_branches)
         child = total[:, None] + _log_shares(mass)
         noisy = _conditional_gumbel(child, perturbed, rng)
@@ -374,16 +384,4 @@ def _carriers(
 ) -> Ints:
     """One candidate for each kept branch, drawn in proportion to the probabilities."""
     value = log_p[parents].masked_fill_(branch[parents] != wanted[:, None], -torch.inf)
-    chosen: Ints = value.add_(torch.from_numpy(rng.gumbel(size=value.shape))).argmax(1).numpy()
-    return chosen
-
-
-__all__ = [
-    "Columns",
-    "Decoder",
-    "Drawn",
-    "Kept",
-    "column_type",
-    "draw_distinct",
-    "draw_independent",
-]
+    return value.add_(torch.from_numpy(rng.gumbel(size=value.shape))).argmax(1).numpy()

@@ -35,8 +35,7 @@ def elite(
         order = front[spread.round().astype(np.int64)]
     else:
         order = order[:_ELITE]
-    best: Rows = rows[order]
-    return best
+    return rows[order]
 
 
 def propose_rows(
@@ -116,6 +115,3 @@ def _shared(latent: LatentSpace, first: Rows, second: Rows) -> npt.NDArray[np.bo
     (a, p), (b, q) = (latent.space.graphs(rows) for rows in (first, second))
     same: npt.NDArray[np.bool_] = (p == q) & (a == b).all(axis=1)
     return same
-
-
-__all__ = ["elite", "propose_rows", "refilled"]

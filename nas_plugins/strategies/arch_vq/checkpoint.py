@@ -11,18 +11,13 @@ from typing import Any
 
 from nas_plugins._files import write_bytes, write_text
 from nas_plugins._torch import Tensor
-from nas_plugins.errors import DataError, MissingDependencyError
+from nas_plugins.errors import DataError, needing
 from nas_plugins.strategies.arch_vq.config import Recipe
 from nas_plugins.strategies.arch_vq.shipped import CARD
 
-try:
+with needing("checkpoints need safetensors, which cannot be imported", "'nas-plugins[torch]'"):
     from safetensors.torch import load as parse
     from safetensors.torch import save as serialise
-except ImportError as error:
-    raise MissingDependencyError(
-        f"checkpoints need safetensors, which cannot be imported ({error}); "
-        "run: pip install 'nas-plugins[torch]'"
-    ) from error
 
 FORMAT = "nas_plugins/arch-vq/1"
 WEIGHTS = "model.safetensors"

@@ -1,4 +1,15 @@
-"""The codebook: an exponential moving average of the encodings that its codes stand for."""
+"""The codebook: an exponential moving average of the encodings that its codes stand for.
+
+Symbols
+    ``e_k``     vector of code k of K
+    ``n_k``     encodings of a batch whose nearest code is k; their sum is ``S_k``
+    ``N_k``     moving average of ``n_k``; ``N`` is the sum of all
+    ``M_k``     moving average of ``S_k``
+
+With decay g, ``N_k <- g N_k + (1 - g) n_k``, ``M_k <- g M_k + (1 - g) S_k`` and ``e_k = M_k /
+((N_k + 1e-5) / (N + K 1e-5) N)``, where the smoothing keeps a code that is out of use from a
+division by 0.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +84,3 @@ class Codebook(nn.Module):
         n = self.counts.sum()
         smooth = (self.counts + _SMOOTHING) / (n + k * _SMOOTHING) * n
         self.vectors.copy_(self.sums / smooth[:, None])
-
-
-__all__ = ["Codebook"]

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nas_plugins._checks import at_least, positive
 from nas_plugins.errors import unknown_name
 
 PRESETS = ("default", "paper")
-
-
-def _at_least(config: Any, least: int, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < least:
-            raise ValueError(f"`{name}` must be >= {least}, got {getattr(config, name)}")
 
 
 @dataclass(frozen=True)
@@ -42,11 +37,10 @@ class Schedule:
     min_steps: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "epochs", "batch_size")
-        _at_least(self, 0, "weight_decay", "patience", "min_steps")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be > 0, got {getattr(self, name)}")
+        at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        at_least(0, weight_decay=self.weight_decay, patience=self.patience)
+        at_least(0, min_steps=self.min_steps)
+        positive(learning_rate=self.learning_rate, clip=self.clip)
 
     def steps_per_epoch(self, examples: int) -> int:
         """Full batches in a training set; a set smaller than a batch is one."""
@@ -94,8 +88,9 @@ class VQVAEConfig:
     schedule: Schedule = field(default=Schedule(12, 512, 2e-3))
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "hidden", "layers", "latent", "codes", "edge_width")
-        _at_least(self, 0, "commitment", "edge_weight")
+        at_least(1, hidden=self.hidden, layers=self.layers, latent=self.latent)
+        at_least(1, codes=self.codes, edge_width=self.edge_width)
+        at_least(0, commitment=self.commitment, edge_weight=self.edge_weight)
         if not 0 < self.decay < 1:
             raise ValueError(f"`decay` must lie in (0, 1), got {self.decay}")
 
@@ -119,7 +114,7 @@ class PriorConfig:
     schedule: Schedule = field(default=Schedule(10, 512, 1e-3, weight_decay=0.01, patience=5))
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "width", "layers", "heads")
+        at_least(1, width=self.width, layers=self.layers, heads=self.heads)
         if self.width % self.heads:
             raise ValueError(f"`width` must be a multiple of `heads`, got {self.width}")
         if not 0 <= self.dropout < 1:
@@ -143,7 +138,7 @@ class Recipe:
     held_out: float = 0.1
 
     def __post_init__(self) -> None:
-        _at_least(self, 20, "architectures")
+        at_least(20, architectures=self.architectures)
         if not 0 < self.held_out < 1:
             raise ValueError(f"`held_out` must lie in (0, 1), got {self.held_out}")
 
@@ -218,6 +213,3 @@ _ON_THE_FLY = Recipe(
     ),
     architectures=8_000,
 )
-
-
-__all__ = ["PRESETS", "PriorConfig", "Recipe", "Schedule", "VQVAEConfig", "recipe"]

@@ -73,8 +73,7 @@ def distinct_rows(space: SearchSpace, limit: int, rng: np.random.Generator) -> R
     if space.size <= limit:
         rows = np.concatenate(list(space.enumerate()))
     else:
-        draw = space.random_cells
-        rows = draw(limit, rng)
+        rows = space.random_cells(limit, rng)
     _, first = np.unique(space.keys(rows), return_index=True)
     kept: Rows = rows[rng.permutation(first)]
     return kept
@@ -95,6 +94,3 @@ def split(space: SearchSpace, limit: int, held_out: float, seed: int) -> Split:
 def digest(keys: npt.NDArray[np.generic]) -> str:
     """SHA-256 over sorted canonical keys: names a set of architectures."""
     return hashlib.sha256(np.sort(keys).tobytes()).hexdigest()
-
-
-__all__ = ["GraphSet", "Split", "digest", "distinct_rows", "n_labels", "split"]

@@ -128,6 +128,3 @@ def neighbourhoods(
     lengths = np.sqrt((result**2).sum(axis=1, keepdims=True))
     scaled: Vectors = result / np.maximum(lengths, 1e-6)
     return scaled
-
-
-__all__ = ["Describer", "Features", "describer", "neighbourhoods"]

@@ -207,6 +207,3 @@ class Fit:
         if self._annealing is not None:
             self._annealing.load_state_dict(content["annealing"])
         torch.set_rng_state(content["random"])
-
-
-__all__ = ["Fit", "Progress", "Task"]

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.errors import SpaceExhaustedError
-from nas_plugins.spaces._darts_cell import CELL_LENGTH, OPERATION_COLUMNS
 from nas_plugins.spaces.base import Key, Rows, SearchSpace
 from nas_plugins.spaces.darts import GenotypeSpace
+from nas_plugins.spaces.darts_cell import CELL_LENGTH, OPERATION_COLUMNS
 
 if TYPE_CHECKING:
     from nas_plugins.strategies.arch_vq.model import ArchVQModel
@@ -54,7 +54,7 @@ class LatentSpace(ABC):
         """Length N of a code sequence."""
 
     @abstractmethod
-    def draw(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
+    def sample(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
         """Draws about `n` architectures from the prior, as rows of choices `(m, D)`."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class LatentSpace(ABC):
         """Draws without replacement, as far as a few attempts go: `(m, D)` with m <= n."""
         found = np.empty((0, len(self.space.decisions)), dtype=np.int16)
         for _ in range(4):
-            drawn = self.draw(2 * (n - len(found)), rng, temperature=temperature)
+            drawn = self.sample(2 * (n - len(found)), rng, temperature=temperature)
             found = new_rows(self.space, np.concatenate([found, drawn]), exclude)[:n]
             if len(found) == n:
                 break
@@ -128,7 +128,7 @@ class PlainLatent(LatentSpace):
         """Number of decisions."""
         return len(self.space.decisions)
 
-    def draw(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
+    def sample(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
         """Uniform draws; the temperature changes nothing."""
         return self.space.random(n, rng)
 
@@ -169,7 +169,7 @@ class ModelLatent(LatentSpace):
         """Nodes of a graph."""
         return self.model.prior.n_nodes
 
-    def draw(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
+    def sample(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
         """Independent draws of the model, all of them valid."""
         return self.model.sample_rows(n, temperature=temperature, seed=rng, unique=False)
 
@@ -227,12 +227,12 @@ class CellLatent(LatentSpace):
         """Nodes of all cells."""
         return self.n_cells * self.cell.n_nodes
 
-    def draw(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
+    def sample(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
         """Pairs cells drawn on their own; a cell comes in several pairs where `n` is large."""
         wanted = self.n_cells * min(n, _MAX_CELLS)
         cells = np.empty((0, CELL_LENGTH), dtype=np.int16)
         for _ in range(_TRIES):
-            drawn = self.cell.draw(3 * wanted + 8, rng, temperature=temperature)
+            drawn = self.cell.sample(3 * wanted + 8, rng, temperature=temperature)
             found, possible = self._from_model(drawn)
             cells = np.concatenate([cells, found[possible]])
             if len(cells) >= wanted:
@@ -240,8 +240,7 @@ class CellLatent(LatentSpace):
         pairs = rng.integers(len(cells), size=(n, self.n_cells))
         fresh = np.arange(min(len(cells) // self.n_cells, n) * self.n_cells)
         pairs[: len(fresh) // self.n_cells] = fresh.reshape(-1, self.n_cells)
-        paired: Rows = cells[pairs].reshape(n, -1)
-        return paired
+        return cells[pairs].reshape(n, -1)
 
     def fill(
         self, rows: Rows, fixed: Bools, rng: np.random.Generator, *, temperature: float = 1.0
@@ -284,9 +283,7 @@ class CellLatent(LatentSpace):
 
 def typical_rows(space: SearchSpace, n: int) -> Rows:
     """Some random architectures `(n, D)`, the same at every call; uniform over cells if it can."""
-    draw = space.random_cells
-    rows: Rows = draw(n, np.random.default_rng(0))
-    return rows
+    return space.random_cells(n, np.random.default_rng(0))
 
 
 def varying_nodes(space: SearchSpace) -> npt.NDArray[np.int64]:
@@ -294,15 +291,3 @@ def varying_nodes(space: SearchSpace) -> npt.NDArray[np.int64]:
     adjacency, operations = space.graphs(typical_rows(space, 64))
     columns = np.concatenate([adjacency.astype(np.int16), operations[:, None]], axis=1)
     return np.flatnonzero((columns != columns[0]).any(axis=(0, 1)))
-
-
-__all__ = [
-    "CellLatent",
-    "LatentSpace",
-    "ModelLatent",
-    "PlainLatent",
-    "Vectors",
-    "new_rows",
-    "typical_rows",
-    "varying_nodes",
-]

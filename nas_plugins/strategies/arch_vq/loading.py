@@ -151,6 +151,3 @@ def _partial(folder: Path) -> Path | None:
     except OSError as error:
         _LOG.warning("cannot keep the model, so the next process trains again: %s", error)
         return None
-
-
-__all__ = ["NO_MODEL", "SMALL", "latent_for", "trained"]

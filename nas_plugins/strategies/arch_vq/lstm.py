@@ -105,8 +105,7 @@ class Predictor:
             parts = [
                 self._model(whole[i : i + _CHUNK]).numpy() for i in range(0, len(whole), _CHUNK)
             ]
-        scores: npt.NDArray[np.float32] = np.concatenate(parts)
-        return scores
+        return np.concatenate(parts)
 
     def _tensor(self, vectors: Floats) -> Tensor:
         standard = (np.asarray(vectors, dtype=np.float32) - self._mean) / self._scale
@@ -179,6 +178,3 @@ def _inversions(values: npt.NDArray[np.integer[Any]]) -> int:
         inside = before - np.repeat(before[begins], np.diff(begins, append=len(group)))
         total += int(inside[ones == 0].sum())
     return total
-
-
-__all__ = ["LatentPredictor", "Predictor", "PredictorConfig", "kendall_tau", "ordinal_scores"]

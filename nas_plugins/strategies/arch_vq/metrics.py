@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.spaces import _nasbench101_cells as cells
+from nas_plugins._checks import at_least
+from nas_plugins.spaces import nasbench101_cells as cells
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.darts import DARTSCell
 from nas_plugins.spaces.graph import ABSENT, wl_keys
@@ -317,9 +318,7 @@ def iid_ceiling(size: int, n: int) -> float:
     Raises:
         ValueError: `size` or `n` is less than 1.
     """
-    for name, value in (("size", size), ("n", n)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be >= 1, got {value}")
+    at_least(1, size=size, n=n)
     if size == 1:
         return 100.0 / n
     return float(-size * np.expm1(n * np.log1p(-1 / size)) / n * 100)
@@ -385,20 +384,3 @@ def _mean(hits: Bools) -> float:
 
 def _percent(part: int, whole: int) -> float:
     return 100.0 * part / whole if whole else float("nan")
-
-
-__all__ = [
-    "SHARES",
-    "Generation",
-    "Graphs",
-    "Reconstruction",
-    "TrainKeys",
-    "has_published_test",
-    "iid_ceiling",
-    "lenient",
-    "lenient_valid",
-    "raw_keys",
-    "reconstruction",
-    "strict",
-    "strict_rows",
-]

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least, positive
 from nas_plugins._torch import Tensor, torch
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace, space_from_json
 from nas_plugins.strategies.arch_vq import checkpoint
-from nas_plugins.strategies.arch_vq.beam import Decoder, Drawn, Kept, draw_independent
+from nas_plugins.strategies.arch_vq.beam import CodedGraphs, Decoder, Kept, sample_independent
 from nas_plugins.strategies.arch_vq.data import GraphSet, digest, n_labels, split
 from nas_plugins.strategies.arch_vq.prior import Prior
 from nas_plugins.strategies.arch_vq.rules import PrefixRule, rule_for
@@ -132,14 +133,13 @@ class ArchVQModel:
 
     def vectors(self, codes: Codes) -> npt.NDArray[np.float32]:
         """Code vectors `(B, N, 16)` of codes `(B, N)`."""
-        vectors: npt.NDArray[np.float32] = self.vqvae.codebook.vectors.numpy()[codes]
-        return vectors
+        return self.vqvae.codebook.vectors.numpy()[codes]
 
-    def decode(self, codes: Codes) -> Drawn:
+    def decode(self, codes: Codes) -> CodedGraphs:
         """The graphs of code sequences `(B, N)`, valid or not, by look-up in the two tables."""
-        return Drawn(codes, self.decoder.label[codes], self.decoder.columns(codes))
+        return CodedGraphs(codes, self.decoder.label[codes], self.decoder.columns(codes))
 
-    def strict_rows(self, graphs: Drawn) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    def strict_rows(self, graphs: CodedGraphs) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Rows of choices of the graphs that are exactly those of an architecture.
 
         Returns:
@@ -224,7 +224,8 @@ class ArchVQModel:
         exclude: Exclude = frozenset(),
     ) -> Rows:
         """As `sample`, as rows of choices `(n, D)`."""
-        _check(n, temperature)
+        at_least(0, n=n)
+        positive(temperature=temperature)
         if decoding not in DECODINGS:
             raise ValueError(f"`decoding` must be one of {DECODINGS}, got {decoding!r}")
         rng = np.random.default_rng(seed)
@@ -238,14 +239,15 @@ class ArchVQModel:
     @torch.no_grad()
     def draw(
         self, n: int, *, temperature: float = 1.0, seed: int | np.random.Generator = 0
-    ) -> Drawn:
+    ) -> CodedGraphs:
         """Draws as the paper does: codes one after the other, and whatever graph comes out."""
-        _check(n, temperature)
+        at_least(0, n=n)
+        positive(temperature=temperature)
         rng = np.random.default_rng(seed)
         parts = [self.decode(np.empty((0, self.prior.n_nodes), dtype=np.int64))]
         for start in range(0, n, _BATCH):
             size = min(_BATCH, n - start)
-            drawn, _ = draw_independent(
+            drawn, _ = sample_independent(
                 self.prior, self.decoder, None, size, rng, temperature=temperature
             )
             parts.append(drawn)
@@ -298,7 +300,7 @@ class ArchVQModel:
             Rows `(V, D)` of the architectures that could be completed, and which those are,
             `(B,)`.
         """
-        _check(len(rows), temperature)
+        positive(temperature=temperature)
         rng = np.random.default_rng(seed)
         graphs = self.decode(self.encode(rows))
         mask = np.broadcast_to(np.asarray(fixed, dtype=bool), graphs.codes.shape)
@@ -308,7 +310,7 @@ class ArchVQModel:
             open_ = np.flatnonzero(~done)
             if not len(open_):
                 break
-            drawn, alive = draw_independent(
+            drawn, alive = sample_independent(
                 self.prior,
                 self.decoder,
                 self.rule,
@@ -322,20 +324,10 @@ class ArchVQModel:
         return result[done], done
 
 
-def _check(n: int, temperature: float) -> None:
-    if n < 0:
-        raise ValueError(f"`n` must be >= 0, got {n}")
-    if not temperature > 0:
-        raise ValueError(f"`temperature` must be > 0, got {temperature}")
-
-
-def _joined(parts: list[Drawn]) -> Drawn:
+def _joined(parts: list[CodedGraphs]) -> CodedGraphs:
     names = ("codes", "labels", "columns")
-    return Drawn(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+    return CodedGraphs(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 def _unpacked(bits: Tensor) -> npt.NDArray[np.bool_]:
     return np.unpackbits(bits.numpy(), axis=1).astype(bool)
-
-
-__all__ = ["DECODINGS", "ArchVQModel"]

@@ -3,6 +3,16 @@
 All of them predict normal scores: the trials are ranked, the feasible ones by their loss and the
 others behind them by their violation, and each rank is turned into a quantile of the standard
 normal. So infinite losses and the long tail of accuracies do no harm.
+
+Symbols, beside those of `nas_plugins.numerics.gp`
+    ``v``       variance of a trial around its score, up to the factor a, like K
+    ``c_j``     variance of candidate j that is left, ``k0_j - sum_i V_ij^2``
+    ``b_j``     covariance of candidate j with all candidates, given the trials
+
+A candidate j that is taken for evaluated, at its mean, is one more row of the Cholesky factor:
+``b_j = k(j, .) - V_j' V``, the new row of V is ``b_j / sqrt(c_j + v)``, the means stay, as the
+value is no news, and every ``c`` loses the square of its entry. An ensemble of E members stands
+in for a process whose covariance is that of the members' predictions.
 """
 
 from __future__ import annotations
@@ -345,11 +355,3 @@ def _unpacked(describer: Describer, rows: bytes, scores: bytes) -> Labelled:
     width = len(describer.latent.space.decisions)
     values = np.frombuffer(scores, dtype=np.float64)
     return Labelled(np.frombuffer(rows, dtype=np.int16).reshape(-1, width), values)
-
-
-__all__ = [
-    "PREDICTORS",
-    "Beliefs",
-    "Labelled",
-    "beliefs",
-]

@@ -97,6 +97,3 @@ class Prior(nn.Module):
 def select(cache: Cache, rows: Tensor) -> Cache:
     """The cache of the given batch rows."""
     return [(k[rows], v[rows]) for k, v in cache]
-
-
-__all__ = ["Block", "Cache", "Prior", "select"]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.spaces._darts_cell import PAIRS
 from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.spaces.darts import DARTSCell
+from nas_plugins.spaces.darts_cell import PAIRS
 from nas_plugins.spaces.nasbench101 import OPERATIONS as NB101_OPERATIONS
 from nas_plugins.spaces.nasbench101 import NASBench101
 
@@ -242,12 +242,3 @@ def rule_for(space: SearchSpace, n_nodes: int) -> PrefixRule:
     if isinstance(space, DARTSCell):
         return DARTSCellRule(space, n_nodes)
     return FixedAdjacencyRule(space, n_nodes)
-
-
-__all__ = [
-    "DARTSCellRule",
-    "FixedAdjacencyRule",
-    "NASBench101Rule",
-    "PrefixRule",
-    "rule_for",
-]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nas_plugins._torch import torch
 from nas_plugins.errors import SpaceExhaustedError
 from nas_plugins.spaces.base import Key, Rows, SearchSpace
-from nas_plugins.strategies.arch_vq.beam import Decoder, draw_distinct, draw_independent
+from nas_plugins.strategies.arch_vq.beam import Decoder, sample_distinct, sample_independent
 from nas_plugins.strategies.arch_vq.prior import Prior
 from nas_plugins.strategies.arch_vq.rules import PrefixRule
 
@@ -79,7 +79,7 @@ class StrictSampler:
         for _ in range(_TRIES + n // _BATCH):
             if missing <= 0:
                 return np.concatenate(found)
-            drawn, alive = draw_independent(
+            drawn, alive = sample_independent(
                 self.prior,
                 self.decoder,
                 self.rule,
@@ -129,7 +129,7 @@ class StrictSampler:
         found = np.empty((0, len(self.space.decisions)), dtype=np.int16)
         width, widest, stale = min(max(n, _MIN_BEAMS), _MAX_BEAMS), 0, 0
         while len(found) < n and widest < _MAX_ROUNDS:
-            beams = draw_distinct(
+            beams = sample_distinct(
                 self.prior, self.decoder, self.rule, width, rng, temperature=temperature
             )
             rows = np.concatenate([found, self.rule.rows(beams.labels, beams.columns)])
@@ -145,6 +145,3 @@ class StrictSampler:
             enough = 2 * width if not new else (n - len(found)) * width * 5 // (new * 4) + 1
             width = min(max(enough, _MIN_BEAMS), _MAX_BEAMS)
         return found, False
-
-
-__all__ = ["Exclude", "Excluded", "StrictSampler"]

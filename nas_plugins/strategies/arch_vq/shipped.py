@@ -11,6 +11,3 @@ CARD = "model.json"
 def shipped_names() -> tuple[str, ...]:
     """Names of the checkpoints that come with the package."""
     return tuple(sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{CARD}")))
-
-
-__all__ = ["CARD", "CHECKPOINTS", "shipped_names"]

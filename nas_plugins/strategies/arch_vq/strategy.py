@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import at_least, positive
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import History, Proposal, TrialState
 from nas_plugins.numerics.ranks import normal_scores
@@ -82,12 +83,9 @@ class ArchVQ(Strategy):
     model: str | None = None
 
     def __post_init__(self) -> None:
-        if self.n_initial < 1:
-            raise ValueError(f"`n_initial` must be >= 1, got {self.n_initial}")
-        if self.n_candidates < 8:
-            raise ValueError(f"`n_candidates` must be >= 8, got {self.n_candidates}")
-        if not self.temperature > 0:
-            raise ValueError(f"`temperature` must be > 0, got {self.temperature}")
+        at_least(1, n_initial=self.n_initial)
+        at_least(8, n_candidates=self.n_candidates)
+        positive(temperature=self.temperature)
         if self.predictor not in PREDICTORS:
             raise unknown_name("predictor", self.predictor, PREDICTORS)
         if self.acquisition not in acquisition.ACQUISITIONS:
@@ -276,6 +274,3 @@ def _informative(scores: Floats, limit: int) -> npt.NDArray[np.int64]:
 def _selected(rows: Rows, scores: Floats, limit: int) -> Labelled:
     index = _informative(scores[:, None], limit)
     return Labelled(np.ascontiguousarray(rows[index]), np.ascontiguousarray(scores[index]))
-
-
-__all__ = ["ArchVQ"]

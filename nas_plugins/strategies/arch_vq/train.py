@@ -14,7 +14,7 @@ from nas_plugins._torch import Tensor, chosen_device, functional, torch
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.strategies.arch_vq import checkpoint
 from nas_plugins.strategies.arch_vq.config import Recipe, Schedule, recipe
-from nas_plugins.strategies.arch_vq.data import GraphSet, digest, n_labels, split
+from nas_plugins.strategies.arch_vq.data import GraphSet, Split, digest, n_labels, split
 from nas_plugins.strategies.arch_vq.fit import Fit, Progress, Task
 from nas_plugins.strategies.arch_vq.model import ArchVQModel
 from nas_plugins.strategies.arch_vq.prior import Prior
@@ -46,7 +46,7 @@ class VQVAETask:
 
     def loss(self, index: Tensor) -> Tensor:
         """Loss of a batch; moves the codebook too."""
-        model, config = self.module, self.module.config
+        model = self.module
         if self._fresh and not model.codebook.counts.any():
             some = self._train[torch.randperm(self.size)[:_FIRST_CODEBOOK]]
             with torch.no_grad():
@@ -56,13 +56,9 @@ class VQVAETask:
         batch = self._train[index]
         z = model.encode(batch.adjacency, batch.operations)
         codes = model.codebook.nearest(z.detach())
-        parts = model.losses(batch.adjacency, batch.operations, z, codes)
-        model.codebook.update(z.detach(), codes, revive=config.revive)
-        return (
-            parts.operations
-            + config.edge_weight * parts.edges
-            + config.commitment * parts.commitment
-        )
+        loss = model.loss(batch.adjacency, batch.operations, z, codes)
+        model.codebook.update(z.detach(), codes, revive=model.config.revive)
+        return loss
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -176,7 +172,6 @@ def train(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     parts = split(space, settings.architectures, settings.held_out, seed)
-    sets = GraphSet.of(space, parts.train), GraphSet.of(space, parts.held_out)
     run = {
         "space": repr(space.to_json()),
         "settings": repr(settings),
@@ -190,19 +185,54 @@ def train(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        place = chosen_device(device)
-        vqvae = VQVAE(sets[0].operations.shape[1], n_labels(space), settings.vqvae).to(place)
-        prior = Prior(vqvae.n_nodes, settings.vqvae.codes, settings.prior).to(place)
-        graphs = [part.to(place) for part in sets]
-        first = fit(VQVAETask(vqvae, *graphs), settings.vqvae.schedule)
-        _round(vqvae)
-        codes = [_codes(vqvae, part) for part in graphs]
-        second = fit(PriorTask(prior, *codes), settings.prior.schedule)
-        _round(prior)
-    measured = {
-        **{f"held_out_{k}": v for k, v in reconstruction(vqvae, graphs[1]).items()},
-        **PriorTask(prior, *codes).evaluate(),
-        **_timing(first, second),
+        trained = _both_stages(space, parts, settings, chosen_device(device), fit)
+    model = _carded(space, parts, settings, trained, seed=seed, command=command)
+    if out is not None:
+        model.save(out)
+        for state in out.glob("*.state"):
+            state.unlink()
+    return model
+
+
+_Trained = tuple[VQVAE, Prior, Tensor, dict[str, float]]
+"""Both modules, the codes of the training graphs `(B, N)`, and what was measured."""
+
+
+def _both_stages(
+    space: SearchSpace,
+    parts: Split,
+    settings: Recipe,
+    place: torch.device,
+    fit: Callable[[Task, Schedule], dict[str, float]],
+) -> _Trained:
+    """Trains the VQ-VAE, rounds it, and trains the prior on the codes that it then gives."""
+    sets = GraphSet.of(space, parts.train), GraphSet.of(space, parts.held_out)
+    vqvae = VQVAE(sets[0].operations.shape[1], n_labels(space), settings.vqvae).to(place)
+    prior = Prior(vqvae.n_nodes, settings.vqvae.codes, settings.prior).to(place)
+    graphs = [part.to(place) for part in sets]
+    first = fit(VQVAETask(vqvae, *graphs), settings.vqvae.schedule)
+    _round(vqvae)
+    codes = [_codes(vqvae, part) for part in graphs]
+    task = PriorTask(prior, *codes)
+    second = fit(task, settings.prior.schedule)
+    _round(prior)
+    reconstructed = reconstruction(vqvae, graphs[1])
+    measured = {f"held_out_{name}": value for name, value in reconstructed.items()}
+    return vqvae, prior, codes[0], {**measured, **task.evaluate(), **_timing(first, second)}
+
+
+def _carded(
+    space: SearchSpace,
+    parts: Split,
+    settings: Recipe,
+    trained: _Trained,
+    *,
+    seed: int,
+    command: str,
+) -> ArchVQModel:
+    """The model on the CPU, with a card that says how it was made."""
+    vqvae, prior, codes, measured = trained
+    sizes = {
         "train_architectures": float(len(parts.train)),
         "held_out_architectures": float(len(parts.held_out)),
         "threads": float(torch.get_num_threads()),
@@ -215,16 +245,11 @@ def train(
         seed=seed,
         command=command,
         train_digest=digest(space.keys(parts.train)),
-        metrics=measured,
+        metrics={**measured, **sizes},
         versions=_versions(),
     )
-    seen = _seen(codes[0].cpu(), settings.vqvae.codes)
-    model = ArchVQModel(space, vqvae.cpu(), prior.cpu(), seen, card)
-    if out is not None:
-        model.save(out)
-        for state in out.glob("*.state"):
-            state.unlink()
-    return model
+    seen = _seen(codes.cpu(), settings.vqvae.codes)
+    return ArchVQModel(space, vqvae.cpu(), prior.cpu(), seen, card)
 
 
 def _round(module: torch.nn.Module) -> None:
@@ -264,6 +289,3 @@ def _timing(vqvae: Mapping[str, float], prior: Mapping[str, float]) -> dict[str,
 def _versions() -> dict[str, str]:
     packages = {name: metadata.version(name) for name in ("nas-plugins", "numpy", "torch")}
     return {"python": platform.python_version(), **packages}
-
-
-__all__ = ["PriorTask", "VQVAETask", "reconstruction", "train"]

@@ -3,25 +3,20 @@
 Arch-VQ, arXiv 2503.22063v2, equations 1-8; the options that leave the paper are described in
 `VQVAEConfig`. An edge is a function of two codes and an operation a function of one, so that
 decoding is a look-up in two tables.
+
+With ``z`` the encodings of a batch's nodes and ``e`` their codes' vectors, the decoder sees ``z
++ stop_gradient(e - z)``, so that its gradient reaches the encoder (straight-through), and the
+loss is ``CE(operations) + w BCE(edges) + beta mean |z - e|^2``: cross-entropies of the labels
+and of the pairs i < j, and the commitment to the codes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 from nas_plugins._torch import Tensor, functional, nn, torch
 from nas_plugins.strategies.arch_vq.codebook import Codebook
 from nas_plugins.strategies.arch_vq.config import VQVAEConfig
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Parts of the training loss, each a mean over the batch."""
-
-    operations: Tensor
-    edges: Tensor
-    commitment: Tensor
 
 
 class GraphLayer(nn.Module):
@@ -103,8 +98,8 @@ class VQVAE(nn.Module):
             return score + self.edge_bias
         return source @ target.transpose(-1, -2)
 
-    def losses(self, adjacency: Tensor, operations: Tensor, z: Tensor, codes: Tensor) -> Losses:
-        """Reconstruction and commitment losses with the straight-through estimator.
+    def loss(self, adjacency: Tensor, operations: Tensor, z: Tensor, codes: Tensor) -> Tensor:
+        """Reconstruction and commitment with the straight-through estimator, weighted and added.
 
         Args:
             adjacency: `(B, N, N)`.
@@ -118,10 +113,11 @@ class VQVAE(nn.Module):
         op_logits = self.operation_head(through).flatten(0, 1)
         edge_logits = self.edge_logits(through, through)[:, self.upper]
         edges = adjacency[:, self.upper].float()
-        return Losses(
-            functional.cross_entropy(op_logits, operations.flatten()),
-            functional.binary_cross_entropy_with_logits(edge_logits, edges),
-            commitment,
+        return (
+            functional.cross_entropy(op_logits, operations.flatten())
+            + self.config.edge_weight
+            * functional.binary_cross_entropy_with_logits(edge_logits, edges)
+            + self.config.commitment * commitment
         )
 
     @torch.no_grad()
@@ -129,6 +125,3 @@ class VQVAE(nn.Module):
         """Decoding as look-ups: label per code `(K,)` and edge per ordered pair `(K, K)`."""
         vectors = self.codebook.vectors
         return self.operation_head(vectors).argmax(1), self.edge_logits(vectors, vectors) > 0
-
-
-__all__ = ["VQVAE", "GraphLayer", "Losses"]

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins import _public, registry
+from nas_plugins import _public
 from nas_plugins.errors import unknown_name
 from nas_plugins.protocols import Benchmark, Evaluator
 from nas_plugins.spaces.base import Architecture, Choice, Key, SearchSpace
@@ -241,19 +241,12 @@ def _count_axis(name: str, space: SearchSpace, choice: Choice) -> CountAxis:
 
 def _metric_axis(name: str, space: SearchSpace) -> Axis:
     source, _, metric = name.rpartition(".")
-    families, known = registry.names("benchmark"), registry.names("evaluator")
-    evaluator: Evaluator
-    if source.split("/")[0] in families:
-        evaluator = _public.benchmark(source)
-        if evaluator.space != space:
-            raise ValueError(
-                f"`axis` must be measured on {space.name!r}, got {source!r}, which measures "
-                f"{evaluator.space.name!r}"
-            )
-    elif source in known:
-        evaluator = _public.evaluator(source)
-    else:
-        raise unknown_name("benchmark or evaluator", source, [*families, *known])
+    evaluator = _public.measuring(source)
+    if isinstance(evaluator, Benchmark) and evaluator.space != space:
+        raise ValueError(
+            f"`axis` must be measured on {space.name!r}, got {source!r}, which measures "
+            f"{evaluator.space.name!r}"
+        )
     units = {m.name: m.unit for m in evaluator.metrics}
     if metric not in units:
         raise unknown_name(f"metric of {source!r}", metric, units)
@@ -315,8 +308,7 @@ def _takers(space: SearchSpace, indices: npt.NDArray[np.int64], rows: Indices) -
 
 def _sizes(space: SearchSpace, column: int, rows: Indices) -> Floats:
     """Parameters or FLOPs of the network in millions, as ``space.complexities`` counts them."""
-    millions: Floats = space.complexities(rows)[:, column] / 1e6
-    return millions
+    return space.complexities(rows)[:, column] / 1e6
 
 
 def _chosen(space: SearchSpace, position: int, values: Sequence[float], rows: Indices) -> Floats:
@@ -387,16 +379,3 @@ def _architectures(space: SearchSpace, rows: Indices) -> list[Architecture]:
 def _is_number(choice: Choice) -> TypeGuard[int | float]:
     """``True`` is none."""
     return isinstance(choice, (int, float)) and not isinstance(choice, bool)
-
-
-__all__ = [
-    "Axis",
-    "CountAxis",
-    "DecisionAxis",
-    "Floats",
-    "Indices",
-    "Measure",
-    "auto_name",
-    "axis",
-    "axis_names",
-]

@@ -23,20 +23,18 @@ from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
 from nas_plugins.strategies.llm_coevolution import operators
 from nas_plugins.strategies.llm_coevolution.conversation import Conversation
-from nas_plugins.strategies.llm_coevolution.generation import (
-    CROSSOVER,
-    MUTATION,
-    NicheGeneration,
-    begun,
-)
-from nas_plugins.strategies.llm_coevolution.notes import Note, proposal_notes
+from nas_plugins.strategies.llm_coevolution.log import Note, proposal_notes
 from nas_plugins.strategies.llm_coevolution.schedule import (
+    CROSSOVER,
     HYBRID,
     INITIAL,
     MODEL,
+    MUTATION,
+    NicheGeneration,
     NicheSchedule,
     Offspring,
     Slot,
+    begun,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -105,7 +103,7 @@ class Breeder:
         """The proposal for a slot; ``None`` where its niche holds nothing new."""
         reason = ""
         if slot.kind == INITIAL:
-            child = self._drawn(slot.niche, "initial")
+            child = self._sampled(slot.niche, "initial")
         elif slot.kind == HYBRID:
             child = self._best(self._mutant)
         else:
@@ -189,7 +187,7 @@ class Breeder:
             found = operators.mutate_in(partition, where, parent.architecture, draws)
             if found is not None:
                 return _child(found, "classical", MUTATION, [parent])
-        return self._drawn(niche, "classical")
+        return self._sampled(niche, "classical")
 
     def _mutant(self) -> Offspring | None:
         """A mutation of a member of the global front, wherever it leads."""
@@ -211,9 +209,9 @@ class Breeder:
     def _one_of(self, trials: Sequence[Trial]) -> Trial:
         return trials[int(self._rng.integers(len(trials)))]
 
-    def _drawn(self, niche: int, origin: str) -> Offspring | None:
+    def _sampled(self, niche: int, origin: str) -> Offspring | None:
         partition = self.schedule.partition
-        found = operators.draw_in(partition, partition.niches[niche], self.draws)
+        found = operators.sample_in(partition, partition.niches[niche], self.draws)
         return None if found is None else Offspring(found, origin)
 
     # -- notes -----------------------------------------------------------------------------
@@ -254,7 +252,8 @@ def most_promising(
 
     How far is the additive epsilon indicator (Zitzler et al., IEEE Trans. Evol. Comput. 7,
     2003): by how much the candidate would have to be worse, in ranks, until some trial of the
-    front were as good in every objective.
+    front were as good in every objective. With ranks ``r_tj`` of trial t in objective j and
+    predicted ones ``p_j`` that is ``min_t max_j (r_tj - p_j)``.
 
     Args:
         history: What has been evaluated; with fewer than `MIN_TRIALS` complete trials the first
@@ -298,6 +297,3 @@ def _ranks(history: History) -> Floats:
     """Ranks of the losses in (0, 1], `(n, m)`; the infeasible rank behind all the feasible."""
     columns = [mid_ranks(losses, history.violations) for losses in history.losses.T]
     return np.stack(columns, axis=1) / len(history.complete)
-
-
-__all__ = ["MIN_TRIALS", "Breeder", "features", "most_promising"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins import registry
+from nas_plugins._checks import at_least, integers, shares
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import unknown_name
 from nas_plugins.llm import (
@@ -210,21 +211,16 @@ def _check_numbers(options: CoEvolutionOptions) -> None:
         "repairs": 0,
     }
     for name, bound in least.items():
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"`{name}` must be an integer, got {value!r}")
-        if value < bound:
-            raise ValueError(f"`{name}` must be >= {bound}, got {value}")
+        integers(**{name: getattr(options, name)})
+        at_least(bound, **{name: getattr(options, name)})
     if options.repairs > 1:
         raise ValueError(f"`repairs` must be 0 or 1, got {options.repairs}")
-    for name in ("crossover_probability", "classical_share"):
-        if not 0 <= getattr(options, name) <= 1:
-            raise ValueError(f"`{name}` must be in [0, 1], got {getattr(options, name)}")
+    shares(crossover_probability=options.crossover_probability)
+    shares(classical_share=options.classical_share)
     for name in ("temperature", "knowledge_temperature"):
         if not 0 <= getattr(options, name) < float("inf"):
             raise ValueError(f"`{name}` must be >= 0, got {getattr(options, name)}")
-    if options.reply_tokens is not None and options.reply_tokens < 1:
-        raise ValueError(f"`reply_tokens` must be >= 1, got {options.reply_tokens}")
+    at_least(1, reply_tokens=options.reply_tokens)
 
 
 def _checked_task(task: Mapping[str, str]) -> FrozenDict[str]:
@@ -233,6 +229,3 @@ def _checked_task(task: Mapping[str, str]) -> FrozenDict[str]:
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"`task` must map texts to texts, got {name!r}: {value!r}")
     return FrozenDict(task)
-
-
-__all__ = ["HIDEABLE", "KNOWLEDGE", "OFF", "CoEvolutionOptions"]

@@ -15,10 +15,9 @@ from functools import partial
 from nas_plugins.llm import BudgetExceededError, CallRecord, ChatReply, ChatRequest, ChatSession
 from nas_plugins.spaces.base import Key
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
-from nas_plugins.strategies.llm_coevolution.generation import NicheGeneration
 from nas_plugins.strategies.llm_coevolution.knowledge import Edit, KnowledgeBase, fold
+from nas_plugins.strategies.llm_coevolution.log import MAX_REASON
 from nas_plugins.strategies.llm_coevolution.notation import clean
-from nas_plugins.strategies.llm_coevolution.notes import MAX_REASON
 from nas_plugins.strategies.llm_coevolution.prompts import Prompts
 from nas_plugins.strategies.llm_coevolution.replies import (
     Fault,
@@ -26,7 +25,11 @@ from nas_plugins.strategies.llm_coevolution.replies import (
     read_edits,
     reasons,
 )
-from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule, Offspring
+from nas_plugins.strategies.llm_coevolution.schedule import (
+    NicheGeneration,
+    NicheSchedule,
+    Offspring,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -250,6 +253,3 @@ def _why(faults: Sequence[Fault], answer: Answer) -> str:
         return f"the model failed: {answer.reason}"
     worst = reasons(faults, limit=1) or _TOO_FEW
     return f"the reply could not be used: {worst.removeprefix('- ')}"
-
-
-__all__ = ["Answer", "Conversation", "RememberingSession"]

@@ -294,8 +294,7 @@ def standing(losses: Floats, violations: Floats) -> Floats:
     fronts = mid_ranks(pareto.constrained_ranks(losses, violations))
     means = np.stack([mid_ranks(column) for column in losses.T]).mean(axis=0)
     order = mid_ranks(fronts + means / (2.0 * len(losses)))
-    worst: Floats = (order - 1.0) / (len(losses) - 1.0)
-    return worst
+    return (order - 1.0) / (len(losses) - 1.0)
 
 
 def mine(trials: Sequence[Trial], standings: Floats) -> list[Finding]:
@@ -346,7 +345,11 @@ def mined_edits(
 
 
 def _z(ranks: Floats, having: npt.NDArray[np.bool_]) -> float:
-    """Standardised rank sum of those that have a choice; 0 where a group is too small."""
+    """Standardised rank sum of those that have a choice; 0 where a group is too small.
+
+    Of n ranks with mean m and variance s^2, k drawn without replacement add up to k m on average,
+    with variance ``s^2 k (n - k) / (n - 1)``.
+    """
     n, k = len(ranks), int(having.sum())
     if min(k, n - k) < MIN_GROUP:
         return 0.0
@@ -363,23 +366,3 @@ def _clearest(
     members = np.flatnonzero(having)
     order = members[np.argsort(ranks[members] * (1 if z < 0 else -1), kind="stable")]
     return tuple(sorted(trials[i].number for i in order[:MAX_EVIDENCE].tolist()))
-
-
-__all__ = [
-    "ACTIONS",
-    "GLOBAL",
-    "MAX_EDITS",
-    "MAX_EVIDENCE",
-    "MAX_TEXT",
-    "POLARITIES",
-    "Change",
-    "Edit",
-    "Entry",
-    "Finding",
-    "KnowledgeBase",
-    "Rule",
-    "fold",
-    "mine",
-    "mined_edits",
-    "standing",
-]

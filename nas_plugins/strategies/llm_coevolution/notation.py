@@ -178,23 +178,21 @@ class Notation:
         low, high = counts.start, counts.stop - 1
         if not low <= left[0] or high < 0 or low > high:
             return None
-        rules, todo, done = ["gene ::= s0-0"], [(0, 0)], {(0, 0)}
-        while todo:
-            position, taken = todo.pop(0)
-            parts = []
-            for takes, tokens in self._split(position, having[position]):
-                after = position + 1, min(taken + takes, self.length)
-                if not tokens or after[1] > high or after[1] + left[after[0]] < low:
-                    continue
-                end = after[0] == self.length
-                rest = "" if end else f" sep s{after[0]}-{after[1]}"
-                parts.append(_alternatives(tokens) + rest)
-                if not end and after not in done:
-                    done.add(after)
-                    todo.append(after)
-            if not parts:
-                return None
-            rules.append(f"s{position}-{taken} ::= {' | '.join(parts)}")
+        rules, reached = ["gene ::= s0-0"], [0]
+        for position, taker in enumerate(having):
+            after: list[int] = []
+            for taken in reached:
+                parts = []
+                for takes, tokens in self._split(position, taker):
+                    total = taken + takes
+                    if tokens and low - left[position + 1] <= total <= high:
+                        rest = f" sep s{position + 1}-{total}" * (position + 1 < self.length)
+                        parts.append(_alternatives(tokens) + rest)
+                        after.append(total)
+                if not parts:
+                    return None
+                rules.append(f"s{position}-{taken} ::= {' | '.join(parts)}")
+            reached = list(dict.fromkeys(after))
         return rules
 
     def _listing_rules(self, rows: Rows) -> list[str]:
@@ -325,6 +323,3 @@ def joined(items: Iterable[str], *, limit: int, separator: str = "\n") -> str:
             break
         kept.append(item)
     return separator.join(kept)
-
-
-__all__ = ["MAX_GENE", "Counted", "Notation", "clean", "joined", "named", "number", "quoted"]

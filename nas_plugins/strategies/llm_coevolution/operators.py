@@ -30,7 +30,7 @@ _MAX_CHANGES = 6
 def exhausted(partition: Partition, niche: Niche, taken: Set[Key]) -> bool:
     """Whether a niche holds nothing that is not taken.
 
-    Exact where the space can be listed; elsewhere False, and `draw_in` tells by ``None``.
+    Exact where the space can be listed; elsewhere False, and `sample_in` tells by ``None``.
 
     Args:
         partition: The partition.
@@ -42,7 +42,7 @@ def exhausted(partition: Partition, niche: Niche, taken: Set[Key]) -> bool:
     return all(key in taken for key in partition.members[niche.index][1])
 
 
-def draw_in(partition: Partition, niche: Niche, draws: FreshDraws) -> Architecture | None:
+def sample_in(partition: Partition, niche: Niche, draws: FreshDraws) -> Architecture | None:
     """Draws a new architecture of a niche.
 
     Uniformly over those that are left, where the space can be listed. Elsewhere uniformly over
@@ -77,7 +77,7 @@ def mutate_in(
         draws: What is taken, and the source of randomness.
 
     Returns:
-        ``None`` when no new architecture of the niche was found; `draw_in` may find one.
+        ``None`` when no new architecture of the niche was found; `sample_in` may find one.
     """
     most = int((partition.space.cardinalities > 1).sum())
     if exhausted(partition, niche, draws.taken):
@@ -252,6 +252,3 @@ def _take(partition: Partition, row: Rows | None, draws: FreshDraws) -> Architec
     found = Architecture.trusted(partition.space, tuple(row.tolist()))
     draws.take([found])
     return found
-
-
-__all__ = ["cross_in", "draw_in", "exhausted", "mutate_in"]

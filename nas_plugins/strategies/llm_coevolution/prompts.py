@@ -23,8 +23,8 @@ from nas_plugins.llm import ChatRequest, Message
 from nas_plugins.sampling import FreshDraws
 from nas_plugins.spaces.base import Architecture, Key
 from nas_plugins.strategies.llm_coevolution import operators, replies
-from nas_plugins.strategies.llm_coevolution.generation import NicheGeneration, RankedTrial
 from nas_plugins.strategies.llm_coevolution.knowledge import GLOBAL, POLARITIES, Rule
+from nas_plugins.strategies.llm_coevolution.log import read
 from nas_plugins.strategies.llm_coevolution.niches import Niche
 from nas_plugins.strategies.llm_coevolution.notation import (
     Counted,
@@ -35,8 +35,11 @@ from nas_plugins.strategies.llm_coevolution.notation import (
     number,
     quoted,
 )
-from nas_plugins.strategies.llm_coevolution.notes import read
-from nas_plugins.strategies.llm_coevolution.schedule import NicheSchedule
+from nas_plugins.strategies.llm_coevolution.schedule import (
+    NicheGeneration,
+    NicheSchedule,
+    RankedTrial,
+)
 
 VERSION = 1
 
@@ -307,7 +310,7 @@ def uniform_children(
         draws = FreshDraws(schedule.history, rng, avoid_duplicates=avoid)
         if avoid:
             draws.taken |= schedule.waiting | found
-        drawn = (operators.draw_in(schedule.partition, niche, draws) for _ in range(n))
+        drawn = (operators.sample_in(schedule.partition, niche, draws) for _ in range(n))
         genes = [schedule.notation.format(a) for a in drawn if a is not None]
         if small:
             return "\n".join(genes)
@@ -376,6 +379,3 @@ def _between(low: float, high: float) -> str:
     if math.isinf(low):
         return "anything" if math.isinf(high) else f"below {number(high)}"
     return f"at least {number(low)}" + ("" if math.isinf(high) else f" and below {number(high)}")
-
-
-__all__ = ["VERSION", "Prompts", "render", "rule_lines", "template", "template_id"]

@@ -14,7 +14,6 @@ from typing import Any
 
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces.base import Architecture, Key
-from nas_plugins.strategies.llm_coevolution.generation import RankedTrial
 from nas_plugins.strategies.llm_coevolution.knowledge import (
     ACTIONS,
     GLOBAL,
@@ -24,8 +23,9 @@ from nas_plugins.strategies.llm_coevolution.knowledge import (
     Edit,
     KnowledgeBase,
 )
+from nas_plugins.strategies.llm_coevolution.log import MAX_RATIONALE
 from nas_plugins.strategies.llm_coevolution.notation import Notation, clean, quoted
-from nas_plugins.strategies.llm_coevolution.notes import MAX_RATIONALE
+from nas_plugins.strategies.llm_coevolution.schedule import RankedTrial
 
 MAX_REPLY = 100_000
 """Characters of a reply that are read."""
@@ -353,19 +353,3 @@ def children_tokens(notation: Notation, n: int, *, small: bool) -> int:
     digits = len(str(max(map(max, notation.tokens))))
     rows = n * (notation.length * (digits + 1) + 8) + 16
     return rows if small else rows + n * _RATIONALE_TOKENS + 200
-
-
-__all__ = [
-    "FAULTS",
-    "KNOWLEDGE_SCHEMA",
-    "MAX_CHILDREN",
-    "MAX_REPLY",
-    "Fault",
-    "children_schema",
-    "children_tokens",
-    "read_children",
-    "read_edits",
-    "reasons",
-    "rule_grammar",
-    "rule_tokens",
-]

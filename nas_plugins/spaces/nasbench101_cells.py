@@ -198,21 +198,3 @@ def _edge_weight(place: dict[int, int], edge: tuple[int, int], v: int) -> float:
         return 0.0
     x, y = place[edge[0]], place[edge[1]]
     return _FORBIDDEN if x > y else float(2 ** _bit(x, y) * _BASE ** (v - 2))
-
-
-__all__ = [
-    "EDGES",
-    "MAX_EDGES",
-    "N_EDGES",
-    "OUTPUT",
-    "VERTICES",
-    "adjacency",
-    "all_codes",
-    "codes",
-    "compact",
-    "edge_counts",
-    "reorder",
-    "rows_of",
-    "used_decisions",
-    "used_vertices",
-]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -59,7 +59,7 @@ class StrategyWithCallbacks(NNIStrategy):
         super()._forget()
         self._news: deque[int] = deque()
         self._known: set[int] = set()
-        self._running = _ToldRunning(self._end, self._tell)
+        self._running = Running(self._end, self._tell, pause_s=_PAUSE_S)
 
     @property
     def seed(self) -> int:
@@ -103,21 +103,3 @@ class StrategyWithCallbacks(NNIStrategy):
             if trial.state is not TrialState.RUNNING and trial.number not in self._known:
                 self._known.add(trial.number)
                 self._callbacks.ended(trial)
-
-
-class _ToldRunning(Running):
-    """Notices while it waits that trials have ended."""
-
-    pause_s = _PAUSE_S
-
-    def __init__(
-        self, ended: Callable[[Evaluation, ModelStatus], None], look: Callable[[], None]
-    ) -> None:
-        super().__init__(ended)
-        self._tell = look
-
-    def _look(self) -> None:
-        self._tell()
-
-
-__all__ = ["SearchCallbacks", "StrategyWithCallbacks"]

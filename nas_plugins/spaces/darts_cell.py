@@ -76,10 +76,7 @@ def cell_inputs(rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
 
 def cell_operations(rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
     """Index of every operation, `(B, 11)` to `(B, 8)`; operations in the genotype's order."""
-    operations: npt.NDArray[np.int64] = np.asarray(rows, dtype=np.int64)[
-        :, OPERATION_COLUMNS.ravel()
-    ]
-    return operations
+    return np.asarray(rows, dtype=np.int64)[:, OPERATION_COLUMNS.ravel()]
 
 
 def cell_row(pairs: list[tuple[int, int]], operations: list[tuple[int, int]]) -> list[int]:
@@ -235,21 +232,3 @@ def _operation(labels: tuple[str, ...], node: int, operations: tuple[str, ...]) 
             f"node {node} must be one of {', '.join(operations)}, got {labels[node]!r}"
         )
     return operations.index(labels[node])
-
-
-__all__ = [
-    "CELL_LENGTH",
-    "GRAPH_NODES",
-    "NODES",
-    "NODE_OPERATIONS",
-    "NONE",
-    "OPERATIONS",
-    "PAIRS",
-    "cell_decisions",
-    "cell_graphs",
-    "cell_inputs",
-    "cell_keys",
-    "cell_operations",
-    "cell_row",
-    "cell_row_from_graph",
-]

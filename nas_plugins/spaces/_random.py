@@ -19,6 +19,3 @@ def different(n: int, k: int, rng: np.random.Generator) -> list[int]:
         i = int(rng.integers(last + 1))
         drawn[i], drawn[last] = drawn[last], drawn[i]
     return drawn
-
-
-__all__ = ["different"]

@@ -30,6 +30,3 @@ def engine_of(folder: Path, identity: str) -> str:
         return str(json.loads(text)["executionEngine"]["name"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-__all__ = ["SEQUENTIAL", "SERVICE", "engine_of", "experiments_in", "is_identity"]

@@ -190,15 +190,3 @@ def _below(n: int, rng: np.random.Generator) -> int:
     if n < 2**63:
         return int(rng.integers(n))
     return int.from_bytes(rng.bytes(n.bit_length() // 8 + 16), "little") % n
-
-
-__all__ = [
-    "MAX_INTEGERS",
-    "Parameters",
-    "check",
-    "choices",
-    "distributions",
-    "draw",
-    "huge",
-    "space_of",
-]

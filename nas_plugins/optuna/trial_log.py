@@ -11,9 +11,12 @@ from optuna.trial import TrialState as OptunaState
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
-from nas_plugins.optuna import _attributes, _compat
+from nas_plugins.optuna import _attributes, compat
 from nas_plugins.optuna._known import Record, asked, recorded_rest
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
+
+REASON = f"{_attributes.PREFIX}reason"
+"""User attribute of a failed or pruned trial: one sentence that tells why."""
 
 _STATES = {
     OptunaState.COMPLETE: TrialState.COMPLETE,
@@ -70,7 +73,7 @@ def _evaluates(trial: FrozenTrial, space: SearchSpace) -> bool:
 
 
 def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
-    given = {**_compat.enqueued_params(trial), **trial.params}
+    given = {**compat.enqueued_params(trial), **trial.params}
     published = _attributes.read_choices(trial.system_attrs)
     if any(published.get(name, value) != value for name, value in given.items()):
         published = {}
@@ -89,7 +92,7 @@ def convert(trial: FrozenTrial, space: SearchSpace, *, inactive: bool = False) -
         architecture=architecture,
         state=_STATES[trial.state],
         values=tuple(trial.values) if complete else (),
-        constraints=FrozenDict(_compat.constraints(trial)),
+        constraints=FrozenDict(compat.constraints(trial)),
         notes=FrozenDict(_attributes.read_notes(trial.system_attrs)),
     )
 
@@ -218,6 +221,3 @@ def restrict(params: Mapping[str, Any], space: SearchSpace) -> dict[str, Choice]
             except InvalidArchitectureError:
                 continue
     return kept
-
-
-__all__ = ["TrialLog", "architecture_of", "convert", "objectives_in", "restrict"]

@@ -15,16 +15,29 @@ from typing import Any
 from nni.experiment import launcher
 from nni.nas.evaluator import Evaluator
 from nni.nas.experiment import NasExperiment, NasExperimentConfig
+from nni.nas.hub.pytorch import NasBench201 as HubNasBench201
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.strategy.base import Strategy
 from nni.runtime import log
 from nni.tools.nnictl.config_utils import Experiments
 
-from nas_plugins.nni._folder import SEQUENTIAL, SERVICE, experiments_in
+from nas_plugins.nni._space import model_space
+from nas_plugins.nni.folder import SEQUENTIAL, SERVICE, experiments_in
+from nas_plugins.spaces.base import SearchSpace
+from nas_plugins.spaces.nasbench201 import NASBench201
 
 _LIST = ".experiment"
 _SERVICE_PACKAGE = "nni_node"
 _GRACE_S = 10.0
+
+
+def published_or_own(space: SearchSpace) -> ModelSpace:
+    """NNI's own model space where it has the same architectures, otherwise ours.
+
+    That is its ``NasBench201``: a script that uses it can go on with the experiment. Its
+    ``NasBench101`` knows pruned cells only, and its ``DARTS`` is of one network size.
+    """
+    return HubNasBench201() if space == NASBench201() else model_space(space)
 
 
 def experiment(
@@ -143,6 +156,3 @@ def _free_port() -> int:
         free.bind(("localhost", 0))
         port: int = free.getsockname()[1]
     return port
-
-
-__all__ = ["KeptExperiment", "experiment", "logs_in_files"]

@@ -202,25 +202,3 @@ def set_constraints(trial: optuna.Trial, values: Mapping[str, float]) -> None:
         write = trial.storage.set_trial_system_attr
         write(trial._trial_id, _CONSTRAINT_NAMES, list(values))
         write(trial._trial_id, _CONSTRAINTS, list(values.values()))
-
-
-__all__ = [
-    "all_trials",
-    "attributes",
-    "call_back",
-    "constraints",
-    "default_sampler",
-    "directions",
-    "enqueued_params",
-    "fixed_params",
-    "fixed_params_of",
-    "is_interrupted",
-    "metric_names",
-    "new_trial",
-    "seeded",
-    "set_constraints",
-    "set_trial_attribute",
-    "stop",
-    "study_key",
-    "trial_identity",
-]
