@@ -63,7 +63,7 @@ class Known(frozenset[Key]):
         if isinstance(key, int):
             row = np.unravel_index(key, self.space.cardinalities)
         else:
-            row = tuple(np.frombuffer(key, dtype=np.int16))
+            row = tuple(np.frombuffer(key, dtype=self.space.row_type))
         indices = [int(i) for i in row]
         return any(tuple(indices[p] for p in at) in found for at, found in self.partial.items())
 
@@ -75,7 +75,7 @@ def _completions(space: SearchSpace, positions: Sequence[int]) -> Rows | None:
     if math.prod(sizes.tolist()) > _MAX_COMPLETIONS:
         return None
     return np.stack(np.unravel_index(np.arange(math.prod(sizes.tolist())), sizes), axis=1).astype(
-        np.int16
+        space.row_type
     )
 
 
@@ -132,7 +132,7 @@ def _remaining(space: SearchSpace, taken: Set[Key]) -> Rows:
             if key not in taken:
                 rest.setdefault(key, indices)
     shape = (len(rest), len(space.decisions))
-    return np.array(list(rest.values()), dtype=np.int16).reshape(shape)
+    return np.array(list(rest.values()), dtype=space.row_type).reshape(shape)
 
 
 def started(history: History, *, up_to: int) -> int:

@@ -222,6 +222,6 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
     if np.prod([float(len(column)) for column in grid]) > _MAX_LISTED_COMPLETIONS:
         return
     rows = np.stack([axis.ravel() for axis in np.meshgrid(*grid, indexing="ij")], axis=1)
-    rows = rows.astype(np.int16)
+    rows = rows.astype(space.row_type)
     for row in rows[space.valid(rows)].tolist():
         yield Architecture(space, tuple(row))

@@ -24,9 +24,11 @@ from nas_plugins.history import History, Proposal
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
 from nas_plugins.optuna.trial_log import TrialLog, objectives_in, restrict
 from nas_plugins.protocols import Strategy, as_strategy
-from nas_plugins.spaces.base import Architecture, SearchSpace
+from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _logger = logging.getLogger(__name__)
+for _name in (__name__, proposals.__name__):
+    compat.follow_optuna(logging.getLogger(_name))
 
 _MAX_STUDIES = 8
 _MAX_CLAIMS = 8
@@ -95,10 +97,11 @@ class StrategySampler(BaseSampler):
         strategy:
             The strategy, or the name it is registered under, e.g. ``"archive-evolution"``.
         space:
-            The space that the strategy searches, or its registered name. Its decisions are
-            sampled jointly from the first trial on. If :obj:`None`, the space consists of the
-            parameters of the study's trials: the categorical ones and short integer ranges,
-            also those that an objective asks for in some trials only.
+            The space that the strategy searches, its registered name, or a dictionary of
+            choices such as ``{"op": ["conv", "pool"]}``. Its decisions are sampled jointly from
+            the first trial on. If :obj:`None`, the space consists of the parameters of the
+            study's trials: the categorical ones and short integer ranges, also those that an
+            objective asks for in some trials only.
         seed:
             Seed, a non-negative integer. If :obj:`None`, entropy of the system is used.
         independent_sampler:
@@ -128,7 +131,7 @@ class StrategySampler(BaseSampler):
         self,
         strategy: Strategy | str,
         *,
-        space: SearchSpace | str | None = None,
+        space: SearchSpace | str | Mapping[str, Sequence[Choice]] | None = None,
         seed: int | None = None,
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
@@ -142,7 +145,7 @@ class StrategySampler(BaseSampler):
             )
         if on_exhausted not in ("repeat", "stop"):
             raise ValueError(f"`on_exhausted` must be 'repeat' or 'stop', got {on_exhausted!r}")
-        self._space = _public.space(space) if isinstance(space, str) else space
+        self._space = None if space is None else dimensions.as_space(space)
         if self._space is not None:
             dimensions.check(self._space)
         if isinstance(strategy, str):

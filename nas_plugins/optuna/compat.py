@@ -7,9 +7,11 @@ Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is
 from __future__ import annotations
 
 import copy
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import optuna
@@ -120,11 +122,11 @@ def is_interrupted() -> bool:
     """
     if isinstance(sys.exc_info()[1], KeyboardInterrupt):
         return True
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code is _optimize._run_trial.__code__:
             return isinstance(frame.f_locals.get("func_err"), KeyboardInterrupt)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False
 
 
@@ -132,6 +134,15 @@ def stop(study: Study) -> None:
     """Ends ``Study.optimize``; nothing where trials are asked for by hand."""
     if getattr(study._thread_local, "in_optimize_loop", False):
         study.stop()
+
+
+def follow_optuna(logger: logging.Logger) -> None:
+    """Keeps quiet what ``optuna.logging.set_verbosity`` keeps quiet of Optuna's own."""
+    logger.addFilter(_is_loud)
+
+
+def _is_loud(record: logging.LogRecord) -> bool:
+    return record.levelno >= optuna.logging.get_verbosity()
 
 
 def directions(study: Study) -> list[str]:

@@ -15,6 +15,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins import _public
 from nas_plugins.spaces.base import Choice, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 
@@ -32,6 +33,24 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
         for decision in space.decisions
         if len(decision.choices) > 1
     }
+
+
+def as_space(space: SearchSpace | str | Mapping[str, Sequence[Choice]]) -> SearchSpace:
+    """A space given as it is, by its registered name, or by the choices of its decisions.
+
+    Raises:
+        UnknownNameError: The name is not registered; the message suggests the nearest.
+        TypeError: It is none of these.
+    """
+    if isinstance(space, str):
+        return _public.space(space)
+    if isinstance(space, Mapping):
+        return CategoricalSpace(space)
+    if not isinstance(space, SearchSpace):
+        raise TypeError(
+            f"`space` must be a space, its name or a dictionary of choices, got {space!r}"
+        )
+    return space
 
 
 def check(space: SearchSpace) -> SearchSpace:
@@ -161,8 +180,9 @@ def draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
 
 def huge(distribution: BaseDistribution) -> bool:
     """Whether a range has more integers than Optuna's own samplers can draw from."""
-    wide = isinstance(distribution, IntDistribution)
-    return wide and max(abs(distribution.low), abs(distribution.high)) >= _HUGE
+    if not isinstance(distribution, IntDistribution):
+        return False
+    return max(abs(distribution.low), abs(distribution.high)) >= _HUGE
 
 
 def _draw_int(distribution: IntDistribution, rng: np.random.Generator) -> int:
