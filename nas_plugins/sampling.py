@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,68 @@ from nas_plugins.spaces.base import Architecture, Key, Rows, SearchSpace
 _MAX_BATCH = 4096
 _MAX_DRAWS = 16384
 _MAX_ENUMERATED = 2**22
+_MAX_COMPLETIONS = 256
+
+
+class Known(frozenset[Key]):
+    """Keys to avoid, and partial architectures of which every completion is to be avoided.
+
+    An objective in which some decisions switch others off does not ask for all of them: what it
+    asked for decides what is the same. Small groups of completions are listed as keys.
+
+    Args:
+        keys: Keys to avoid.
+        space: A space with the keys of `SearchSpace`.
+        partial: By positions of decisions, the indices chosen there.
+    """
+
+    space: SearchSpace
+    partial: dict[tuple[int, ...], set[tuple[int, ...]]]
+
+    def __new__(
+        cls,
+        keys: Set[Key],
+        space: SearchSpace,
+        partial: Mapping[tuple[int, ...], set[tuple[int, ...]]],
+    ) -> Known:
+        listed: set[Key] = set(keys)
+        large: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+        for positions, found in partial.items():
+            completions = _completions(space, positions)
+            if completions is None:
+                large[positions] = found
+                continue
+            rows = np.repeat(completions[None], len(found), axis=0)
+            rows[:, :, list(positions)] = np.array(list(found))[:, None]
+            listed.update(space.keys(rows.reshape(-1, rows.shape[-1])).tolist())
+        known = super().__new__(cls, listed)
+        known.space, known.partial = space, large
+        return known
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or (bool(self.partial) and self._completes(key))
+
+    def __or__(self, other: Set[Any]) -> Known:
+        return Known(frozenset.union(self, other), self.space, self.partial)
+
+    def _completes(self, key: Any) -> bool:
+        if isinstance(key, int):
+            row = np.unravel_index(key, self.space.cardinalities)
+        else:
+            row = tuple(np.frombuffer(key, dtype=self.space.row_type))
+        indices = [int(i) for i in row]
+        return any(tuple(indices[p] for p in at) in found for at, found in self.partial.items())
+
+
+def _completions(space: SearchSpace, positions: Sequence[int]) -> Rows | None:
+    """Rows with all choices of the other decisions; ``None`` where they are many."""
+    sizes = space.cardinalities.copy()
+    sizes[list(positions)] = 1
+    if math.prod(sizes.tolist()) > _MAX_COMPLETIONS:
+        return None
+    return np.stack(np.unravel_index(np.arange(math.prod(sizes.tolist())), sizes), axis=1).astype(
+        space.row_type
+    )
 
 
 def unseen(
@@ -69,7 +132,7 @@ def _remaining(space: SearchSpace, taken: Set[Key]) -> Rows:
             if key not in taken:
                 rest.setdefault(key, indices)
     shape = (len(rest), len(space.decisions))
-    return np.array(list(rest.values()), dtype=np.int16).reshape(shape)
+    return np.array(list(rest.values()), dtype=space.row_type).reshape(shape)
 
 
 def started(history: History, *, up_to: int) -> int:

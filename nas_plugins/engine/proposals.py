@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import InvalidArchitectureError, PluginError
+from nas_plugins.errors import (
+    InvalidArchitectureError,
+    MissingDependencyError,
+    PluginError,
+    UnknownNameError,
+)
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy, class_name
-from nas_plugins.sampling import unseen
+from nas_plugins.results import STRATEGY_FAILED
+from nas_plugins.sampling import Known, unseen
 from nas_plugins.spaces.base import Architecture, Key, SearchSpace
 
 _logger = logging.getLogger(__name__)
@@ -25,7 +31,19 @@ _logger = logging.getLogger(__name__)
 FALLBACK_NOTE = "fallback"
 """Name of the note that tells why an architecture is random rather than the strategy's."""
 
+NOTHING_NEW = "the strategy proposed nothing new"
+CANNOT_HEAL = (
+    ImportError,
+    MissingDependencyError,
+    NotImplementedError,
+    PluginError,
+    UnknownNameError,
+)
+"""Failures of a strategy that no other trial would be spared of."""
+
 _MAX_FITS = 4
+_MAX_ASKED = 4
+_MAX_CANDIDATES = 8
 _MAX_COMPLETIONS = 64
 _MAX_LISTED_COMPLETIONS = 2**20
 
@@ -37,10 +55,12 @@ class Chosen:
     Attributes:
         proposal: The architecture and its notes.
         exhausted: Whether it is a repetition because nothing new was left to choose.
+        others: Further candidates of the strategy, in its order.
     """
 
     proposal: Proposal
     exhausted: bool = False
+    others: tuple[Proposal, ...] = ()
 
 
 def fresh_entropy() -> int:
@@ -59,33 +79,69 @@ def trial_rng(entropy: int, number: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng([entropy, number, *stream])
 
 
-def choose(strategy: Strategy, history: History, rng: np.random.Generator) -> Chosen:
-    """Asks the strategy for one architecture; never raises because of the strategy.
+def choose(
+    strategy: Strategy,
+    history: History,
+    rng: np.random.Generator,
+    *,
+    candidates: int = 1,
+    told: set[str] | None = None,
+) -> Chosen:
+    """Asks the strategy for one architecture.
 
-    A strategy that fails is logged with its traceback, and a random architecture takes its
-    place, with a note that says why.
+    Where the strategy fails for a reason that may pass (its language model is away), a random
+    architecture takes its place, with a note that says why.
 
     Args:
         strategy: The strategy.
         history: What has been seen; its `fixed` choices hold in the result.
         rng: Source of randomness.
+        candidates: How many to ask for; all but the first are the result's `others`.
+        told: Failures that have been logged, which grows: each is logged once, with its cause.
+
+    Raises:
+        ImportError: A package is missing.
+        PluginError: The strategy returns what is no proposal.
+        Exception: Of `CANNOT_HEAL`.
     """
-    taken = history.seen if strategy.avoid_duplicates else frozenset[Key]()
-    reason = "the strategy proposed nothing new"
+    taken: Set[Key] = history.seen if strategy.avoid_duplicates else frozenset()
+    reason = NOTHING_NEW
+    told = set() if told is None else told
     try:
-        for proposal in _fitted(strategy, history, rng):
-            if proposal.architecture.key not in taken:
-                return Chosen(proposal)
+        asked = history
+        for n in [
+            candidates,
+            *[_MAX_CANDIDATES] * (_MAX_ASKED if isinstance(taken, Known) else 0),
+        ]:
+            found: list[Proposal] = []
+            new: list[Proposal] = []
+            for proposal in _fitted(strategy, asked, rng, n):
+                found.append(proposal)
+                if proposal.architecture.key not in taken:
+                    new.append(proposal)
+                if len(new) == n:
+                    break
+            if new:
+                return Chosen(new[0], others=tuple(new[1:]))
+            if not found:
+                break
+            asked = asked.avoiding(asked.seen | {p.architecture.key for p in found})
+    except CANNOT_HEAL:
+        raise
     except Exception as error:
-        _logger.exception("%s failed; a random architecture is used", class_name(strategy))
-        reason = f"the strategy failed: {type(error).__name__}: {error}"
+        reason = f"{STRATEGY_FAILED}{type(error).__name__}: {error}"
+        if reason not in told:
+            told.add(reason)
+            _logger.exception(
+                "%s failed; random architectures stand in while it does", class_name(strategy)
+            )
     return choose_at_random(history, rng, taken, reason=reason)
 
 
 def choose_at_random(
     history: History,
     rng: np.random.Generator,
-    taken: frozenset[Key],
+    taken: Set[Key],
     *,
     reason: str,
 ) -> Chosen:
@@ -110,10 +166,12 @@ def choose_at_random(
     return Chosen(Proposal(anything, notes), exhausted=True)
 
 
-def _fitted(strategy: Strategy, history: History, rng: np.random.Generator) -> Iterator[Proposal]:
+def _fitted(
+    strategy: Strategy, history: History, rng: np.random.Generator, n: int
+) -> Iterator[Proposal]:
     """Proposals with the fixed choices put in; several are asked for if there are any."""
     for _ in range(_MAX_FITS if history.fixed else 1):
-        proposals = strategy.propose(history, 1, rng)
+        proposals = strategy.propose(history, n, rng)
         for proposal in proposals:
             if not isinstance(proposal, Proposal):
                 raise PluginError(f"`propose` must return proposals, got {proposal!r}")
@@ -140,7 +198,7 @@ def _fit(architecture: Architecture, history: History) -> Architecture | None:
 
 
 def _new_completion(
-    history: History, rng: np.random.Generator, taken: frozenset[Key]
+    history: History, rng: np.random.Generator, taken: Set[Key]
 ) -> list[Architecture]:
     """At most one architecture that meets the fixed choices and is not taken."""
     space, fixed = history.space, history.fixed
@@ -164,6 +222,6 @@ def _completions(space: SearchSpace, history: History) -> Iterator[Architecture]
     if np.prod([float(len(column)) for column in grid]) > _MAX_LISTED_COMPLETIONS:
         return
     rows = np.stack([axis.ravel() for axis in np.meshgrid(*grid, indexing="ij")], axis=1)
-    rows = rows.astype(np.int16)
+    rows = rows.astype(space.row_type)
     for row in rows[space.valid(rows)].tolist():
         yield Architecture(space, tuple(row))

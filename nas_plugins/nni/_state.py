@@ -95,6 +95,7 @@ class ExperimentLog:
         self.constraints = tuple(constraints)
         self._given_entropy = entropy
         self.entropy = proposals.fresh_entropy() if entropy is None else entropy
+        self._told: set[str] = set()
         self._lock = threading.RLock()
         self._base = History(space, self.objectives)
         self._settled = 0
@@ -120,7 +121,7 @@ class ExperimentLog:
         """
         number, history = len(self), self.history
         rng = proposals.trial_rng(self.entropy, number)
-        choice = proposals.choose(self.strategy, history, rng)
+        choice = proposals.choose(self.strategy, history, rng, told=self._told)
         if choice.exhausted:
             return None
         return self.add(choice.proposal.architecture, notes=choice.proposal.notes)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nas_plugins.optuna._objective import objective, suggest
     from nas_plugins.optuna._sampler import StrategySampler
     from nas_plugins.optuna._study import create_study, history, study_settings
+    from nas_plugins.optuna.compat import set_constraints
 
 # Loaded on first use: a study of one strategy needs none of the others.
 __getattr__, __dir__ = lazy(
@@ -46,6 +47,7 @@ __getattr__, __dir__ = lazy(
         "history": "_study",
         "objective": "_objective",
         "samples": "_named",
+        "set_constraints": "compat",
         "study_settings": "_study",
         "suggest": "_objective",
     },
@@ -65,6 +67,7 @@ __all__ = [
     "history",
     "objective",
     "samples",
+    "set_constraints",
     "study_settings",
     "suggest",
 ]

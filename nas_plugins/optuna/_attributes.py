@@ -19,6 +19,8 @@ PIECE = 2045
 _NOTE = "note:"
 _MAX_NAME = 200
 _CHOICES = "choices"
+_DRAWN = "drawn"
+_FAILURE, _INTERRUPTED = "failure", "interrupted"
 
 
 def entries(name: str, text: str) -> Iterator[tuple[str, Any]]:
@@ -69,6 +71,34 @@ def read_choices(attributes: Mapping[str, Any]) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {}
     return choices if isinstance(choices, dict) else {}
+
+
+def drawn_entries(drawn: Mapping[str, int]) -> Iterator[tuple[str, Any]]:
+    """Yields the attributes that publish decisions drawn one by one, as indices of choices."""
+    return entries(_DRAWN, json.dumps(dict(drawn)))
+
+
+def read_drawn(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the published indices of decisions drawn one by one; empty if there are none."""
+    text = read(attributes, _DRAWN)
+    return json.loads(text) if text else {}
+
+
+def failure_entry(*, interrupted: bool) -> tuple[str, str]:
+    """The attribute that tells why a trial failed: by itself, or interrupted."""
+    return PREFIX + _FAILURE, _INTERRUPTED if interrupted else "own"
+
+
+def interrupted(attributes: Mapping[str, Any]) -> bool:
+    """Whether a failed trial ended without a failure of its own.
+
+    So do those that were interrupted, and those that the sampler was never told the end of: the
+    process was killed. Trials of other samplers are not known to be of these.
+    """
+    told = attributes.get(PREFIX + _FAILURE)
+    if told is not None:
+        return bool(told == _INTERRUPTED)
+    return any(PREFIX + name in attributes for name in (_CHOICES, _DRAWN))
 
 
 def _pieces(text: str) -> Iterator[str]:

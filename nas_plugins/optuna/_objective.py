@@ -14,12 +14,14 @@ from nas_plugins.history import Objective, objectives_of
 from nas_plugins.optuna import compat, dimensions
 from nas_plugins.optuna.trial_log import REASON
 from nas_plugins.protocols import Evaluator, as_evaluator
-from nas_plugins.spaces.base import Architecture, SearchSpace
+from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _METRIC = "metric:"
 
 
-def suggest(trial: optuna.Trial, space: SearchSpace) -> Architecture:
+def suggest(
+    trial: optuna.Trial, space: SearchSpace | str | Mapping[str, Sequence[Choice]]
+) -> Architecture:
     """Asks a trial for an architecture, one categorical parameter per decision.
 
     Works with any sampler. One that samples each parameter on its own, such as Optuna's
@@ -27,13 +29,14 @@ def suggest(trial: optuna.Trial, space: SearchSpace) -> Architecture:
 
     Args:
         trial: The running trial.
-        space: The space; parameters are named as its decisions.
+        space: The space, its name or a dictionary of choices; parameters are named as its
+            decisions.
 
     Raises:
         InvalidArchitectureError: The sampler's combination is not an architecture.
         ValueError: Optuna cannot tell two choices of a decision apart, such as 1 and True.
     """
-    dimensions.check(space)
+    space = dimensions.check(dimensions.as_space(space))
     return space.architecture(
         {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
     )

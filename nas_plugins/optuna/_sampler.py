@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.search_space import IntersectionSearchSpace
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -20,26 +20,40 @@ from optuna.trial import FrozenTrial, TrialState
 from nas_plugins import _public
 from nas_plugins._checks import at_least
 from nas_plugins.engine import proposals
-from nas_plugins.history import History
-from nas_plugins.optuna import _attributes, compat, dimensions
+from nas_plugins.history import History, Proposal
+from nas_plugins.optuna import _attributes, _known, compat, dimensions
 from nas_plugins.optuna.trial_log import TrialLog, objectives_in, restrict
 from nas_plugins.protocols import Strategy, as_strategy
-from nas_plugins.spaces.base import Architecture, SearchSpace
+from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _logger = logging.getLogger(__name__)
+for _name in (__name__, proposals.__name__):
+    compat.follow_optuna(logging.getLogger(_name))
 
 _MAX_STUDIES = 8
 _MAX_CLAIMS = 8
-_MAX_STRATEGY_CLAIMS = 3
+_MAX_CANDIDATES = 8
 
 _CONTENTION = "other workers were faster to take what the strategy proposed"
-_INDEPENDENT_SAMPLING_WARNING = (
-    "The parameter `%s` in Trial#%d is sampled independently using `%s` instead of `%s`, "
-    "potentially degrading the optimization performance. This fallback happened because it is "
-    "not a categorical parameter, or not a part of every trial. You can suppress this warning "
-    "by setting `warn_independent_sampling` to `False` in the constructor of `%s` if this "
-    "independent sampling is intended behavior."
+_REST_WARNING = (
+    "Not architecture, and sampled by Optuna's TPE instead of the strategy: %s. Pass another "
+    "sampler for such parameters as `independent_sampler`, or set `warn_independent_sampling` to "
+    "`False` in the constructor of `%s` if this is intended."
 )
+_NAMES = (
+    "Trial#%d has not asked for %s of %r, so that the search learns nothing of them%s. The "
+    "objective must suggest each decision by its name."
+)
+_REST_STREAM = 1 << 32
+"""Random numbers for what is not the strategy's; above every checksum of a parameter's name."""
+
+_MAX_RESTS = 8
+_MAX_COMPANIONS = 256
+_MIN_REFINED = 10
+_REFINED = 0.4
+"""Share of the trials that give one of the best architectures other numbers."""
+_INHERITED = 0.4
+"""Share of the trials that try an architecture with the numbers of one of the best trials."""
 
 
 class StrategySampler(BaseSampler):
@@ -50,10 +64,16 @@ class StrategySampler(BaseSampler):
     the storage and the number of the new trial. A study that was interrupted and resumed goes on
     as if it had not been, and workers with the same seed never draw the same numbers.
 
+    Decisions that the objective does not ask for, because of others, make no difference.
+
     No architecture is proposed twice, by any worker, unless the strategy's option
     ``avoid_duplicates`` is false or the space is exhausted (a warning says so, once). What is
     proposed is written to the trial at once, so that other workers see it; a worker that finds
     its choice taken meanwhile chooses again.
+
+    Where the objective has other parameters too (a learning rate), an architecture may come
+    again with other numbers, and its value is the best it had. Some of the trials then give one
+    of the best architectures other numbers, and some try a new one with the numbers of the best.
 
     Example:
 
@@ -77,25 +97,33 @@ class StrategySampler(BaseSampler):
         strategy:
             The strategy, or the name it is registered under, e.g. ``"archive-evolution"``.
         space:
-            The space that the strategy searches, or its registered name. Its decisions are
-            sampled jointly from the first trial on; other parameters of the objective are
-            sampled independently. If :obj:`None`, the space consists of the parameters that
-            all complete trials of the study have in common, as with other samplers of Optuna:
-            the categorical ones and short integer ranges are the strategy's, the rest is
-            sampled independently.
+            The space that the strategy searches, its registered name, or a dictionary of
+            choices such as ``{"op": ["conv", "pool"]}``. Its decisions are sampled jointly from
+            the first trial on. If :obj:`None`, the space consists of the parameters of the
+            study's trials: the categorical ones and short integer ranges, also those that an
+            objective asks for in some trials only.
         seed:
             Seed, a non-negative integer. If :obj:`None`, entropy of the system is used.
         independent_sampler:
-            Sampler of all parameters that are not the strategy's. If :obj:`None`, these are
-            drawn at random, reproducibly for each trial and parameter.
+            Sampler of all parameters that are not the strategy's, such as a learning rate. It
+            samples them jointly if it can, as it would alone. If :obj:`None`, Optuna's TPE,
+            which goes on reproducibly whenever the study is resumed.
         warn_independent_sampling:
-            Whether to warn, once per parameter, when a parameter is sampled independently
-            although no ``space`` was given.
+            Whether to tell, once per parameter, that it is sampled by TPE although no
+            ``independent_sampler`` was given.
+        seen_states:
+            States in which a trial's configuration counts as tried. ``"interrupted"`` is the
+            one more: trials that failed without a failure of the objective, as they were
+            interrupted from the keyboard or their process was killed. They are evaluated again
+            before anything else, at most three times.
+        on_exhausted:
+            What to do when the study has tried all of the space: ``"repeat"`` (first what has
+            failed, or seems to hang), or ``"stop"`` the study, as Optuna's grid sampler does.
 
     Raises:
         TypeError: ``strategy`` has no method ``propose``.
-        ValueError: ``seed`` is negative, or Optuna cannot tell two choices of a decision of
-            ``space`` apart, such as 1 and True.
+        ValueError: ``seed`` is negative, an option is none of those named here, or Optuna cannot
+            tell two choices of a decision of ``space`` apart, such as 1 and True.
         UnknownNameError: A name is not registered; the message suggests the nearest.
     """
 
@@ -103,13 +131,21 @@ class StrategySampler(BaseSampler):
         self,
         strategy: Strategy | str,
         *,
-        space: SearchSpace | str | None = None,
+        space: SearchSpace | str | Mapping[str, Sequence[Choice]] | None = None,
         seed: int | None = None,
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
+        seen_states: Collection[str] = ("complete", "pruned", "failed", "running"),
+        on_exhausted: str = "repeat",
     ) -> None:
         at_least(0, seed=seed)
-        self._space = _public.space(space) if isinstance(space, str) else space
+        if unknown := set(seen_states).difference(_known.STATES):
+            raise ValueError(
+                f"`seen_states` must be of {list(_known.STATES)}, got {sorted(unknown)}"
+            )
+        if on_exhausted not in ("repeat", "stop"):
+            raise ValueError(f"`on_exhausted` must be 'repeat' or 'stop', got {on_exhausted!r}")
+        self._space = None if space is None else dimensions.as_space(space)
         if self._space is not None:
             dimensions.check(self._space)
         if isinstance(strategy, str):
@@ -118,6 +154,8 @@ class StrategySampler(BaseSampler):
         self._entropy = proposals.fresh_entropy() if seed is None else int(seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
+        self._seen_states = frozenset(seen_states)
+        self._on_exhausted = on_exhausted
         self._forget()
 
     @property
@@ -150,25 +188,38 @@ class StrategySampler(BaseSampler):
     ) -> None:
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+        if self._space is not None and state == TrialState.COMPLETE:
+            self._warn_of_names(self._space, trial)
+        if state == TrialState.FAIL:
+            entry = _attributes.failure_entry(interrupted=compat.is_interrupted())
+            _write(study, trial, [entry])
+        if self._on_exhausted == "stop" and self._is_exhausted(study, trial):
+            compat.stop(study)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         if self._space is not None:
-            return dimensions.distributions(self._space)
-        common = self._memory(study).common_parameters(study)
-        return {name: dist for name, dist in common.items() if not dist.single()}
+            own: dict[str, BaseDistribution] = dimensions.distributions(self._space)
+            names = {decision.name for decision in self._space.decisions}
+        else:
+            common = self._memory(study).known_parameters(study)
+            own = {name: dist for name, dist in common.items() if dimensions.choices(dist)}
+            names = set(own)
+        rest = self._rest_sampler(study, trial).infer_relative_search_space(study, trial)
+        if self._independent_sampler is None:
+            rest = {name: dist for name, dist in rest.items() if not dimensions.huge(dist)}
+        return own | {name: dist for name, dist in rest.items() if name not in names}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        params: dict[str, Any] = {}
         space = self._space or self._space_around(study, search_space)
-        if search_space and space is not None:
-            params.update(self._architecture(study, trial, space).choices)
-        for name, distribution in search_space.items():
-            if name not in params:
-                params[name] = self.sample_independent(study, trial, name, distribution)
+        names = {decision.name for decision in space.decisions} if space is not None else set()
+        others = {name: dist for name, dist in search_space.items() if name not in names}
+        params = self._sample_rest(study, trial, others)
+        if space is not None and len(others) < len(search_space):
+            params = self._configuration(study, trial, space, others, params)
         # PartialFixedSampler deletes keys of what we return, so it is a dictionary of its own.
         return {name: params[name] for name in search_space}
 
@@ -179,13 +230,16 @@ class StrategySampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        self._warn(study, trial, param_name)
-        if self._independent_sampler is not None:
-            return self._independent_sampler.sample_independent(
-                study, trial, param_name, param_distribution
-            )
-        rng = self._rng(trial, zlib.crc32(param_name.encode("utf-8", "surrogatepass")))
-        return dimensions.draw(param_distribution, rng)
+        stream = zlib.crc32(param_name.encode("utf-8", "surrogatepass"))
+        own = self._decides(param_name, param_distribution) or dimensions.huge(param_distribution)
+        if own and self._independent_sampler is None:
+            rng = self._rng(trial, stream)
+            if self._space is None and dimensions.choices(param_distribution):
+                return self._draw_apart(study, trial, param_name, param_distribution, rng)
+            return dimensions.draw(param_distribution, rng)
+        self._warn(study, trial, [param_name])
+        sampler = self._rest_sampler(study, trial, stream)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     # -- what is behind it -----------------------------------------------------------------
 
@@ -223,33 +277,223 @@ class StrategySampler(BaseSampler):
     def _space_around(
         self, study: Study, search_space: Mapping[str, BaseDistribution]
     ) -> SearchSpace | None:
-        """The space of the trials' common parameters; PartialFixedSampler hides some."""
+        """The space of the trials' parameters; PartialFixedSampler hides some."""
         memory = self._memory(study)
-        common = memory.common_parameters(study)
+        common = memory.known_parameters(study)
         return memory.space_of({**common, **search_space})
 
-    def _architecture(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> Architecture:
+    def _decides(self, name: str, distribution: BaseDistribution) -> bool:
+        """Whether a parameter is the strategy's, even where it cannot be sampled jointly yet."""
+        if self._space is None:
+            return bool(dimensions.choices(distribution))
+        return any(decision.name == name for decision in self._space.decisions)
+
+    def _draw_apart(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        name: str,
+        distribution: BaseDistribution,
+        rng: np.random.Generator,
+    ) -> Any:
+        """Draws a decision that is not in the space yet, away from what other trials have.
+
+        Trials that begin before any other has told its parameters draw them one by one. Of the
+        choices those are taken that the fewest trials have together with what is set already;
+        each draw is published, and drawn again if another worker has come to the same.
+        """
+        choices = dimensions.choices(distribution)
+        drawn = _attributes.read_drawn(compat.attributes(study, trial))
+        for _ in range(_MAX_CLAIMS):
+            counts = self._companions(study, trial, name, choices)
+            fewest = [i for i, count in enumerate(counts) if count == min(counts)]
+            if len(fewest) == len(choices):
+                index = choices.index(dimensions.draw(distribution, rng))
+            else:
+                index = fewest[rng.integers(len(fewest))]
+            _write(study, trial, _attributes.drawn_entries({**drawn, name: index}))
+            if self._companions(study, trial, name, choices)[index] <= counts[index]:
+                break
+        return choices[index]
+
+    def _companions(
+        self, study: Study, trial: FrozenTrial, name: str, choices: Sequence[Any]
+    ) -> list[int]:
+        """How many other trials have each choice together with all that this one has set."""
+        own = {
+            key: (value, dimensions.choices(trial.distributions[key]))
+            for key, value in trial.params.items()
+        }
+        own = {key: known for key, known in own.items() if known[1]}
+        counts = [0] * len(choices)
+        for other in compat.all_trials(study, fresh=True)[-_MAX_COMPANIONS:]:
+            if other.number == trial.number:
+                continue
+            drawn = _attributes.read_drawn(other.system_attrs)
+            held = {
+                key: values[drawn[key]]
+                for key, values in [(name, choices), *((k, known[1]) for k, known in own.items())]
+                if drawn.get(key, len(values)) < len(values)
+            }
+            held |= {**_attributes.read_choices(other.system_attrs), **other.params}
+            together = {name: held.get(name), **{key: value for key, (value, _) in own.items()}}
+            if name in held and held[name] in choices:
+                counts[choices.index(held[name])] += together.items() <= held.items()
+        return counts
+
+    def _rest_sampler(self, study: Study, trial: FrozenTrial, *stream: int) -> BaseSampler:
+        """What samples the parameters that are not the strategy's.
+
+        Optuna's TPE, unless another was given, gets random numbers that follow from the trial
+        as all others do.
+        """
+        if self._independent_sampler is not None:
+            return self._independent_sampler
+        seed = int(self._rng(trial, _REST_STREAM, *stream).integers(2**32))
+        memory = self._memory(study)
+        return compat.seeded(memory.tpe, seed, constrained=memory.constrained(study))
+
+    def _sample_rest(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """All parameters of a part of the space, as its sampler would sample them alone."""
+        params: dict[str, Any] = {}
+        if search_space or self._independent_sampler is not None:
+            self._warn(study, trial, list(search_space))
+            sampler = self._rest_sampler(study, trial)
+            params.update(sampler.sample_relative(study, trial, search_space))
+        for name, distribution in search_space.items():
+            if name not in params:
+                params[name] = self.sample_independent(study, trial, name, distribution)
+        return params
+
+    def _configuration(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        others: Mapping[str, BaseDistribution],
+        params: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Adds an architecture to the other parameters, which are drawn anew if it must be."""
+        fixed = compat.fixed_params(study, trial)
+        known = {**self._memory(study).known_parameters(study), **others}
+        for decision in space.decisions:
+            known.pop(decision.name, None)
+        rng = self._rng(trial, _REST_STREAM, 0)
+        share = rng.random()
+        refine = bool(others) and share < _REFINED
+        attempts = [params]
+        if _REFINED <= share < _REFINED + _INHERITED:
+            attempts[:0] = self._inherited(study, trial, space, others, rng)
+        for attempt in range(_MAX_RESTS if others else 1):
+            if attempt < len(attempts):
+                params = attempts[attempt]
+            else:
+                params = {name: dimensions.draw(dist, rng) for name, dist in others.items()}
+            rest = _known.rest_of({**params, **fixed}, known)
+            last = not others or attempt == _MAX_RESTS - 1
+            architecture = self._architecture(
+                study, trial, space, rest, refine=refine and not attempt, last=last
+            )
+            if architecture is not None:
+                return {**params, **architecture.choices}
+        raise AssertionError("the last attempt returns an architecture")
+
+    def _inherited(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        others: Mapping[str, BaseDistribution],
+        rng: np.random.Generator,
+    ) -> list[dict[str, Any]]:
+        """The other parameters of one of the best trials, if there is one and TPE is used.
+
+        With the same numbers architectures differ by what they are, not by luck.
+        """
+        if not others or self._independent_sampler is not None:
+            return []
+        history = self._memory(study).history(study, space, trial, states=self._seen_states)
+        if len(history.complete) < _MIN_REFINED:
+            return []
+        number = history.front[rng.integers(len(history.front))].number
+        best = compat.all_trials(study)[number]
+        same = all(best.distributions.get(name) == dist for name, dist in others.items())
+        return [{name: best.params[name] for name in others}] if same else []
+
+    def _refined(self, trial: FrozenTrial, history: History) -> Architecture | None:
+        """One of the best architectures, to be tried with other numbers."""
+        if len(history.complete) < _MIN_REFINED:
+            return None
+        rng = self._rng(trial, _REST_STREAM, 1)
+        best = history.front[rng.integers(len(history.front))].architecture
+        fits = all(best.choices[name] == choice for name, choice in history.fixed.items())
+        return best if fits and best.key not in history.seen else None
+
+    def _architecture(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        rest: _known.Rest,
+        *,
+        refine: bool,
+        last: bool,
+    ) -> Architecture | None:
         """Chooses an architecture and publishes it, so that no other worker chooses it too.
 
         Of two workers that choose the same one, each first writes its choice and then looks
         for the other's: the later writer at least sees the earlier one's and chooses again.
+
+        Args:
+            study: The study.
+            trial: The trial that is sampled.
+            space: The space of the architecture.
+            rest: The other parameters of the configuration.
+            last: Whether to repeat a configuration where nothing new is left; otherwise
+                ``None`` is returned.
         """
         rng = self._rng(trial)
         memory = self._memory(study)
         fixed = restrict(compat.fixed_params(study, trial), space)
-        history = memory.history(study, space, trial).fixing(fixed)
+        history = memory.history(study, space, trial, rest, states=self._seen_states).fixing(fixed)
+        if rest:
+            _write(study, trial, _known.rest_entries(rest))
         may_repeat = not self._strategy.avoid_duplicates
+        records = memory.look(study, space, trial)[1]
+        again = self._met(_known.interrupted(records, self._seen_states), history)
+        others: list[Proposal] = []
         for claim in range(_MAX_CLAIMS):
-            if claim < _MAX_STRATEGY_CLAIMS:
-                choice = proposals.choose(self._strategy, history, rng)
+            others = [p for p in others if p.architecture.key not in history.seen]
+            refined = self._refined(trial, history) if refine and claim == 0 else None
+            if again:
+                choice = proposals.Chosen(again.pop(0))
+            elif refined is not None:
+                choice = proposals.Chosen(Proposal(refined))
+            elif others:  # any of them, as other workers are about to take the next
+                choice = proposals.Chosen(others.pop(rng.integers(len(others))))
+            elif claim < _MAX_CLAIMS - 1:
+                candidates = _MAX_CANDIDATES if claim else 1
+                choice = proposals.choose(
+                    self._strategy, history, rng, candidates=candidates, told=self._warned
+                )
+                others = list(choice.others)
             else:
                 taken = history.seen
                 choice = proposals.choose_at_random(history, rng, taken, reason=_CONTENTION)
+            if choice.exhausted and not last:
+                return None
+            if choice.exhausted and not may_repeat:
+                left = self._met(_known.unfinished(records), history)
+                choice = proposals.Chosen(left[0], exhausted=True) if left else choice
             architecture = choice.proposal.architecture
             _write(study, trial, _attributes.choices_entries(architecture.choices))
             if may_repeat or choice.exhausted:
                 break
-            history = memory.history(study, space, trial, fresh=True).fixing(fixed)
+            history = memory.history(
+                study, space, trial, rest, fresh=True, states=self._seen_states
+            ).fixing(fixed)
             if architecture.key not in history.seen:
                 break
         _write(study, trial, _attributes.note_entries(choice.proposal.notes))
@@ -263,17 +507,55 @@ class StrategySampler(BaseSampler):
             )
         return architecture
 
-    def _warn(self, study: Study, trial: FrozenTrial, name: str) -> None:
-        wanted = self._warn_independent_sampling and self._space is None
-        if not wanted or name in self._warned:
+    @staticmethod
+    def _met(found: list[Proposal], history: History) -> list[Proposal]:
+        """Those of the proposals that have the fixed choices."""
+        fixed = history.fixed.items()
+        return [p for p in found if all(p.architecture.choices[n] == c for n, c in fixed)]
+
+    def _is_exhausted(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether nothing new is left once this trial has ended."""
+        memory = self._memory(study)
+        space = self._space or self._space_around(study, {})
+        if space is None:
+            return False
+        history = memory.history(study, space, None, fresh=True, states=self._seen_states)
+        records = memory.look(study, space, None)[1]
+        if any(r.rest for r in records) or _known.interrupted(records, self._seen_states):
+            return False
+        fixed = restrict(compat.fixed_params_of(study), space)
+        rng = self._rng(trial, _REST_STREAM, 2)
+        found = proposals.choose_at_random(history.fixing(fixed), rng, history.seen, reason="")
+        return found.exhausted
+
+    def _warn_of_names(self, space: SearchSpace, trial: FrozenTrial) -> None:
+        """Tells once that the objective asks for decisions by other names than the space's."""
+        decisions = {d.name: d.choices for d in space.decisions if len(d.choices) > 1}
+        missing = [name for name in decisions if name not in trial.params]
+        if not missing or _NAMES in self._warned:
             return
-        trials = compat.all_trials(study)
-        if any(t.state == TrialState.COMPLETE for t in trials):
-            self._warned.add(name)
-            own = type(self).__name__
-            other = type(self._independent_sampler or self).__name__
-            used = other if self._independent_sampler is not None else "random sampling"
-            _logger.warning(_INDEPENDENT_SAMPLING_WARNING, name, trial.number, used, own, own)
+        others = [name for name in trial.params if name not in decisions]
+        alike = {
+            name: other
+            for name in missing
+            for other in others
+            if _choices_of(trial.distributions[other]) == decisions[name]
+            and (name in other or other in name)
+        }
+        if alike or len(missing) == len(decisions):
+            self._warned.add(_NAMES)
+            hint = "".join(f"; {n!r} may be its {o!r}" for n, o in list(alike.items())[:1])
+            _logger.warning(_NAMES, trial.number, ", ".join(map(repr, missing)), space, hint)
+
+    def _warn(self, study: Study, trial: FrozenTrial, names: Sequence[str]) -> None:
+        """Tells once per parameter, from the second trial on, that it is not the strategy's."""
+        unwanted = not self._warn_independent_sampling or self._independent_sampler is not None
+        if unwanted or _NAMES in self._warned:
+            return
+        new = [name for name in names if name not in self._warned]
+        if new and any(t.state == TrialState.COMPLETE for t in compat.all_trials(study)):
+            self._warned.update(new)
+            _logger.warning(_REST_WARNING, ", ".join(map(repr, new)), type(self).__name__)
 
 
 class _Memory:
@@ -287,15 +569,17 @@ class _Memory:
         self.identity = identity
         self.exhaustion_told = False
         self._lock = threading.Lock()
-        self._intersection = IntersectionSearchSpace()
+        self._all = dimensions.Parameters()
+        self.tpe = compat.default_sampler()
         self._parameters: dict[str, BaseDistribution] = {}
         self._space: SearchSpace | None = None
         self._log: TrialLog | None = None
 
-    def common_parameters(self, study: Study) -> dict[str, BaseDistribution]:
-        """The parameters that all complete trials share; a fresh dictionary."""
+    def known_parameters(self, study: Study) -> dict[str, BaseDistribution]:
+        """The parameters of the trials so far; a fresh dictionary."""
+        trials = compat.all_trials(study)
         with self._lock:
-            return self._intersection.calculate(study, use_cache=True)
+            return self._all.of(trials)
 
     def space_of(self, parameters: Mapping[str, BaseDistribution]) -> SearchSpace | None:
         """The space of those parameters that are decisions."""
@@ -305,16 +589,52 @@ class _Memory:
                 self._space = dimensions.space_of(parameters)
             return self._space
 
+    def constrained(self, study: Study) -> bool:
+        """Whether trials have constraints: the first complete one tells."""
+        complete = (t for t in compat.all_trials(study) if t.state == TrialState.COMPLETE)
+        return any(compat.constraints(trial) for trial in islice(complete, 1))
+
     def history(
-        self, study: Study, space: SearchSpace, trial: FrozenTrial, *, fresh: bool = False
+        self,
+        study: Study,
+        space: SearchSpace,
+        trial: FrozenTrial | None,
+        rest: _known.Rest = frozenset(),
+        *,
+        states: Set[str],
+        fresh: bool = False,
     ) -> History:
-        """All trials but the one being sampled."""
+        """All trials but the one being sampled, as the strategy should see them.
+
+        Where other parameters vary, an architecture stands with the best values it had, and is
+        seen if it has been tried with this `rest`.
+        """
+        history, records = self.look(study, space, trial, fresh=fresh)
+        if all(record.plain(states) for record in records):
+            return history
+        seen = _known.seen(records, rest, space, states)
+        return _known.best_values(history).avoiding(seen)
+
+    def look(
+        self,
+        study: Study,
+        space: SearchSpace,
+        trial: FrozenTrial | None,
+        *,
+        fresh: bool = False,
+    ) -> tuple[History, list[_known.Record]]:
+        """All trials but the one being sampled, and what else is known of them."""
         trials = compat.all_trials(study, fresh=fresh)
         with self._lock:
             if self._log is None or self._log.space != space:
                 names = compat.metric_names(study)
-                self._log = TrialLog(space, objectives_in(compat.directions(study), names))
-            return self._log.history(trials, exclude=trial.number)
+                objectives = objectives_in(compat.directions(study), names)
+                self._log = TrialLog(space, objectives, inactive=space is self._space)
+            return self._log.look(trials, exclude=None if trial is None else trial.number)
+
+
+def _choices_of(distribution: BaseDistribution) -> tuple[Any, ...]:
+    return getattr(distribution, "choices", ())
 
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.search_space import intersection_search_space
 from optuna.storages import BaseStorage
 
 from nas_plugins.errors import EngineError, NasPluginsError
@@ -21,14 +20,14 @@ from nas_plugins.optuna._sampler import StrategySampler
 from nas_plugins.optuna.trial_log import TrialLog, objectives_in
 from nas_plugins.protocols import Strategy
 from nas_plugins.results import package_versions
-from nas_plugins.spaces.base import SearchSpace, space_from_json
+from nas_plugins.spaces.base import Choice, SearchSpace, space_from_json
 
 _SPACE, _OBJECTIVES, _STRATEGY = "space", "objectives", "strategy"
 _SEED, _SETTINGS, _VERSIONS = "seed", "settings", "versions"
 
 
 def create_study(
-    space: SearchSpace,
+    space: SearchSpace | str | Mapping[str, Sequence[Choice]],
     objectives: Sequence[Objective | str],
     *,
     strategy: Strategy | str | BaseSampler,
@@ -45,7 +44,7 @@ def create_study(
     attributes ``nas_plugins:...`` of the study, written once: `settings` of the study tells it.
 
     Args:
-        space: The space to search.
+        space: The space to search, its registered name or a dictionary of choices.
         objectives: As `Objective` or text such as ``"val_accuracy:max"``.
         strategy: A strategy, the name of one, or any Optuna sampler, which is used as it is.
         seed: Seed of the strategy. If ``None``, a resumed study keeps its seed and a new one
@@ -61,6 +60,7 @@ def create_study(
         EngineError: The study exists and `resume` is false, or it searches something else.
     """
     wanted = objectives_of(objectives)
+    space = dimensions.as_space(space)
     study = _opened(storage, name, wanted, resume=resume, pruner=pruner)
     recorded: dict[str, Any] = {
         _SPACE: space.to_json(),
@@ -118,7 +118,7 @@ def _name_metrics(study: optuna.Study, objectives: Sequence[Objective]) -> None:
 def history(
     study: optuna.Study,
     *,
-    space: SearchSpace | None = None,
+    space: SearchSpace | str | Mapping[str, Sequence[Choice]] | None = None,
     objectives: Sequence[Objective | str] | None = None,
 ) -> History:
     """Returns the history of any study.
@@ -128,7 +128,7 @@ def history(
     Args:
         study: The study.
         space: What its parameters are read as. If ``None``, what `create_study` has recorded,
-            otherwise the space of the categorical parameters that all complete trials share.
+            otherwise the space of the categorical parameters of its trials.
         objectives: Names and directions. If ``None``, what `create_study` has recorded,
             otherwise the study's metric names and directions.
 
@@ -137,14 +137,13 @@ def history(
             objectives contradict the directions of the study.
     """
     trials = compat.all_trials(study, fresh=True)
-    if space is None:
-        space = _recorded_space(study)
-    if space is None:
-        space = dimensions.space_of(intersection_search_space(trials))
-    if space is None:
+    found_space = _recorded_space(study) if space is None else dimensions.as_space(space)
+    inactive = found_space is None
+    if found_space is None:
+        found_space = dimensions.space_of(dimensions.Parameters().of(trials))
+    if found_space is None:
         raise EngineError(
-            f"the trials of study {study.study_name!r} share no categorical parameter; "
-            "pass `space`"
+            f"the trials of study {study.study_name!r} have no categorical parameter; pass `space`"
         )
     known = objectives if objectives is not None else _recorded(study, _OBJECTIVES)
     directions = compat.directions(study)
@@ -153,7 +152,7 @@ def history(
     else:
         found = objectives_of(known)
         _check_directions(study, found)
-    return TrialLog(space, found).history(trials)
+    return TrialLog(found_space, found, inactive=inactive).history(trials)
 
 
 def study_settings(study: optuna.Study) -> dict[str, Any]:

@@ -6,13 +6,19 @@ Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is
 
 from __future__ import annotations
 
+import copy
+import logging
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import optuna
-from optuna.samplers import PartialFixedSampler
+from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
+from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.storages import BaseStorage
-from optuna.study import Study, StudyDirection
+from optuna.study import Study, StudyDirection, _optimize
 from optuna.trial import FrozenTrial, TrialState
 
 _CONSTRAINTS = "constraints"
@@ -76,6 +82,69 @@ def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) 
     study._storage.set_trial_system_attr(trial._trial_id, key, value)
 
 
+def default_sampler() -> TPESampler:
+    """Optuna's TPE, jointly over what it is asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # before Optuna 5 both options are experimental
+        return TPESampler(multivariate=True, constant_liar=True, seed=0)
+
+
+def seeded(sampler: TPESampler, seed: int, *, constrained: bool) -> TPESampler:
+    """A sampler that shares the caches of another and draws random numbers of its own.
+
+    Args:
+        sampler: The other.
+        seed: Of the random numbers, in 0..2**32-1.
+        constrained: Whether trials have constraints, which Optuna before 5 must be told.
+    """
+    own = copy.copy(sampler)
+    own._rng = LazyRandomState(seed)
+    own._random_sampler = RandomSampler(seed=seed)
+    if constrained and not hasattr(optuna.Trial, "set_constraint"):
+        own._constraints_func = _constraint_values
+    return own
+
+
+def _constraint_values(trial: FrozenTrial) -> tuple[float, ...]:
+    return tuple(constraints(trial).values())
+
+
+def attributes(study: Study, trial: FrozenTrial) -> Mapping[str, Any]:
+    """The system attributes of a trial as the storage has them now."""
+    found: Mapping[str, Any] = study._storage.get_trial(trial._trial_id).system_attrs
+    return found
+
+
+def is_interrupted() -> bool:
+    """Whether the trial that is being ended was interrupted from the keyboard.
+
+    ``Study.optimize`` keeps what the objective raised in a local variable only.
+    """
+    if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+        return True
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code is _optimize._run_trial.__code__:
+            return isinstance(frame.f_locals.get("func_err"), KeyboardInterrupt)
+        frame = frame.f_back
+    return False
+
+
+def stop(study: Study) -> None:
+    """Ends ``Study.optimize``; nothing where trials are asked for by hand."""
+    if getattr(study._thread_local, "in_optimize_loop", False):
+        study.stop()
+
+
+def follow_optuna(logger: logging.Logger) -> None:
+    """Keeps quiet what ``optuna.logging.set_verbosity`` keeps quiet of Optuna's own."""
+    logger.addFilter(_is_loud)
+
+
+def _is_loud(record: logging.LogRecord) -> bool:
+    return record.levelno >= optuna.logging.get_verbosity()
+
+
 def directions(study: Study) -> list[str]:
     """``"min"`` or ``"max"`` per objective."""
     return ["max" if d == StudyDirection.MAXIMIZE else "min" for d in study.directions]
@@ -93,12 +162,17 @@ def fixed_params(study: Study, trial: FrozenTrial) -> dict[str, Any]:
     These are the parameters that are set already (a retried trial), those of
     ``Study.enqueue_trial``, and those of ``PartialFixedSampler``, in order of precedence.
     """
+    return {**fixed_params_of(study), **enqueued_params(trial), **trial.params}
+
+
+def fixed_params_of(study: Study) -> dict[str, Any]:
+    """Parameters that ``PartialFixedSampler`` decides for every trial."""
     fixed: dict[str, Any] = {}
     sampler = study.sampler
     while isinstance(sampler, PartialFixedSampler):
         fixed = {**sampler._fixed_params, **fixed}
         sampler = sampler._base_sampler
-    return {**fixed, **enqueued_params(trial), **trial.params}
+    return fixed
 
 
 def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:

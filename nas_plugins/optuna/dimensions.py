@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,17 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins import _public
 from nas_plugins.spaces.base import Choice, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 
 MAX_INTEGERS = 16
 """An integer range of at most so many values counts as a decision."""
+
+
+_HUGE = 2**53
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -28,6 +33,24 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
         for decision in space.decisions
         if len(decision.choices) > 1
     }
+
+
+def as_space(space: SearchSpace | str | Mapping[str, Sequence[Choice]]) -> SearchSpace:
+    """A space given as it is, by its registered name, or by the choices of its decisions.
+
+    Raises:
+        UnknownNameError: The name is not registered; the message suggests the nearest.
+        TypeError: It is none of these.
+    """
+    if isinstance(space, str):
+        return _public.space(space)
+    if isinstance(space, Mapping):
+        return CategoricalSpace(space)
+    if not isinstance(space, SearchSpace):
+        raise TypeError(
+            f"`space` must be a space, its name or a dictionary of choices, got {space!r}"
+        )
+    return space
 
 
 def check(space: SearchSpace) -> SearchSpace:
@@ -61,6 +84,59 @@ def space_of(search_space: Mapping[str, BaseDistribution]) -> CategoricalSpace |
     return CategoricalSpace(found) if found else None
 
 
+class Parameters:
+    """All parameters of a study, kept up to date at the cost of what is new.
+
+    Those of the complete trials, also where some trials have others than the rest: an objective
+    may ask for a parameter only if another has a certain value. While no trial that has
+    parameters is complete, those of all trials in any state. Parameters whose distributions
+    differ are left out.
+    """
+
+    def __init__(self) -> None:
+        self._looked = 0
+        self._open: set[int] = set()
+        self._complete = _Union()
+
+    def of(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+        """The parameters; a fresh dictionary.
+
+        Args:
+            trials: All trials of the study, in order of number.
+        """
+        while self._looked < len(trials) and trials[self._looked].number == self._looked:
+            self._open.add(self._looked)
+            self._looked += 1
+        for number in sorted(self._open):
+            trial = trials[number] if number < len(trials) else None
+            if trial is not None and trial.state.is_finished():
+                self._open.remove(number)
+                if trial.state == TrialState.COMPLETE:
+                    self._complete.add(trial.distributions)
+        if self._complete.found:
+            return dict(self._complete.found)
+        every = _Union()
+        for trial in trials:
+            every.add(trial.distributions)
+        return every.found
+
+
+class _Union:
+    """Distributions by name, without those that contradict each other."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, BaseDistribution] = {}
+        self._differ: set[str] = set()
+
+    def add(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        for name, distribution in distributions.items():
+            if name in self._differ:
+                continue
+            if self.found.setdefault(name, distribution) != distribution:
+                self._differ.add(name)
+                del self.found[name]
+
+
 def choices(distribution: BaseDistribution) -> tuple[Choice, ...]:
     """The choices of a parameter that is a decision; empty for any other parameter.
 
@@ -71,8 +147,9 @@ def choices(distribution: BaseDistribution) -> tuple[Choice, ...]:
     if distribution.single():
         return ()
     if isinstance(distribution, IntDistribution) and not distribution.log:
-        values = range(distribution.low, distribution.high + 1, distribution.step)
-        return tuple(values) if len(values) <= MAX_INTEGERS else ()
+        low, high, step = distribution.low, distribution.high, distribution.step
+        few = (high - low) // step < MAX_INTEGERS
+        return tuple(range(low, high + 1, step)) if few else ()
     if isinstance(distribution, CategoricalDistribution):
         found = distribution.choices
         # Optuna itself does not tell 1 from True or 1.0, and NaN equals nothing.
@@ -99,6 +176,13 @@ def draw(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
     if isinstance(distribution, FloatDistribution):
         return _draw_float(distribution, rng)
     raise TypeError(f"unknown distribution {type(distribution).__name__}")
+
+
+def huge(distribution: BaseDistribution) -> bool:
+    """Whether a range has more integers than Optuna's own samplers can draw from."""
+    if not isinstance(distribution, IntDistribution):
+        return False
+    return max(abs(distribution.low), abs(distribution.high)) >= _HUGE
 
 
 def _draw_int(distribution: IntDistribution, rng: np.random.Generator) -> int:

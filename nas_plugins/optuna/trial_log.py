@@ -12,6 +12,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.optuna import _attributes, compat
+from nas_plugins.optuna._known import Record, asked, recorded_rest
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 REASON = f"{_attributes.PREFIX}reason"
@@ -28,13 +29,21 @@ _STATES = {
 _MAX_TAIL = 512
 
 
-def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | None:
+def architecture_of(
+    trial: FrozenTrial, space: SearchSpace, *, inactive: bool = False
+) -> Architecture | None:
     """The architecture that a trial evaluates.
 
     Its parameters decide. Decisions among them that are not set (yet) are taken from the
     enqueued parameters, then from the choices published when the trial was sampled, unless
     these contradict the parameters. An objective that uses a part of the decisions only thus
-    still leaves a history.
+    still leaves a history. One that has asked for none of them, by other names perhaps, does not.
+
+    Args:
+        trial: The trial.
+        space: The space.
+        inactive: Whether decisions of which nothing is known have had no effect, as the space
+            follows from all trials together. They are written as their first choice.
 
     Returns:
         ``None`` where decisions remain open or the choices are not an architecture.
@@ -43,11 +52,24 @@ def architecture_of(trial: FrozenTrial, space: SearchSpace) -> Architecture | No
     try:
         chosen = {d.name: params[d.name] for d in space.decisions}
     except KeyError:
+        if trial.state.is_finished() and not _evaluates(trial, space):
+            return None
         chosen = _chosen(trial, space)
+        if inactive and (
+            trial.state.is_finished() or _attributes.read_choices(trial.system_attrs)
+        ):
+            known = any(d.name in chosen for d in space.decisions)
+            chosen = {**{d.name: d.choices[0] for d in space.decisions}, **chosen} if known else {}
     try:
         return Architecture(space, tuple(d.index(chosen[d.name]) for d in space.decisions))
     except (KeyError, InvalidArchitectureError):
         return None
+
+
+def _evaluates(trial: FrozenTrial, space: SearchSpace) -> bool:
+    """Whether a finished trial has asked for any decision, if there is one to ask for."""
+    open_ = [d.name for d in space.decisions if len(d.choices) > 1]
+    return not open_ or any(name in trial.params for name in open_)
 
 
 def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
@@ -59,9 +81,9 @@ def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
     return {**single, **published, **given}
 
 
-def convert(trial: FrozenTrial, space: SearchSpace) -> Trial | None:
+def convert(trial: FrozenTrial, space: SearchSpace, *, inactive: bool = False) -> Trial | None:
     """The trial as a value, or ``None`` where it has no architecture of the space."""
-    architecture = architecture_of(trial, space)
+    architecture = architecture_of(trial, space, inactive=inactive)
     if architecture is None:
         return None
     complete = trial.state == OptunaState.COMPLETE
@@ -85,10 +107,15 @@ class TrialLog:
     Args:
         space: What the trials' parameters are read as.
         objectives: The study's objectives.
+        inactive: As in `architecture_of`.
     """
 
-    def __init__(self, space: SearchSpace, objectives: Sequence[Objective]) -> None:
+    def __init__(
+        self, space: SearchSpace, objectives: Sequence[Objective], *, inactive: bool = False
+    ) -> None:
+        self._inactive = inactive
         self._empty = History(space, tuple(objectives))
+        self._decisions = frozenset(decision.name for decision in space.decisions)
         self._reset()
 
     @property
@@ -98,9 +125,10 @@ class TrialLog:
 
     def _reset(self) -> None:
         self._base = self._empty
+        self._records: list[Record] = []
         self._settled = 0
-        self._hanging: dict[int, Trial | None] = {}
-        self._finished: dict[int, Trial | None] = {}
+        self._hanging: dict[int, Record | None] = {}
+        self._finished: dict[int, Record | None] = {}
 
     def history(self, trials: Sequence[FrozenTrial], *, exclude: int | None = None) -> History:
         """The trials as a history.
@@ -109,25 +137,32 @@ class TrialLog:
             trials: All trials of the study, in order of number.
             exclude: Number of the trial that is being sampled.
         """
+        return self.look(trials, exclude=exclude)[0]
+
+    def look(
+        self, trials: Sequence[FrozenTrial], *, exclude: int | None = None
+    ) -> tuple[History, list[Record]]:
+        """As `history`, and the record of each of its trials."""
         self._check(trials)
         if len(trials) < self._settled or (exclude is not None and exclude < self._settled):
             # A view older than the base (of another thread), or a trial asked for long ago.
-            every = self._converted(trials)
-            return self._empty.extend(t for t in every if t is not None and t.number != exclude)
-        self._settle(trials, exclude)
-        tail = self._converted(trials[self._settled :])
-        return self._base.extend(t for t in tail if t is not None and t.number != exclude)
+            base, settled, tail = self._empty, [], trials
+        else:
+            self._settle(trials, exclude)
+            base, settled, tail = self._base, self._records, trials[self._settled :]
+        rest = [r for r in self._converted(tail) if r is not None and r.trial.number != exclude]
+        return base.extend(record.trial for record in rest), settled + rest
 
     def _check(self, trials: Sequence[FrozenTrial]) -> None:
         """Starts over where a trial that hung has moved on."""
         hanging = [(trials[i], known) for i, known in self._hanging.items() if i < len(trials)]
-        if any(convert(trial, self.space) != known for trial, known in hanging):
+        if any(self._record(trial) != known for trial, known in hanging):
             self._reset()
 
     def _settle(self, trials: Sequence[FrozenTrial], exclude: int | None) -> None:
         """Moves trials from the tail into the base."""
         forced = len(trials) - _MAX_TAIL
-        settled: list[Trial] = []
+        settled: list[Record] = []
         position = self._settled
         # Numbers may have gaps for a moment, while other workers create trials.
         while position < len(trials) and trials[position].number == position != exclude:
@@ -135,7 +170,7 @@ class TrialLog:
             if not trial.state.is_finished():
                 if position >= forced:
                     break
-                self._hanging[position] = convert(trial, self.space)
+                self._hanging[position] = self._record(trial)
             converted = next(self._converted([trial]))
             if converted is not None:
                 settled.append(converted)
@@ -143,15 +178,28 @@ class TrialLog:
             position += 1
         self._settled = position
         if settled:
-            self._base = self._base.extend(settled).derived()
+            self._records += settled
+            self._base = self._base.extend(record.trial for record in settled).derived()
 
-    def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Trial | None]:
+    def _record(self, trial: FrozenTrial) -> Record | None:
+        converted = convert(trial, self.space, inactive=self._inactive)
+        if converted is None:
+            return None
+        return Record(
+            converted,
+            rest=recorded_rest(trial, self._decisions),
+            asked=asked(trial, self.space),
+            interrupted=trial.state == OptunaState.FAIL
+            and _attributes.interrupted(trial.system_attrs),
+        )
+
+    def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Record | None]:
         for trial in trials:
             if not trial.state.is_finished():
-                yield convert(trial, self.space)
+                yield self._record(trial)
                 continue
             if trial.number not in self._finished:
-                self._finished[trial.number] = convert(trial, self.space)
+                self._finished[trial.number] = self._record(trial)
             yield self._finished[trial.number]
 
 

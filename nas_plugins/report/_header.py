@@ -200,6 +200,8 @@ def _facts(result: SearchResult) -> Markup:
     states = [
         f"{counts[s]:,} {s}" for s in ("complete", "failed", "pruned", "running") if counts[s]
     ]
+    if counts.get("fallback"):
+        states.append(f"{counts['fallback']:,} random, as the strategy failed")
     if counts["infeasible"]:
         states.append(f"{counts['infeasible']:,} of the complete ones infeasible")
     facts: dict[str, Any] = {

@@ -128,6 +128,11 @@ class SearchSpace(ABC):
         return np.array([len(d.choices) for d in self.decisions], dtype=np.int64)
 
     @cached_property
+    def row_type(self) -> Any:
+        """Type of a row's choice indices: int16 unless a decision has more choices."""
+        return np.int16 if self.cardinalities.max() <= 2**15 else np.int32
+
+    @cached_property
     def _open_decisions(self) -> tuple[list[int], list[int]]:
         """Positions of the decisions with more than one choice, and their cardinalities."""
         positions = np.flatnonzero(self.cardinalities > 1)
@@ -163,7 +168,7 @@ class SearchSpace(ABC):
     def rows(self, architectures: Sequence[Architecture]) -> Rows:
         """Choice indices of many architectures, shape `(B, D)`."""
         shape = (len(architectures), len(self.decisions))
-        return np.array([a.indices for a in architectures], dtype=np.int16).reshape(shape)
+        return np.array([a.indices for a in architectures], dtype=self.row_type).reshape(shape)
 
     @abstractmethod
     def format(self, architecture: Architecture) -> str:
@@ -248,7 +253,7 @@ class SearchSpace(ABC):
             if missing <= 0:
                 break
             shape = (max(2 * missing, 16), len(self.decisions))
-            batch = rng.integers(self.cardinalities, size=shape).astype(np.int16)
+            batch = rng.integers(self.cardinalities, size=shape).astype(self.row_type)
             for position, index in given.items():
                 batch[:, position] = index
             batch = batch[self.valid(batch)][:missing]
@@ -260,7 +265,7 @@ class SearchSpace(ABC):
                 f"no valid architecture of {self.name!r} found in {_MAX_TRIES} batches "
                 f"with choice indices {names}"
             )
-        return np.concatenate([np.empty((0, len(self.decisions)), dtype=np.int16), *found])
+        return np.concatenate([np.empty((0, len(self.decisions)), dtype=self.row_type), *found])
 
     def random_cells(self, n: int, rng: np.random.Generator) -> Rows:
         """As `random`, but uniform over the architectures where the space knows how to.
@@ -277,7 +282,7 @@ class SearchSpace(ABC):
     def neighbour_rows(self, row: npt.NDArray[np.integer[Any]]) -> Rows:
         """`neighbours` as rows of choice indices; `(D,)` to `(M, D)`."""
         positions, others = self._single_changes
-        own = np.asarray(row, dtype=np.int16)
+        own = np.asarray(row, dtype=self.row_type)
         rows = np.repeat(own[None], len(positions), axis=0)
         rows[np.arange(len(positions)), positions] = others + (others >= own[positions])
         return rows[self.valid(rows)]
@@ -287,7 +292,7 @@ class SearchSpace(ABC):
         """Position of each single change, and its number among the other choices there."""
         others = [np.arange(cardinality - 1) for cardinality in self.cardinalities.tolist()]
         positions = np.repeat(np.arange(len(others)), self.cardinalities - 1)
-        return positions, np.concatenate(others).astype(np.int16)
+        return positions, np.concatenate(others).astype(self.row_type)
 
     def mutate(
         self, architecture: Architecture, rng: np.random.Generator, *, n_changes: int = 1
@@ -310,7 +315,7 @@ class SearchSpace(ABC):
             for i in different(len(positions), n_changes, rng):
                 at, n = positions[i], cardinalities[i]
                 indices[at] = (indices[at] + int(rng.integers(1, n))) % n
-            if all_valid or self.valid(np.array([indices], dtype=np.int16))[0]:
+            if all_valid or self.valid(np.array([indices], dtype=self.row_type))[0]:
                 return Architecture.trusted(self, tuple(indices))
         raise SpaceExhaustedError(
             f"no valid architecture of {self.name!r} differs from {architecture} "
@@ -337,7 +342,7 @@ class SearchSpace(ABC):
         for start in range(0, total, batch):
             number = np.arange(start, min(start + batch, total), dtype=np.int64)
             rows = np.stack(np.unravel_index(number, self.cardinalities), axis=1)
-            small: Rows = rows.astype(np.int16)
+            small: Rows = rows.astype(self.row_type)
             yield small[self.valid(small)]
 
     # -- graphs and keys -------------------------------------------------------------------
@@ -363,7 +368,7 @@ class SearchSpace(ABC):
         """
         if self._key_weights is not None:
             return np.asarray(rows, dtype=np.int64) @ self._key_weights
-        packed = np.ascontiguousarray(rows, dtype=np.int16)
+        packed = np.ascontiguousarray(rows, dtype=self.row_type)
         return packed.view(np.dtype((np.void, packed.shape[1] * packed.itemsize)))[:, 0]
 
     @cached_property

@@ -142,8 +142,8 @@ class Architecture:
 
     @property
     def row(self) -> Rows:
-        """The choice indices as a `(D,)` int16 array."""
-        return np.array(self.indices, dtype=np.int16)
+        """The choice indices as a `(D,)` array of the space's `row_type`."""
+        return np.array(self.indices, dtype=self.space.row_type)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data that `from_json` reads back, the space included."""

@@ -282,7 +282,7 @@ def test_enqueued_trials_are_kept_and_completed(sampler: type[StrategySampler]) 
     assert study.trials[0].params.items() >= whole.items()
     assert study.trials[1].params.items() >= {"op1": "none", "op3": "none"}.items()
     assert study.trials[2].params["lr"] == 0.5
-    assert len({tuple(t.params[f"op{i}"] for i in range(4)) for t in study.trials}) == 12
+    assert _distinct(study) == 12
 
 
 def test_waiting_trials_count_as_seen() -> None:
@@ -475,28 +475,69 @@ def _raise(history: object) -> None:
     raise RuntimeError("the model is away")
 
 
+def test_a_failure_that_may_pass_costs_no_trial_and_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    study = optuna.create_study(sampler=StrategySampler(Scripted(_raise), space=SPACE, seed=0))
+    study.optimize(value_of, n_trials=3)
+    assert _distinct(study) == 3
+    found = history(study, space=SPACE)
+    assert [dict(t.notes) for t in found.trials] == [
+        {"fallback": "random, as the strategy failed: RuntimeError: the model is away"}
+    ] * 3
+    assert sum(r.exc_info is not None for r in caplog.records) == 1
+    assert nap.SearchResult(found).counts()["fallback"] == 3
+
+
+def _lacks(history: object) -> None:
+    raise nap.errors.MissingDependencyError("needs torch; run: pip install torch")
+
+
 @pytest.mark.parametrize(
-    ("answer", "note"),
+    ("answer", "error", "text"),
     [
-        (_raise, "RuntimeError: the model is away"),
-        (lambda h: [None], "PluginError: `propose` must return proposals, got None"),
+        (_lacks, ImportError, "needs torch"),
+        (lambda h: [None], nap.errors.PluginError, "`propose` must return proposals, got None"),
         (
             lambda h: [Proposal(TINY.sample(np.random.default_rng(0)))],
-            "PluginError: `propose` must return architectures of CategoricalSpace(4 decisions, "
-            "size 256), got one of CategoricalSpace(2 decisions, size 4)",
+            nap.errors.PluginError,
+            r"of CategoricalSpace\(4 decisions, size 256\), got one of CategoricalSpace\(2",
         ),
     ],
 )
-def test_a_broken_strategy_costs_no_trial(
-    answer: object, note: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("space", [SPACE, None])
+def test_what_cannot_heal_ends_the_study(
+    space: object, answer: object, error: type[Exception], text: str
 ) -> None:
-    study = optuna.create_study(sampler=StrategySampler(Scripted(answer), space=SPACE, seed=0))  # type: ignore[arg-type]
-    study.optimize(value_of, n_trials=3)
-    assert _distinct(study) == 3
-    assert [dict(t.notes) for t in history(study, space=SPACE).trials] == [
-        {"fallback": f"random, as the strategy failed: {note}"}
-    ] * 3
-    assert sum(r.exc_info is not None for r in caplog.records) == 3
+    sampler = StrategySampler(Scripted(answer), space=space, seed=0)  # type: ignore[arg-type]
+    study = optuna.create_study(sampler=sampler)
+    with pytest.raises(error, match=text):
+        study.optimize(value_of, n_trials=3)
+    assert len(study.trials) == (1 if space is not None else 2)
+
+
+def test_a_taken_proposal_gives_way_to_the_next_candidate() -> None:
+    """While one worker asks, others take what it is about to choose."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    asked = []
+
+    def first(found: nap.History) -> list[Proposal]:
+        free = [a for a in map(SPACE.architecture, _every(SPACE)) if a.key not in found.seen]
+        asked.append(len(free))
+        if len(asked) <= 4:  # another worker takes the same meanwhile
+            study.enqueue_trial(free[0].choices)
+        return [Proposal(a) for a in free[:8]]
+
+    study.sampler = StrategySampler(Scripted(first), space=SPACE, seed=0)
+    study._storage.create_new_trial(study._study_id)
+    trial = study._storage.get_trial(0)
+    study.sampler.sample_relative(study, trial, _distributions(SPACE))
+    assert 2 <= len(asked) <= 4
+    assert "nas_plugins:note:fallback" not in study._storage.get_trial(0).system_attrs
+
+
+def _every(space: nap.SearchSpace) -> list[dict[str, Choice]]:
+    return [a.choices for rows in space.enumerate() for a in space.architectures(rows)]
 
 
 @pytest.mark.parametrize(
@@ -530,16 +571,6 @@ def test_independent_samplers_are_used_and_forwarded_to() -> None:
     study.optimize(with_numbers, n_trials=1)
     assert calls == ["before", "lr", "epochs", "after"]
     assert study.trials[0].params["epochs"] == 1
-
-
-def test_independent_sampling_warns_once_per_parameter(caplog: pytest.LogCaptureFixture) -> None:
-    for warn in (True, False):
-        caplog.clear()
-        sampler = RandomArchitectureSampler(seed=0, warn_independent_sampling=warn)
-        study = optuna.create_study(sampler=sampler)
-        study.optimize(with_numbers, n_trials=4)
-        names = [r.args[0] for r in caplog.records if "sampled independently" in r.message]
-        assert sorted(map(str, names)) == (["epochs", "lr"] if warn else [])
 
 
 def test_bad_options_are_refused() -> None:

@@ -114,7 +114,7 @@ def test_any_optuna_sampler_can_be_used() -> None:
 
 def test_the_history_of_a_study_that_others_made() -> None:
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
-    with pytest.raises(EngineError, match="share no categorical parameter; pass `space`"):
+    with pytest.raises(EngineError, match="have no categorical parameter; pass `space`"):
         history(study)
     study.optimize(lambda t: value_of(t) + t.suggest_float("lr", 0, 1), n_trials=5)
     found = history(study)

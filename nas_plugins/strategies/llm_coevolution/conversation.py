@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -212,7 +212,7 @@ class Conversation:
     def _take(self, generation: NicheGeneration, answer: Answer, origin: str) -> list[Fault]:
         """Keeps what can be used of a reply; returns what is wrong with the rest."""
         before = [child.architecture for child in generation.found]
-        seen: frozenset[Key] = frozenset()
+        seen: Set[Key] = frozenset()
         if self._options.avoid_duplicates:
             seen = self.schedule.history.seen | self.schedule.waiting
         found, faults = read_children(
