@@ -27,8 +27,6 @@ from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _logger = logging.getLogger(__name__)
-for _name in (__name__, proposals.__name__):
-    compat.follow_optuna(logging.getLogger(_name))
 
 _MAX_STUDIES = 8
 _MAX_CLAIMS = 8

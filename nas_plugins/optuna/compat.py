@@ -7,7 +7,6 @@ Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is
 from __future__ import annotations
 
 import copy
-import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -134,15 +133,6 @@ def stop(study: Study) -> None:
     """Ends ``Study.optimize``; nothing where trials are asked for by hand."""
     if getattr(study._thread_local, "in_optimize_loop", False):
         study.stop()
-
-
-def follow_optuna(logger: logging.Logger) -> None:
-    """Keeps quiet what ``optuna.logging.set_verbosity`` keeps quiet of Optuna's own."""
-    logger.addFilter(_is_loud)
-
-
-def _is_loud(record: logging.LogRecord) -> bool:
-    return record.levelno >= optuna.logging.get_verbosity()
 
 
 def directions(study: Study) -> list[str]:

@@ -6,4 +6,4 @@ import optuna
 import pytest
 
 pytest.register_assert_rewrite("optuna.testing.pytest_samplers")
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)

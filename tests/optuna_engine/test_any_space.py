@@ -53,20 +53,6 @@ def test_constraints_of_an_objective_of_ones_own(sampler: type[StrategySampler])
     assert study.best_trials[0].value == best.values[0]
 
 
-def test_what_silences_optuna_silences_us(caplog: pytest.LogCaptureFixture) -> None:
-    before = optuna.logging.get_verbosity()
-    try:
-        for level, count in ((optuna.logging.WARNING, 1), (optuna.logging.ERROR, 0)):
-            caplog.clear()
-            optuna.logging.set_verbosity(level)
-            study = optuna.create_study(sampler=RandomArchitectureSampler(space=CHOICES, seed=0))
-            study.optimize(lambda t: float(len(str(suggest(t, CHOICES)))), n_trials=7)
-            told = [r for r in caplog.records if r.name.startswith("nas_plugins")]
-            assert len(told) == count  # that the space is exhausted
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
 def test_more_choices_than_an_index_of_16_bits_holds() -> None:
     space = nap.CategoricalSpace({"id": list(range(70_000)), "b": [0, 1]})
     rng = np.random.default_rng(0)
