@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -56,13 +56,56 @@ class Record:
         """One of `STATES`."""
         return "interrupted" if self.interrupted else self.trial.state.value
 
+    @property
+    def kind(self) -> Kind:
+        """What it tells apart from its architecture."""
+        return Kind(self.state, bool(self.rest), self.asked is not None)
+
+
+class Kind(NamedTuple):
+    """What records may have in common.
+
+    Attributes:
+        state: One of `STATES`.
+        has_rest: Whether they have other parameters than decisions.
+        is_partial: Whether they have recorded a part of the decisions.
+    """
+
+    state: str
+    has_rest: bool
+    is_partial: bool
+
+
+class Records(list[Record]):
+    """The records of a study's trials, and the kinds there are among them.
+
+    Args:
+        records: In order of the trials.
+        kinds: Of the records; kept by who knows, as a long study is not read for every trial.
+    """
+
+    def __init__(self, records: Iterable[Record], kinds: Set[Kind]) -> None:
+        super().__init__(records)
+        self.kinds = kinds
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether any trial has other parameters than decisions."""
+        return any(kind.has_rest for kind in self.kinds)
+
+    def has(self, state: str) -> bool:
+        """Whether any trial is in a state."""
+        return any(kind.state == state for kind in self.kinds)
+
     def plain(self, states: Set[str]) -> bool:
-        """Whether its architecture is known, and it alone.
+        """Whether each trial's architecture is known, and it alone.
 
         Args:
             states: Those that count as seen.
         """
-        return not self.rest and self.asked is None and self.state in states
+        return not self.has_rest and all(
+            kind.state in states and not kind.is_partial for kind in self.kinds
+        )
 
 
 def rest_of(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Rest:
@@ -102,7 +145,7 @@ def asked(trial: FrozenTrial, space: SearchSpace) -> tuple[int, ...] | None:
     return found if found and len(found) < every else None
 
 
-def seen(records: Sequence[Record], rest: Rest, space: SearchSpace, states: Set[str]) -> Set[Key]:
+def seen(records: Records, rest: Rest, space: SearchSpace, states: Set[str]) -> Set[Key]:
     """Keys of the architectures that are known together with this rest.
 
     They are known if all that a trial in one of the states has recorded is part of the
@@ -126,15 +169,15 @@ def seen(records: Sequence[Record], rest: Rest, space: SearchSpace, states: Set[
     return Known(keys, space, partial) if partial else keys
 
 
-def _endings(records: Sequence[Record], states: Set[str]) -> dict[Key, int]:
+def _endings(records: Records, states: Set[str]) -> dict[Key, int]:
     """Attempts that architectures have left which ended in these states so far."""
     ended = Counter(r.trial.architecture.key for r in records if r.state in states)
     return {key: MAX_ATTEMPTS - number for key, number in ended.items()}
 
 
-def interrupted(records: Sequence[Record], states: Set[str]) -> list[Proposal]:
+def interrupted(records: Records, states: Set[str]) -> list[Proposal]:
     """Architectures to evaluate at last, oldest first: all their trials were interrupted."""
-    if "interrupted" in states or not any(record.interrupted for record in records):
+    if "interrupted" in states or not records.has("interrupted"):
         return []
     others = {r.trial.architecture.key for r in records if not r.interrupted}
     left = _endings(records, {"interrupted"})
@@ -146,7 +189,7 @@ def interrupted(records: Sequence[Record], states: Set[str]) -> list[Proposal]:
     return [p for key, p in found.items() if key not in others and left[key] > 0]
 
 
-def unfinished(records: Sequence[Record]) -> list[Proposal]:
+def unfinished(records: Records) -> list[Proposal]:
     """Architectures without values, to be repeated first when nothing new is left.
 
     Those that have failed come before those that may still run, of which each is worth another

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections.abc import Collection, Mapping, Sequence, Set
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,8 @@ from nas_plugins._checks import at_least
 from nas_plugins.engine import proposals
 from nas_plugins.history import History, Proposal
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
-from nas_plugins.optuna.trial_log import TrialLog, objectives_in, restrict
+from nas_plugins.optuna._memory import StudyMemory
+from nas_plugins.optuna.trial_log import restrict
 from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
@@ -251,14 +252,16 @@ class StrategySampler(BaseSampler):
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._memories: WeakKeyDictionary[BaseStorage, dict[int, _Memory]] = WeakKeyDictionary()
+        self._memories: WeakKeyDictionary[BaseStorage, dict[int, StudyMemory]] = (
+            WeakKeyDictionary()
+        )
         self._warned: set[str] = set()
 
     def _rng(self, trial: FrozenTrial, *stream: int) -> np.random.Generator:
         """The random numbers of one trial, the same in every process and at every call."""
         return proposals.trial_rng(self._entropy, trial.number, *stream)
 
-    def _memory(self, study: Study) -> _Memory:
+    def _memory(self, study: Study) -> StudyMemory:
         storage, study_id = compat.study_key(study)
         # A study may be deleted and made anew under the same id.
         identity = compat.trial_identity(compat.all_trials(study)[0])
@@ -266,7 +269,7 @@ class StrategySampler(BaseSampler):
             memories = self._memories.setdefault(storage, {})
             memory = memories.pop(study_id, None)
             if memory is None or memory.identity != identity:
-                memory = _Memory(identity)
+                memory = StudyMemory(identity)
             memories[study_id] = memory
             if len(memories) > _MAX_STUDIES:
                 del memories[next(iter(memories))]
@@ -384,19 +387,20 @@ class StrategySampler(BaseSampler):
         attempts = [params]
         if _REFINED <= share < _REFINED + _INHERITED:
             attempts[:0] = self._inherited(study, trial, space, others, rng)
-        for attempt in range(_MAX_RESTS if others else 1):
+        architecture: Architecture | None = None
+        attempt = 0
+        while architecture is None:
             if attempt < len(attempts):
                 params = attempts[attempt]
             else:
                 params = {name: dimensions.draw(dist, rng) for name, dist in others.items()}
             rest = _known.rest_of({**params, **fixed}, known)
-            last = not others or attempt == _MAX_RESTS - 1
+            last = not others or attempt >= _MAX_RESTS - 1  # it always gives an architecture
             architecture = self._architecture(
                 study, trial, space, rest, refine=refine and not attempt, last=last
             )
-            if architecture is not None:
-                return {**params, **architecture.choices}
-        raise AssertionError("the last attempt returns an architecture")
+            attempt += 1
+        return {**params, **architecture.choices}
 
     def _inherited(
         self,
@@ -420,14 +424,13 @@ class StrategySampler(BaseSampler):
         same = all(best.distributions.get(name) == dist for name, dist in others.items())
         return [{name: best.params[name] for name in others}] if same else []
 
-    def _refined(self, trial: FrozenTrial, history: History) -> Architecture | None:
-        """One of the best architectures, to be tried with other numbers."""
+    def _refined(self, trial: FrozenTrial, history: History) -> list[Proposal]:
+        """One of the best architectures, to be tried with other numbers, if there is one."""
         if len(history.complete) < _MIN_REFINED:
-            return None
+            return []
         rng = self._rng(trial, _REST_STREAM, 1)
         best = history.front[rng.integers(len(history.front))].architecture
-        fits = all(best.choices[name] == choice for name, choice in history.fixed.items())
-        return best if fits and best.key not in history.seen else None
+        return self._met([] if best.key in history.seen else [Proposal(best)], history)
 
     def _architecture(
         self,
@@ -455,31 +458,18 @@ class StrategySampler(BaseSampler):
         rng = self._rng(trial)
         memory = self._memory(study)
         fixed = restrict(compat.fixed_params(study, trial), space)
-        history = memory.history(study, space, trial, rest, states=self._seen_states).fixing(fixed)
+        look = partial(memory.history, study, space, trial, rest, states=self._seen_states)
+        history = look().fixing(fixed)
         if rest:
             _write(study, trial, _known.rest_entries(rest))
         may_repeat = not self._strategy.avoid_duplicates
         records = memory.look(study, space, trial)[1]
-        again = self._met(_known.interrupted(records, self._seen_states), history)
-        others: list[Proposal] = []
+        first = self._met(_known.interrupted(records, self._seen_states), history)
+        if refine and not first:
+            first = self._refined(trial, history)
+        further: list[Proposal] = []
         for claim in range(_MAX_CLAIMS):
-            others = [p for p in others if p.architecture.key not in history.seen]
-            refined = self._refined(trial, history) if refine and claim == 0 else None
-            if again:
-                choice = proposals.Chosen(again.pop(0))
-            elif refined is not None:
-                choice = proposals.Chosen(Proposal(refined))
-            elif others:  # any of them, as other workers are about to take the next
-                choice = proposals.Chosen(others.pop(rng.integers(len(others))))
-            elif claim < _MAX_CLAIMS - 1:
-                candidates = _MAX_CANDIDATES if claim else 1
-                choice = proposals.choose(
-                    self._strategy, history, rng, candidates=candidates, told=self._warned
-                )
-                others = list(choice.others)
-            else:
-                taken = history.seen
-                choice = proposals.choose_at_random(history, rng, taken, reason=_CONTENTION)
+            choice = self._candidate(history, rng, claim, first, further)
             if choice.exhausted and not last:
                 return None
             if choice.exhausted and not may_repeat:
@@ -489,21 +479,42 @@ class StrategySampler(BaseSampler):
             _write(study, trial, _attributes.choices_entries(architecture.choices))
             if may_repeat or choice.exhausted:
                 break
-            history = memory.history(
-                study, space, trial, rest, fresh=True, states=self._seen_states
-            ).fixing(fixed)
+            history = look(fresh=True).fixing(fixed)
             if architecture.key not in history.seen:
                 break
         _write(study, trial, _attributes.note_entries(choice.proposal.notes))
-        if choice.exhausted and not may_repeat and not memory.exhaustion_told:
-            memory.exhaustion_told = True
-            _logger.warning(
-                "Trial#%d repeats an architecture: the study has seen all of %r%s",
-                trial.number,
-                space,
-                f" with {fixed} fixed" if fixed else "",
-            )
+        if choice.exhausted and not may_repeat:
+            memory.tell_exhaustion(trial, space, fixed)
         return architecture
+
+    def _candidate(
+        self,
+        history: History,
+        rng: np.random.Generator,
+        claim: int,
+        first: list[Proposal],
+        further: list[Proposal],
+    ) -> proposals.Chosen:
+        """What to claim next.
+
+        Args:
+            history: What is known now.
+            rng: Source of randomness.
+            claim: How many claims other workers were faster with.
+            first: To be tried before the strategy is asked; shrinks.
+            further: What the strategy proposed beside what it was asked for; changes.
+        """
+        further[:] = [p for p in further if p.architecture.key not in history.seen]
+        if first:
+            return proposals.Chosen(first.pop(0))
+        if further:  # any of them, as other workers are about to take the next
+            return proposals.Chosen(further.pop(rng.integers(len(further))))
+        if claim == _MAX_CLAIMS - 1:
+            return proposals.choose_at_random(history, rng, history.seen, reason=_CONTENTION)
+        n = _MAX_CANDIDATES if claim else 1
+        choice = proposals.choose(self._strategy, history, rng, candidates=n, told=self._warned)
+        further.extend(choice.others)
+        return choice
 
     @staticmethod
     def _met(found: list[Proposal], history: History) -> list[Proposal]:
@@ -519,7 +530,7 @@ class StrategySampler(BaseSampler):
             return False
         history = memory.history(study, space, None, fresh=True, states=self._seen_states)
         records = memory.look(study, space, None)[1]
-        if any(r.rest for r in records) or _known.interrupted(records, self._seen_states):
+        if records.has_rest or _known.interrupted(records, self._seen_states):
             return False
         fixed = restrict(compat.fixed_params_of(study), space)
         rng = self._rng(trial, _REST_STREAM, 2)
@@ -554,81 +565,6 @@ class StrategySampler(BaseSampler):
         if new and any(t.state == TrialState.COMPLETE for t in compat.all_trials(study)):
             self._warned.update(new)
             _logger.warning(_REST_WARNING, ", ".join(map(repr, new)), type(self).__name__)
-
-
-class _Memory:
-    """What a sampler keeps about one study: caches of what follows from the trials.
-
-    Args:
-        identity: What tells the study's first trial from that of any other study.
-    """
-
-    def __init__(self, identity: tuple[Any, ...]) -> None:
-        self.identity = identity
-        self.exhaustion_told = False
-        self._lock = threading.Lock()
-        self._all = dimensions.Parameters()
-        self.tpe = compat.default_sampler()
-        self._parameters: dict[str, BaseDistribution] = {}
-        self._space: SearchSpace | None = None
-        self._log: TrialLog | None = None
-
-    def known_parameters(self, study: Study) -> dict[str, BaseDistribution]:
-        """The parameters of the trials so far; a fresh dictionary."""
-        trials = compat.all_trials(study)
-        with self._lock:
-            return self._all.of(trials)
-
-    def space_of(self, parameters: Mapping[str, BaseDistribution]) -> SearchSpace | None:
-        """The space of those parameters that are decisions."""
-        with self._lock:
-            if parameters != self._parameters:
-                self._parameters = dict(parameters)
-                self._space = dimensions.space_of(parameters)
-            return self._space
-
-    def constrained(self, study: Study) -> bool:
-        """Whether trials have constraints: the first complete one tells."""
-        complete = (t for t in compat.all_trials(study) if t.state == TrialState.COMPLETE)
-        return any(compat.constraints(trial) for trial in islice(complete, 1))
-
-    def history(
-        self,
-        study: Study,
-        space: SearchSpace,
-        trial: FrozenTrial | None,
-        rest: _known.Rest = frozenset(),
-        *,
-        states: Set[str],
-        fresh: bool = False,
-    ) -> History:
-        """All trials but the one being sampled, as the strategy should see them.
-
-        Where other parameters vary, an architecture stands with the best values it had, and is
-        seen if it has been tried with this `rest`.
-        """
-        history, records = self.look(study, space, trial, fresh=fresh)
-        if all(record.plain(states) for record in records):
-            return history
-        seen = _known.seen(records, rest, space, states)
-        return _known.best_values(history).avoiding(seen)
-
-    def look(
-        self,
-        study: Study,
-        space: SearchSpace,
-        trial: FrozenTrial | None,
-        *,
-        fresh: bool = False,
-    ) -> tuple[History, list[_known.Record]]:
-        """All trials but the one being sampled, and what else is known of them."""
-        trials = compat.all_trials(study, fresh=fresh)
-        with self._lock:
-            if self._log is None or self._log.space != space:
-                names = compat.metric_names(study)
-                objectives = objectives_in(compat.directions(study), names)
-                self._log = TrialLog(space, objectives, inactive=space is self._space)
-            return self._log.look(trials, exclude=None if trial is None else trial.number)
 
 
 def _choices_of(distribution: BaseDistribution) -> tuple[Any, ...]:

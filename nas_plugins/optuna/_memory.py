@@ -1,0 +1,108 @@
+"""What a sampler keeps about a study between trials."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Set
+from itertools import islice
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from nas_plugins.history import History
+from nas_plugins.optuna import _known, compat, dimensions
+from nas_plugins.optuna.trial_log import TrialLog, objectives_in
+from nas_plugins.spaces.base import Choice, SearchSpace
+
+_logger = logging.getLogger(__name__)
+
+
+class StudyMemory:
+    """What a sampler keeps about one study: caches of what follows from the trials.
+
+    Args:
+        identity: What tells the study's first trial from that of any other study.
+    """
+
+    def __init__(self, identity: tuple[Any, ...]) -> None:
+        self.identity = identity
+        self.exhaustion_told = False
+        self._lock = threading.Lock()
+        self._all = dimensions.Parameters()
+        self.tpe = compat.default_sampler()
+        self._parameters: dict[str, BaseDistribution] = {}
+        self._space: SearchSpace | None = None
+        self._log: TrialLog | None = None
+
+    def known_parameters(self, study: Study) -> dict[str, BaseDistribution]:
+        """The parameters of the trials so far; a fresh dictionary."""
+        trials = compat.all_trials(study)
+        with self._lock:
+            return self._all.of(trials)
+
+    def tell_exhaustion(
+        self, trial: FrozenTrial, space: SearchSpace, fixed: Mapping[str, Choice]
+    ) -> None:
+        """Warns, once, that a trial repeats an architecture."""
+        if not self.exhaustion_told:
+            self.exhaustion_told = True
+            _logger.warning(
+                "Trial#%d repeats an architecture: the study has seen all of %r%s",
+                trial.number,
+                space,
+                f" with {fixed} fixed" if fixed else "",
+            )
+
+    def space_of(self, parameters: Mapping[str, BaseDistribution]) -> SearchSpace | None:
+        """The space of those parameters that are decisions."""
+        with self._lock:
+            if parameters != self._parameters:
+                self._parameters = dict(parameters)
+                self._space = dimensions.space_of(parameters)
+            return self._space
+
+    def constrained(self, study: Study) -> bool:
+        """Whether trials have constraints: the first complete one tells."""
+        complete = (t for t in compat.all_trials(study) if t.state == TrialState.COMPLETE)
+        return any(compat.constraints(trial) for trial in islice(complete, 1))
+
+    def history(
+        self,
+        study: Study,
+        space: SearchSpace,
+        trial: FrozenTrial | None,
+        rest: _known.Rest = frozenset(),
+        *,
+        states: Set[str],
+        fresh: bool = False,
+    ) -> History:
+        """All trials but the one being sampled, as the strategy should see them.
+
+        Where other parameters vary, an architecture stands with the best values it had, and is
+        seen if it has been tried with this `rest`.
+        """
+        history, records = self.look(study, space, trial, fresh=fresh)
+        if records.plain(states):
+            return history
+        seen = _known.seen(records, rest, space, states)
+        return _known.best_values(history).avoiding(seen)
+
+    def look(
+        self,
+        study: Study,
+        space: SearchSpace,
+        trial: FrozenTrial | None,
+        *,
+        fresh: bool = False,
+    ) -> tuple[History, _known.Records]:
+        """All trials but the one being sampled, and what else is known of them."""
+        trials = compat.all_trials(study, fresh=fresh)
+        with self._lock:
+            if self._log is None or self._log.space != space:
+                names = compat.metric_names(study)
+                objectives = objectives_in(compat.directions(study), names)
+                self._log = TrialLog(space, objectives, inactive=space is self._space)
+            return self._log.look(trials, exclude=None if trial is None else trial.number)
