@@ -16,7 +16,7 @@ import optuna
 import pytest
 from engine_helpers import SPACE, FirstUnseen, long_note, open_storage, serve, work
 
-from nas_plugins.optuna import StrategySampler, create_study, history
+from nas_plugins.optuna import StrategySampler, create_study, history, suggest
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -96,10 +96,8 @@ def test_a_killed_worker_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
         os.kill(victim.pid, signal.SIGKILL)
         victim.join()
         left = len(study.trials)
-        study.optimize(lambda t: float(len(str(t.suggest_categorical("op0", _OPS)))), n_trials=5)
+        study.optimize(lambda t: float(len(str(suggest(t, SPACE)))), n_trials=5)
         found = history(study)
         assert len(study.trials) == left + 5
         assert len(found.seen) == len(found.trials) >= left + 4  # one may have had no choices yet
 
-
-_OPS = SPACE.decisions[0].choices
