@@ -100,4 +100,3 @@ def test_a_killed_worker_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
         found = history(study)
         assert len(study.trials) == left + 5
         assert len(found.seen) == len(found.trials) >= left + 4  # one may have had no choices yet
-
