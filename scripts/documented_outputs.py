@@ -14,6 +14,7 @@ lines of progress but the last differ from run to run: a block that differs in t
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -52,13 +53,15 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def printed(words: str) -> str:
-    """What a command prints, in an empty folder and without a terminal."""
+    """What a command prints in an empty folder, without a terminal and with pip's tables alone."""
     program = f"{sys.executable} -m nas_plugins"
+    plain = {name: value for name, value in os.environ.items() if name != "NAS_PLUGINS_DATA"}
     with tempfile.TemporaryDirectory() as folder:
         ran = subprocess.run(
             re.sub(r"\bnas-plugins (?=\w)", f"{program} ", words),
             shell=True,
             cwd=folder,
+            env={**plain, "NAS_PLUGINS_CACHE": str(Path(folder, ".cache"))},
             capture_output=True,
             text=True,
             check=False,
