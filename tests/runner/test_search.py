@@ -163,7 +163,7 @@ def test_a_strategy_that_fails_is_called_by_its_own_name(caplog: pytest.LogCaptu
             raise ValueError("mine")
 
     result = nap.search(TABLE, objectives="val_accuracy", trials=1, strategy=Broken())
-    assert "Broken failed; a random architecture is used" in caplog.text
+    assert "Broken failed; random architectures stand in" in caplog.text
     assert "ValueError: mine" in result.history.trials[0].notes["fallback"]
 
 
