@@ -30,7 +30,10 @@ from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 _logger = logging.getLogger(__name__)
 
 _MAX_STUDIES = 8
-_MAX_CLAIMS = 8
+_MAX_CLAIMS = 12
+_MAX_STRATEGY_CLAIMS = 7
+"""Further claims are random, as several workers may ask the strategy the same for ever."""
+
 _MAX_CANDIDATES = 8
 
 _CONTENTION = "other workers were faster to take what the strategy proposed"
@@ -507,10 +510,10 @@ class StrategySampler(BaseSampler):
         further[:] = [p for p in further if p.architecture.key not in history.seen]
         if first:
             return proposals.Chosen(first.pop(0))
+        if claim >= _MAX_STRATEGY_CLAIMS:
+            return proposals.choose_at_random(history, rng, history.seen, reason=_CONTENTION)
         if further:  # any of them, as other workers are about to take the next
             return proposals.Chosen(further.pop(rng.integers(len(further))))
-        if claim == _MAX_CLAIMS - 1:
-            return proposals.choose_at_random(history, rng, history.seen, reason=_CONTENTION)
         n = _MAX_CANDIDATES if claim else 1
         choice = proposals.choose(self._strategy, history, rng, candidates=n, told=self._warned)
         further.extend(choice.others)
