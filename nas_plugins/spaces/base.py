@@ -24,6 +24,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces._random import different
 from nas_plugins.spaces.graph import Graph
+from nas_plugins.spaces.graph_features import graph_features
 from nas_plugins.spaces.values import (
     Architecture,
     Choice,
@@ -476,6 +477,24 @@ class SearchSpace(ABC):
         return tuple(parameter.name for parameter in parameters[1:])
 
     # -- for strategies, evaluators and drawings -------------------------------------------
+
+    def features(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """What tells architectures apart in numbers, for a model of their quality.
+
+        `graph_features` by default: operations and paths of the graph. Override it where the
+        graph says little, such as a chain. Of rows that are not `valid` the numbers mean nothing.
+
+        >>> space = nap.space("nasbench201")
+        >>> space.features(space.random(10, np.random.default_rng(0))).shape
+        (10, 135)
+
+        Args:
+            rows: Choice indices, `(B, D)`; B may be 0.
+
+        Returns:
+            `(B, F)`, the same F for all architectures of the space.
+        """
+        return graph_features(self, rows)[0]
 
     def cell_space(self) -> SearchSpace:
         """The space of one cell where an architecture is several cells of a kind, or itself.

@@ -242,6 +242,25 @@ class SearchSpaceTestCase:
         with pytest.raises(InvalidArchitectureError):
             space.from_graph(alien)
 
+    # -- features --------------------------------------------------------------------------
+
+    def test_features_describe_each_row_for_itself(self, space: SearchSpace) -> None:
+        rng = np.random.default_rng(7)
+        rows = np.concatenate(
+            [
+                space.random(20, rng),
+                rng.integers(space.cardinalities, size=(20, len(space.decisions))),
+            ]
+        )
+        values = space.features(rows)
+        assert values.dtype == np.float64
+        assert values.ndim == 2
+        assert np.isfinite(values).all()
+        assert np.array_equal(values, space.features(rows))
+        assert np.array_equal(values[::3], space.features(rows[::3]))
+        assert np.array_equal(values[5:6], space.features(rows[5:6]))
+        assert space.features(rows[:0]).shape == (0, values.shape[1])
+
     # -- size ------------------------------------------------------------------------------
 
     def test_complexity_is_counted_or_refused(

@@ -12,8 +12,8 @@ import pytest
 import nas_plugins as nap
 from nas_plugins.errors import DataError, UnknownNameError
 from nas_plugins.evaluators.surrogate import Encoder, SurrogateEvaluator
-from nas_plugins.evaluators.surrogate.graph import OperationSets, graph_features
 from nas_plugins.optuna import objective
+from nas_plugins.spaces.graph_features import OperationSets, graph_features
 from nas_plugins.testing.evaluators import EvaluatorTestCase
 
 SPACE = nap.space("nasbench201")

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.errors import unknown_name
-from nas_plugins.evaluators.surrogate.graph import OperationSets, graph_features, node_features
 from nas_plugins.protocols import Evaluator
 from nas_plugins.spaces.base import Architecture, SearchSpace
+from nas_plugins.spaces.graph_features import graph_features, node_features
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,10 +60,6 @@ class Encoder:
         self.columns = tuple(known if columns is None else columns)
         self._kept: dict[Any, Floats] = {}
 
-    @cached_property
-    def _sets(self) -> tuple[OperationSets, ...]:
-        return OperationSets.of(self.space)
-
     @property
     def groups(self) -> tuple[str, ...]:
         """The kind of each column, in order."""
@@ -100,7 +96,7 @@ class Encoder:
         self, kind: str, rows: npt.NDArray[np.integer[Any]]
     ) -> tuple[Floats, tuple[str, ...]]:
         if kind == "graph":
-            return graph_features(self.space, rows, self._sets)
+            return graph_features(self.space, rows)
         if kind == "nodes":
             return node_features(self.space, rows)
         parts, names = [], []
