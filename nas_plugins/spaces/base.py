@@ -482,7 +482,8 @@ class SearchSpace(ABC):
         """What tells architectures apart in numbers, for a model of their quality.
 
         `graph_features` by default: operations and paths of the graph. Override it where the
-        graph says little, such as a chain. Of rows that are not `valid` the numbers mean nothing.
+        graph says little, such as a chain: `decision_features` describes choices instead. Of
+        rows that are not `valid` the numbers mean nothing.
 
         >>> space = nap.space("nasbench201")
         >>> space.features(space.random(10, np.random.default_rng(0))).shape

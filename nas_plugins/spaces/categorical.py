@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
+from nas_plugins.spaces.decision_features import decision_features
 from nas_plugins.spaces.graph import Graph, chain_labels
 
 
@@ -99,6 +100,21 @@ class CategoricalSpace(SearchSpace):
         operations[:, -1] = len(labels) - 1
         chain = np.eye(nodes, k=1, dtype=np.uint8)
         return np.broadcast_to(chain, (n, nodes, nodes)).copy(), operations
+
+    def features(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """`decision_features`: the choices, and how often each occurs, `(B, D)` to `(B, F)`."""
+        return self._features_from(0, rows)
+
+    def _features_from(
+        self, first: int, rows: npt.NDArray[np.integer[Any]]
+    ) -> npt.NDArray[np.float64]:
+        """Features of the decisions from the `first` on."""
+        return decision_features(
+            self.decisions[first:],
+            self._vocabulary[1][first:],
+            np.asarray(rows)[:, first:],
+            active=self.active(rows)[:, first:],
+        )
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back."""

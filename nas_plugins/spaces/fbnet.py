@@ -17,6 +17,7 @@ import numpy.typing as npt
 from nas_plugins._checks import at_least
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
+from nas_plugins.spaces.decision_features import decision_features
 from nas_plugins.spaces.graph import Graph, chain_labels
 
 BLOCKS = (
@@ -184,6 +185,15 @@ class FBNet(SearchSpace):
         operations[:, 1:-1] = np.asarray(rows) + 1
         operations[:, -1] = NODE_OPERATIONS.index("output")
         return np.broadcast_to(_CHAIN, (n, nodes, nodes)).copy(), operations
+
+    def features(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """The blocks, and how often each occurs, per stage and in all: `(B, 22)` to `(B, F)`."""
+        ends = np.cumsum(_STAGE_LAYERS).tolist()
+        starts = [0, *ends[:-1]]
+        stages = [range(start, end) for start, end in zip(starts, ends, strict=True)]
+        labels = [np.arange(len(BLOCKS))] * N_LAYERS
+        groups = [*stages, range(N_LAYERS)]
+        return decision_features(self.decisions, labels, rows, counted=groups)
 
     def from_graph(self, graph: Graph) -> Architecture:
         """Reads a chain back, strictly."""

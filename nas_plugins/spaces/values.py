@@ -28,10 +28,12 @@ class Decision:
     Attributes:
         name: Unique in the space; also the parameter name in an Optuna study.
         choices: The alternatives in canonical order. ``None``, bool, int, float or str.
+        ordered: Whether choices that are next to each other are alike, as numbers are.
     """
 
     name: str
     choices: tuple[Choice, ...]
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choices", tuple(self.choices))

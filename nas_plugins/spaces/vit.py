@@ -18,6 +18,7 @@ from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
+from nas_plugins.spaces.decision_features import decision_features
 from nas_plugins.spaces.graph import Graph, chain_labels
 
 HEAD_DIMENSION = 64
@@ -135,15 +136,15 @@ class ViT(SearchSpace):
             decision
             for i in range(self.max_depth)
             for decision in (
-                Decision(f"mlp_ratio_{i}", self.supernet.mlp_ratio),
-                Decision(f"num_heads_{i}", self.supernet.num_heads),
+                Decision(f"mlp_ratio_{i}", self.supernet.mlp_ratio, ordered=True),
+                Decision(f"num_heads_{i}", self.supernet.num_heads, ordered=True),
             )
         ]
         super().__init__(
             "vit",
             [
-                Decision("embed_dim", self.supernet.embed_dim),
-                Decision("depth", self.supernet.depth),
+                Decision("embed_dim", self.supernet.embed_dim, ordered=True),
+                Decision("depth", self.supernet.depth, ordered=True),
                 *layers,
             ],
             options={} if size == "tiny" else {"size": size},
@@ -288,6 +289,20 @@ class ViT(SearchSpace):
                     f"the node of decision {decision.name!r} must not be {label!r}"
                 )
         return Architecture(self, tuple(indices))
+
+    def features(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """The numbers, and how many layers have each: `(B, D)` to `(B, F)`.
+
+        The layers in use are counted in all and in each third of the greatest depth.
+        """
+        thirds = np.array_split(np.arange(_FIRST_LAYER, len(self.decisions)), 3)
+        groups = [*(third.tolist() for third in thirds), range(_FIRST_LAYER, len(self.decisions))]
+        labels = [
+            first + np.arange(len(decision.choices))
+            for first, decision in zip(self._first_labels, self.decisions, strict=True)
+        ]
+        active = self.active(rows)
+        return decision_features(self.decisions, labels, rows, active=active, counted=groups)
 
     # -- size of the network ---------------------------------------------------------------
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import nas_plugins as nap
-from nas_plugins.spaces.base import SearchSpace
+from nas_plugins.spaces.base import Decision, SearchSpace
 from nas_plugins.spaces.darts import DARTSCell
+from nas_plugins.spaces.decision_features import decision_features
 from nas_plugins.spaces.graph import ABSENT, Graph
 from nas_plugins.spaces.graph_features import OperationSets, graph_features
 
@@ -129,3 +130,55 @@ def test_many_paths_are_counted_without_overflow() -> None:
     assert found['paths:"conv"'] == pytest.approx(np.log(3) + (n_layers - 1) * np.log(width))
     assert found['longest:"conv"|"pool"'] == n_layers
     assert found['links:"conv"|"pool"'] == (n_layers - 1) * width**2
+
+
+def test_choices_are_told_apart_and_counted() -> None:
+    space = nap.CategoricalSpace({"a": ["conv", "pool"], "b": ["conv", "pool"], "only": [1]})
+    rows = np.array([[0, 1, 0], [1, 1, 0]])
+    assert space.features(rows).tolist() == [[1, 0, 0, 1, 1, 1], [0, 1, 0, 1, 0, 2]]
+
+
+def test_an_ordered_decision_is_one_number() -> None:
+    decisions = [Decision("depth", (2, 4, 8), ordered=True), Decision("op", (2, 4))]
+    labels = [np.array([0, 1, 2]), np.array([0, 1])]
+    rows = np.array([[0, 0], [1, 1], [2, 0]])
+    values = decision_features(decisions, labels, rows)
+    assert values.tolist() == [[0, 1, 0], [0.5, 0, 1], [1, 1, 0]]
+
+
+def test_where_a_block_stands_matters_only_by_stage_and_layer() -> None:
+    space = nap.space("fbnet")
+    rows = np.full((3, 22), 8)
+    rows[0, 1] = rows[1, 2] = rows[2, 5] = 3  # layers 1 and 2 are of one stage, 5 is of the next
+    one_hot, counts = np.split(space.features(rows), [22 * 9], axis=1)
+    assert one_hot.sum(axis=1).tolist() == [22, 22, 22]
+    assert np.array_equal(counts[0], counts[1])
+    assert not np.array_equal(counts[0], counts[2])
+    assert np.array_equal(counts[0, -9:], counts[2, -9:])
+
+
+def test_layers_that_are_not_in_use_have_no_features() -> None:
+    space = nap.space("vit")
+    rows = space.random(50, np.random.default_rng(0))
+    same = np.stack([space.canonical(a).row for a in space.architectures(rows)])
+    assert (rows != same).any()
+    assert np.array_equal(space.features(rows), space.features(same))
+    depths = space.features(rows)[:, -5:-2].sum(axis=1)  # layers by their ratio
+    assert depths.tolist() == [len(space.layers(a)) for a in space.architectures(rows)]
+
+
+def test_a_cell_with_further_decisions_has_the_features_of_both() -> None:
+    core = nap.space("nasbench201")
+    decisions = {d.name: d.choices for d in core.decisions} | {
+        "width": (8, 16),
+        "head": ("linear", "deep"),
+        "dropout": ("yes", "no"),
+    }
+    conditions = {"dropout": [[["head", [1]]]]}
+    options = {"decisions": decisions, "core": core.to_json(), "conditions": conditions}
+    space = nap.space("nni-model-space", **options)
+    rows = space.random(20, np.random.default_rng(0))
+    cell, others = np.split(space.features(rows), [135], axis=1)
+    assert np.array_equal(cell, core.features(rows[:, :6]))
+    assert np.array_equal(others[:, :4].argmax(axis=1), rows[:, 6])
+    assert np.array_equal(others[:, 4:].any(axis=1), rows[:, 7] == 1)

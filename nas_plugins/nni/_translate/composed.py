@@ -214,6 +214,16 @@ class ComposedSpace(CategoricalSpace):
         others: Rows = rows[first[keys[first] != self.keys(np.asarray(row)[None])]]
         return others
 
+    # -- features --------------------------------------------------------------------------
+
+    def features(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """Those of the core beside the choices of the other decisions, `(B, D)` to `(B, F)`."""
+        plain = self._reduced(np.asarray(rows, dtype=np.int16))
+        others = self._features_from(self._n_core, plain)
+        if self.core is None:
+            return others
+        return np.concatenate([self.core.features(plain[:, : self._n_core]), others], axis=1)
+
     # -- size of the network ---------------------------------------------------------------
 
     def complexity(self, architecture: Architecture, **options: Any) -> Complexity:
