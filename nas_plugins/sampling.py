@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_plugins.errors import SpaceExhaustedError
+from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError
 from nas_plugins.history import History, TrialState
 from nas_plugins.spaces.base import Architecture, Key, Rows, SearchSpace
 
@@ -141,6 +141,30 @@ def started(history: History, *, up_to: int) -> int:
         return up_to
     running = sum(trial.state is TrialState.RUNNING for trial in history.trials)
     return min(len(history.complete) + running, up_to)
+
+
+def new_rows(space: SearchSpace, rows: Rows, taken: Set[Key] = frozenset()) -> Rows:
+    """The first row of every canonical key that is not taken, in order."""
+    keys = space.keys(rows)
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    if taken:
+        first = first[[key not in taken for key in keys[first].tolist()]]
+    return rows[first]
+
+
+def new_to(history: History, rows: Rows) -> Rows:
+    """Rows with the engine's fixed choices put in: those that are valid, distinct and not seen."""
+    space, fixed = history.space, history.fixed
+    for position, decision in enumerate(space.decisions):
+        if decision.name in fixed:
+            try:
+                index = decision.index(fixed[decision.name])
+            except InvalidArchitectureError:
+                continue
+            rows = rows.copy()
+            rows[:, position] = index
+    # What drew them may know the graphs of a space, but not what else forbids a combination.
+    return new_rows(space, rows[space.valid(rows)], history.seen)
 
 
 class FreshDraws:

@@ -18,9 +18,14 @@ greatest likelihood is ``a = (h' h + 1) / (n + 1)``, and the log likelihood at i
 depends on neither K nor y, ::
 
     -(n + 1) / 2 log a - log det(K) / 2,   log det(K) / 2 = sum_i log L_ii
+
+Had value i been left out, its mean would be ``y_i - (K^-1 y)_i / (K^-1)_ii`` (Rasmussen and
+Williams, equation 5.12), so that nothing need be fitted anew.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +52,7 @@ class GaussianPosterior:
 
     def __init__(self, covariance: Floats, values: Floats) -> None:
         self._lower: Floats = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
+        self._values = values
         self._half = solve_lower(self._lower, values)
         self.scale = float(self._half @ self._half + 1.0) / (len(values) + 1.0)
         half_determinant = float(np.log(np.diag(self._lower)).sum())
@@ -62,6 +68,24 @@ class GaussianPosterior:
         """
         columns = solve_lower(self._lower, cross)
         return self._half @ columns, columns
+
+    @property
+    def weights(self) -> Floats:
+        """``K^-1 y``, `(n,)`; with k the means of others are ``k' K^-1 y``."""
+        weights: Floats = self._inverse_half.T @ self._half
+        return weights
+
+    @property
+    def left_out(self) -> Floats:
+        """What each of the values would be predicted as, had it not been known, `(n,)`."""
+        diagonal = (self._inverse_half**2).sum(axis=0)
+        predicted: Floats = self._values - self.weights / diagonal
+        return predicted
+
+    @cached_property
+    def _inverse_half(self) -> Floats:
+        """``L^-1``."""
+        return solve_lower(self._lower, np.eye(len(self._lower)))
 
 
 def log_likelihood(covariance: Floats, values: Floats) -> float:

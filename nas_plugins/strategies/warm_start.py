@@ -111,7 +111,7 @@ class WarmStart(Strategy):
         missing = min(n, self.n - history.growing(_Begun, _Begun).n)
         found = self._best(history, missing, rng) if missing > 0 else []
         if len(found) < n:
-            found += self._inner.propose(_with(history, found), n - len(found), rng)
+            found += self._inner.propose(history.with_running(found), n - len(found), rng)
         return found
 
     def __getstate__(self) -> dict[str, Any]:
@@ -217,17 +217,6 @@ class _Begun:
 def _fits(architecture: Architecture, history: History) -> bool:
     choices = architecture.choices if history.fixed else {}
     return all(choices[name] == history.fixed[name] for name in choices if name in history.fixed)
-
-
-def _with(history: History, proposals: list[Proposal]) -> History:
-    """The history in which proposals are running already."""
-    if not proposals:
-        return history
-    first = history.trials[-1].number + 1 if history.trials else 0
-    return history.extend(
-        Trial(first + i, proposal.architecture, TrialState.RUNNING, notes=proposal.notes)
-        for i, proposal in enumerate(proposals)
-    )
 
 
 def _reason(row: Mapping[str, float], metric: str) -> str:

@@ -15,11 +15,12 @@ import nas_plugins as nap
 from nas_plugins import pareto
 from nas_plugins.errors import DataError
 from nas_plugins.numerics.ranks import normal_scores
+from nas_plugins.sampling import new_rows
 from nas_plugins.spaces.graph import live_nodes
 from nas_plugins.strategies.arch_vq import acquisition, predictors
-from nas_plugins.strategies.arch_vq.candidates import elite, refilled
+from nas_plugins.strategies.arch_vq.candidates import refilled
 from nas_plugins.strategies.arch_vq.features import describer
-from nas_plugins.strategies.arch_vq.latent import CellLatent, ModelLatent, PlainLatent, new_rows
+from nas_plugins.strategies.arch_vq.latent import CellLatent, ModelLatent, PlainLatent
 from nas_plugins.strategies.arch_vq.loading import latent_for, trained
 from nas_plugins.strategies.arch_vq.model import ArchVQModel, shipped_names
 
@@ -202,17 +203,6 @@ def test_with_several_objectives_the_dominating_candidate_wins(m: int) -> None:
 
 
 # -- candidates and latent spaces --------------------------------------------------------------
-
-
-def test_the_elite_is_the_best_or_spread_over_the_front() -> None:
-    rows = np.arange(30)[:, None]
-    best = elite(rows, np.arange(30.0)[::-1, None], np.zeros(30))
-    assert best[:, 0].tolist() == [29, 28, 27, 26, 25]
-    front = np.stack([np.arange(30.0), -np.arange(30.0)], axis=1)
-    spread = elite(rows, front, np.zeros(30))[:, 0]
-    assert len(spread) == 12
-    assert {0, 29} <= set(spread.tolist())
-    assert len(elite(rows[:2], front[:2], np.zeros(2))) == 2
 
 
 @pytest.mark.parametrize("make", [PlainLatent, lambda space: ModelLatent(small_model())])

@@ -7,35 +7,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins import pareto
 from nas_plugins.spaces.base import Rows
 from nas_plugins.strategies.arch_vq.latent import LatentSpace
 
-_ELITE = 5
-_FRONT = 12
 _BLOCK = 16
 _BLOCKS = 8
-
-
-def elite(
-    rows: Rows, losses: npt.NDArray[np.float64], violations: npt.NDArray[np.float64]
-) -> Rows:
-    """The five best trials; of a front that is larger, up to twelve spread over its length.
-
-    Args:
-        rows: Choices of the trials `(n, D)`.
-        losses: `(n, m)`.
-        violations: `(n,)`, 0 where feasible.
-    """
-    ranks = pareto.constrained_ranks(losses, violations)
-    order = np.lexsort((losses[:, 0], ranks))
-    front = order[: int((ranks == ranks.min()).sum())]
-    if len(front) > _ELITE:
-        spread = np.linspace(0, len(front) - 1, min(len(front), _FRONT))
-        order = front[spread.round().astype(np.int64)]
-    else:
-        order = order[:_ELITE]
-    return rows[order]
 
 
 def propose_rows(

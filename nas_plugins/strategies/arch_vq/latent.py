@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.errors import SpaceExhaustedError
+from nas_plugins.sampling import new_rows
 from nas_plugins.spaces.base import Key, Rows, SearchSpace
 from nas_plugins.spaces.darts import GenotypeSpace
 from nas_plugins.spaces.darts_cell import CELL_LENGTH, OPERATION_COLUMNS
@@ -102,15 +103,6 @@ class LatentSpace(ABC):
 @lru_cache(maxsize=_POOLS)
 def _pool(latent: LatentSpace, block: int, n: int, temperature: float) -> Rows:
     return latent.distinct(n, np.random.default_rng([0, block]), temperature=temperature)
-
-
-def new_rows(space: SearchSpace, rows: Rows, taken: Set[Key] = frozenset()) -> Rows:
-    """The first row of every canonical key that is not taken, in order."""
-    keys = space.keys(rows)
-    first = np.sort(np.unique(keys, return_index=True)[1])
-    if taken:
-        first = first[[key not in taken for key in keys[first].tolist()]]
-    return rows[first]
 
 
 class PlainLatent(LatentSpace):

@@ -16,17 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._checks import at_least, positive
-from nas_plugins.errors import InvalidArchitectureError, unknown_name
-from nas_plugins.history import History, Proposal, TrialState
-from nas_plugins.numerics.ranks import normal_scores
+from nas_plugins.errors import unknown_name
+from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
-from nas_plugins.sampling import started, unseen
+from nas_plugins.sampling import new_rows, new_to, started, unseen
 from nas_plugins.sections import Section, Text
-from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
+from nas_plugins.spaces.base import Rows, SearchSpace
 from nas_plugins.strategies.arch_vq import acquisition
-from nas_plugins.strategies.arch_vq.candidates import elite, propose_rows
+from nas_plugins.strategies.arch_vq.candidates import propose_rows
 from nas_plugins.strategies.arch_vq.features import describer
-from nas_plugins.strategies.arch_vq.latent import LatentSpace, new_rows
+from nas_plugins.strategies.arch_vq.latent import LatentSpace
 from nas_plugins.strategies.arch_vq.loading import NO_MODEL, latent_for
 from nas_plugins.strategies.arch_vq.predictors import (
     PREDICTORS,
@@ -35,6 +34,14 @@ from nas_plugins.strategies.arch_vq.predictors import (
     beliefs,
 )
 from nas_plugins.strategies.arch_vq.shipped import shipped_names
+from nas_plugins.training_set import (
+    complete_rows,
+    elite,
+    informative,
+    objective_scores,
+    running_rows,
+    settled_size,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -139,24 +146,24 @@ class ArchVQ(Strategy):
         if n < 1:
             return np.empty((0, len(history.space.decisions)), dtype=np.int16)
         rows = latent.distinct(n, rng, temperature=self.temperature, exclude=history.seen)
-        return _new(history, rows)
+        return new_to(history, rows)
 
     def _chosen(
         self, latent: LatentSpace, history: History, taken: Rows, n: int, rng: np.random.Generator
     ) -> Rows:
         """Up to `n` candidates of greatest utility `(m, D)`; `taken` counts as running."""
-        rows = history.space.rows([trial.architecture for trial in history.complete])
+        rows = complete_rows(history)
         candidates = self._candidates(latent, history, rows, rng)
-        pending = np.concatenate([taken, _running(history)])
+        pending = np.concatenate([taken, running_rows(history)])
         keys = set(history.space.keys(taken).tolist())
         candidates = new_rows(history.space, candidates, keys) if keys else candidates
         if not len(candidates):
             return candidates
-        scores = _scores(history)
-        known = _informative(scores, _MAX_KNOWN)
-        settled = _settled(history, _FIRST_FIT, _FIT_GROWTH)
+        scores = objective_scores(history)
+        known = informative(scores, _MAX_KNOWN)
+        settled = settled_size(len(rows), _FIRST_FIT, _FIT_GROWTH)
         features = describer(latent)(np.concatenate([candidates, pending]))
-        prefix = _scores(history, settled)
+        prefix = objective_scores(history, settled)
         found = beliefs(
             self.predictor,
             describer(latent),
@@ -205,72 +212,18 @@ class ArchVQ(Strategy):
         """New, distinct candidates `(m, D)`."""
         space = history.space
         if np.prod(space.cardinalities.astype(float)) <= self.n_candidates:
-            return _new(history, np.concatenate(list(space.enumerate())))
+            return new_to(history, np.concatenate(list(space.enumerate())))
         found = propose_rows(
             latent,
-            elite(rows, history.losses, history.violations),
+            rows[elite(history)],
             self.n_candidates,
             n_trials=len(history),
             temperature=self.temperature,
             rng=rng,
         )
-        return _new(history, found)
-
-
-def _new(history: History, rows: Rows) -> Rows:
-    """Rows with the engine's fixed choices put in, valid, distinct and not seen."""
-    space, fixed = history.space, history.fixed
-    for position, decision in enumerate(space.decisions):
-        if decision.name in fixed:
-            try:
-                index = decision.index(fixed[decision.name])
-            except InvalidArchitectureError:
-                continue
-            rows = rows.copy()
-            rows[:, position] = index
-    # A model knows the graphs of a space, not what else forbids a combination.
-    return new_rows(space, rows[space.valid(rows)], history.seen)
-
-
-def _running(history: History) -> Rows:
-    """Choices of the running trials `(r, D)`."""
-    running: list[Architecture] = [
-        trial.architecture for trial in history.trials if trial.state is TrialState.RUNNING
-    ]
-    return history.space.rows(running)
-
-
-def _scores(history: History, n: int | None = None) -> Floats:
-    """Normal scores of the first `n` complete trials, all by default, `(n, m)`."""
-    losses, violations = history.losses[:n], history.violations[:n]
-    return np.stack([normal_scores(column, violations) for column in losses.T], axis=1)
-
-
-def _settled(history: History, first: int, growth: float) -> int:
-    """Greatest number of a fixed series that is not above the complete trials.
-
-    What is fitted to that many trials stays the same until the next number is reached, in every
-    process.
-    """
-    n, size = len(history.complete), first
-    if n < first:
-        return n
-    while (larger := int(size * growth) + 1) <= n:
-        size = larger
-    return size
-
-
-def _informative(scores: Floats, limit: int) -> npt.NDArray[np.int64]:
-    """Positions of at most `limit` trials: the best half by mean score, the rest spread evenly."""
-    n = len(scores)
-    if n <= limit:
-        return np.arange(n)
-    order = np.argsort(scores.min(axis=1), kind="stable")
-    best, rest = order[: limit // 2], np.sort(order[limit // 2 :])
-    spread = rest[np.linspace(0, len(rest) - 1, limit - len(best)).astype(np.int64)]
-    return np.sort(np.concatenate([best, spread]))
+        return new_to(history, found)
 
 
 def _selected(rows: Rows, scores: Floats, limit: int) -> Labelled:
-    index = _informative(scores[:, None], limit)
+    index = informative(scores[:, None], limit)
     return Labelled(np.ascontiguousarray(rows[index]), np.ascontiguousarray(scores[index]))
