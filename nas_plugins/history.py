@@ -210,6 +210,16 @@ class History:
             state["front"] = History(self.space, self.objectives, candidates).front
         return _unchecked(state)
 
+    def with_running(self, proposals: Sequence[Proposal]) -> History:
+        """Returns the history in which proposals are running already."""
+        if not proposals:
+            return self
+        first = self.trials[-1].number + 1 if self.trials else 0
+        return self.extend(
+            Trial(first + i, proposal.architecture, TrialState.RUNNING, notes=proposal.notes)
+            for i, proposal in enumerate(proposals)
+        )
+
     def derived(self) -> History:
         """Returns itself, with all that `extend` carries over derived from the trials.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nas_plugins.nni._named import (
         ArchiveEvolution,
         ArchVQ,
+        GraphGP,
         LLMCoEvolution,
         LocalSearch,
         NamedStrategy,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "ArchVQ": ("_named", "nas"),
     "ArchiveEvolution": ("_named", "nas"),
+    "GraphGP": ("_named", "nas"),
     "LLMCoEvolution": ("_named", "nas"),
     "LocalSearch": ("_named", "nas"),
     "NamedStrategy": ("_named", "nas"),
@@ -94,6 +96,7 @@ __all__ = [
     "ArchitectureEvaluator",
     "ArchiveEvolution",
     "FrontEntry",
+    "GraphGP",
     "LLMCoEvolution",
     "LocalSearch",
     "NNIStrategy",

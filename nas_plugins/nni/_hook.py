@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-NAMES = ("ArchVQ", "ArchiveEvolution", "LLMCoEvolution", "LocalSearch", "RandomSearch")
+NAMES = ("ArchVQ", "ArchiveEvolution", "GraphGP", "LLMCoEvolution", "LocalSearch", "RandomSearch")
 """What resolves in ``nni.nas.strategy``; NNI has a ``RegularizedEvolution`` of its own."""
 
 _TARGET = "nni.nas.strategy"

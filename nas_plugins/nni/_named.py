@@ -13,6 +13,7 @@ from nas_plugins.nni._strategy import NNIStrategy
 from nas_plugins.strategies import archive_evolution, local_search, regularized_evolution
 from nas_plugins.strategies import random as random_search
 from nas_plugins.strategies.arch_vq import strategy as arch_vq
+from nas_plugins.strategies.graph_gp import strategy as graph_gp
 from nas_plugins.strategies.llm_coevolution import strategy as llm_coevolution
 
 
@@ -52,6 +53,7 @@ LocalSearch = _strategy(local_search.LocalSearch)
 # NNI's class of this name stays what it is in `nni.nas.strategy`.
 RegularizedEvolution = _strategy(regularized_evolution.RegularizedEvolution)
 ArchiveEvolution = _strategy(archive_evolution.ArchiveEvolution)
+GraphGP = _strategy(graph_gp.GraphGP)
 ArchVQ = _strategy(arch_vq.ArchVQ)
 LLMCoEvolution = _strategy(llm_coevolution.LLMCoEvolution)
 

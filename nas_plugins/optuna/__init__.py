@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nas_plugins.optuna._named import (
         ArchiveEvolutionSampler,
         ArchVQSampler,
+        GraphGPSampler,
         LLMCoEvolutionSampler,
         LocalSearchSampler,
         NamedSampler,
@@ -37,6 +38,7 @@ __getattr__, __dir__ = lazy(
     {
         "ArchVQSampler": "_named",
         "ArchiveEvolutionSampler": "_named",
+        "GraphGPSampler": "_named",
         "LLMCoEvolutionSampler": "_named",
         "LocalSearchSampler": "_named",
         "NamedSampler": "_named",
@@ -57,6 +59,7 @@ __all__ = [
     "ArchVQSampler",
     "ArchiveEvolutionSampler",
     "Constraint",
+    "GraphGPSampler",
     "LLMCoEvolutionSampler",
     "LocalSearchSampler",
     "NamedSampler",

@@ -9,6 +9,7 @@ from nas_plugins.engine.adapters import Named, adapter_for, named
 from nas_plugins.optuna._sampler import StrategySampler
 from nas_plugins.strategies.arch_vq.strategy import ArchVQ
 from nas_plugins.strategies.archive_evolution import ArchiveEvolution
+from nas_plugins.strategies.graph_gp.strategy import GraphGP
 from nas_plugins.strategies.llm_coevolution.strategy import LLMCoEvolution
 from nas_plugins.strategies.local_search import LocalSearch
 from nas_plugins.strategies.random import RandomSearch
@@ -49,5 +50,6 @@ RandomArchitectureSampler = _sampler(RandomSearch, "RandomArchitectureSampler")
 LocalSearchSampler = _sampler(LocalSearch, "LocalSearchSampler")
 RegularizedEvolutionSampler = _sampler(RegularizedEvolution, "RegularizedEvolutionSampler")
 ArchiveEvolutionSampler = _sampler(ArchiveEvolution, "ArchiveEvolutionSampler")
+GraphGPSampler = _sampler(GraphGP, "GraphGPSampler")
 ArchVQSampler = _sampler(ArchVQ, "ArchVQSampler")
 LLMCoEvolutionSampler = _sampler(LLMCoEvolution, "LLMCoEvolutionSampler")

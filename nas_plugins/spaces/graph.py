@@ -158,6 +158,27 @@ def live_nodes(
     return live
 
 
+def live_keys(
+    adjacency: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer[Any]],
+    vocabulary: Sequence[str],
+) -> list[bytes]:
+    """What tells the live parts of graphs apart, one per graph.
+
+    Graphs that differ only in nodes and edges that `live_nodes` leaves out have equal keys;
+    graphs whose nodes are in another order have not.
+
+    Args:
+        adjacency: `(B, N, N)`.
+        labels: `(B, N)` indices into `vocabulary`.
+        vocabulary: Names of the operations.
+    """
+    live = live_nodes(adjacency, labels, vocabulary)
+    links = adjacency.astype(bool) & live[:, :, None] & live[:, None, :]
+    shown = np.where(live, labels, ABSENT)
+    return [row.tobytes() + edges.tobytes() for row, edges in zip(shown, links, strict=True)]
+
+
 def wl_md5(adjacency: npt.NDArray[np.uint8], labels: list[Any]) -> str:
     """MD5 fingerprint of one graph, string for string the one NAS-Bench-101 publishes.
 

@@ -57,7 +57,8 @@ def run(code: str, *paths: Path) -> dict[str, Any]:
 FAKE = """
 import sys, types
 named = types.ModuleType("nas_plugins.nni._named")
-for name in ("ArchVQ", "ArchiveEvolution", "LLMCoEvolution", "LocalSearch", "RandomSearch"):
+for name in ("ArchVQ", "ArchiveEvolution", "GraphGP", "LLMCoEvolution", "LocalSearch",
+             "RandomSearch"):
     setattr(named, name, type(name, (), {}))
 require = types.ModuleType("nas_plugins.nni._require")
 require.require_nni = require.quieten = lambda **options: None

@@ -31,11 +31,12 @@ SMALL = {"n_candidates": 32, "predictor": "ridge"}
     [
         ("arch-vq", SMALL),
         ("archive-evolution", {}),
+        ("graph-gp", {}),
         ("llm-coevolution", {"llm": "null", "n_initial": 2}),
         ("local-search", {}),
         ("random", {}),
     ],
-    ids=["arch-vq", "archive-evolution", "llm-coevolution", "local-search", "random"],
+    ids=["arch-vq", "archive-evolution", "graph-gp", "llm-coevolution", "local-search", "random"],
 )
 def test_both_engines_search_alike(
     name: str, options: dict[str, Any], objectives: list[str]

@@ -303,7 +303,8 @@ def test_a_strategy_survives_being_copied(way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ArchVQ", "ArchiveEvolution", "LLMCoEvolution", "LocalSearch", "RandomSearch"]
+    "name",
+    ["ArchVQ", "ArchiveEvolution", "GraphGP", "LLMCoEvolution", "LocalSearch", "RandomSearch"],
 )
 def test_classes_survive_being_copied(name: str) -> None:
     found = getattr(nas_plugins.nni, name)

@@ -22,6 +22,7 @@ from nas_plugins.history import History, Proposal
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
     ArchVQSampler,
+    GraphGPSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
     RegularizedEvolutionSampler,
@@ -36,6 +37,7 @@ SAMPLERS: list[type[StrategySampler]] = [
     RegularizedEvolutionSampler,
     ArchiveEvolutionSampler,
     ArchVQSampler,
+    GraphGPSampler,
 ]
 SPACE = CategoricalSpace({f"op{i}": ["conv", "pool", "skip", "none"] for i in range(4)})
 TINY = CategoricalSpace({"a": [1, 2], "b": ["x", "y"]})

@@ -15,6 +15,7 @@ from optuna.testing.pytest_samplers import (
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
     ArchVQSampler,
+    GraphGPSampler,
     LLMCoEvolutionSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
@@ -55,6 +56,12 @@ class TestArchiveEvolutionSampler(_Suite):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: ArchiveEvolutionSampler(seed=0, n_initial=1)
+
+
+class TestGraphGPSampler(_Suite):
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return lambda: GraphGPSampler(seed=0, n_initial=2)
 
 
 class TestArchVQSampler(_Suite):

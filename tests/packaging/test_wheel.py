@@ -69,7 +69,7 @@ def test_built_wheel_imports_every_module_and_finds_every_plugin(tmp_path: Path)
     here = _run(sys.executable, "-c", PURELIB, cwd=home)
     (Path(target.strip()) / "dependencies.pth").write_text(here)
     output = _run(python, "-I", "-c", PROBE, cwd=tmp_path)
-    strategies = "arch-vq archive-evolution llm-coevolution local-search random"
+    strategies = "arch-vq archive-evolution graph-gp llm-coevolution local-search random"
     assert f"strategy {strategies} regularized-evolution" in output
     assert "chat model local null openai replay transformers" in output
     assert "prompts 11" in output

@@ -30,3 +30,9 @@ class TestArchiveEvolution(StrategyTestCase):
     @pytest.fixture
     def strategy(self) -> nap.Strategy:
         return nap.strategy("archive-evolution")
+
+
+class TestGraphGP(StrategyTestCase):
+    @pytest.fixture
+    def strategy(self) -> nap.Strategy:
+        return nap.strategy("graph-gp")
