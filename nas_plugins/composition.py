@@ -8,7 +8,15 @@ from functools import cached_property
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import NasPluginsError, unknown_name
-from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report, as_evaluator
+from nas_plugins.protocols import (
+    Evaluator,
+    Metric,
+    MetricValues,
+    Report,
+    as_evaluator,
+    measured,
+    measured_reporting,
+)
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 SEPARATOR = "."
@@ -55,6 +63,10 @@ class Combined(Evaluator):
     wanted: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.sources, Mapping):
+            raise TypeError(
+                f"`evaluators` must be a dictionary of evaluators by name, got {self.sources!r}"
+            )
         sources = same_data({name: as_evaluator(source) for name, source in self.sources.items()})
         object.__setattr__(self, "sources", FrozenDict(sources))
         object.__setattr__(self, "wanted", tuple(self.wanted))
@@ -95,7 +107,7 @@ class Combined(Evaluator):
             One `MetricValues` per architecture, in order: reading a metric that its evaluator
             has not returned raises what reading it there raises.
         """
-        found = {name: self.sources[name].evaluate(architectures) for name in self._asked}
+        found = {name: measured(self.sources[name], architectures) for name in self._asked}
         rows = range(len(architectures))
         return [self._joined({name: values[i] for name, values in found.items()}) for i in rows]
 
@@ -120,7 +132,7 @@ class Combined(Evaluator):
             ) -> None:
                 report(step, {n: metrics[p] for n, p in plain.items() if p in metrics})
 
-            found[source] = self.sources[source].evaluate_reporting(architecture, renamed)
+            found[source] = measured_reporting(self.sources[source], architecture, renamed)
         return self._joined(found)
 
     def _joined(self, found: Mapping[str, Mapping[str, float]]) -> MetricValues:
