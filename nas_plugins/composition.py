@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import shown
 from nas_plugins.errors import NasPluginsError, unknown_name
 from nas_plugins.protocols import (
     Evaluator,
@@ -63,10 +64,6 @@ class Combined(Evaluator):
     wanted: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sources, Mapping):
-            raise TypeError(
-                f"`evaluators` must be a dictionary of evaluators by name, got {self.sources!r}"
-            )
         sources = same_data({name: as_evaluator(source) for name, source in self.sources.items()})
         object.__setattr__(self, "sources", FrozenDict(sources))
         object.__setattr__(self, "wanted", tuple(self.wanted))
@@ -189,7 +186,12 @@ def combine(evaluators: Mapping[str, Evaluator], metrics: Sequence[str] | None =
     Raises:
         ValueError: `evaluators` or `metrics` is empty, or a metric comes twice.
         UnknownNameError: A metric is not known; suggests the nearest.
+        TypeError: `evaluators` is no dictionary.
     """
+    if not isinstance(evaluators, Mapping):
+        raise TypeError(
+            f"`evaluators` must be a dictionary of evaluators by name, got {shown(evaluators)}"
+        )
     if metrics is None:
         taken: dict[str, Origin] = {}
         for found in _origins(evaluators):
