@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from nas_plugins import registry
-from nas_plugins.errors import unknown_name
+from nas_plugins._plugin_code import plugin_code, shown
+from nas_plugins.errors import PluginError, unknown_name
 from nas_plugins.protocols import (
     Benchmark,
     Evaluator,
@@ -17,16 +18,21 @@ from nas_plugins.protocols import (
 )
 from nas_plugins.spaces.base import SearchSpace
 
+T = TypeVar("T")
+
+REFUSALS = (TypeError, ValueError)
+"""By these a plug-in refuses arguments, as any function does."""
+
 
 def space(name: str, **options: Any) -> SearchSpace:
     """Builds a registered search space, e.g. ``space("nasbench201")``.
 
     Raises:
         UnknownNameError: The name is not registered; the message suggests the nearest.
-        PluginError: The plug-in cannot be imported.
+        PluginError: The plug-in cannot be imported or built.
+        TypeError: It refuses an option; likewise `ValueError`.
     """
-    built: SearchSpace = registry.load("space", name)(**options)
-    return built
+    return _built("space", name, _as_space, **options)
 
 
 def strategy(name: str, *, space: SearchSpace | None = None, **options: Any) -> Strategy:
@@ -40,11 +46,13 @@ def strategy(name: str, *, space: SearchSpace | None = None, **options: Any) -> 
 
     Raises:
         UnknownNameError: The name is not registered; the message suggests the nearest.
-        PluginError: The plug-in cannot be imported.
+        PluginError: The plug-in cannot be imported, built or prepared.
+        TypeError: It refuses an option; likewise `ValueError`.
     """
-    built = as_strategy(registry.load("strategy", name)(**options))
+    built = _built("strategy", name, as_strategy, **options)
     if space is not None:
-        built.prepare(space)
+        with plugin_code(f"strategy {name!r}", "cannot prepare", passing=REFUSALS):
+            built.prepare(space)
     return built
 
 
@@ -53,9 +61,10 @@ def evaluator(name: str, **options: Any) -> Evaluator:
 
     Raises:
         UnknownNameError: The name is not registered; the message suggests the nearest.
-        PluginError: The plug-in cannot be imported.
+        PluginError: The plug-in cannot be imported or built.
+        TypeError: It refuses an option; likewise `ValueError`.
     """
-    return as_evaluator(registry.load("evaluator", name)(**options))
+    return _built("evaluator", name, as_evaluator, **options)
 
 
 def benchmark(name: str, **options: Any) -> Benchmark:
@@ -66,9 +75,13 @@ def benchmark(name: str, **options: Any) -> Benchmark:
     Raises:
         UnknownNameError: The family or its table is not known; suggests the nearest.
         DataError: The table's file is absent or not intact; says what to download and where.
+        PluginError: The plug-in cannot be imported or built.
+        TypeError: `name` is no text, or an option is refused; likewise `ValueError`.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"`name` must be the name of a benchmark, got {shown(name)}")
     family, *table = name.split("/")
-    return as_benchmark(registry.load("benchmark", family)(*table, **options))
+    return _built("benchmark", family, as_benchmark, *table, **options)
 
 
 def measuring(name: str, use: str = "", metrics: Sequence[str] = (), **options: Any) -> Evaluator:
@@ -93,6 +106,30 @@ def measuring(name: str, use: str = "", metrics: Sequence[str] = (), **options: 
         raise unknown_name("benchmark or evaluator", name, [*evaluators, *benchmarks])
     suited = evaluator_class(name).options_for(use, metrics) if use else {}
     return evaluator(name, **{**suited, **options})
+
+
+def _built(kind: str, name: str, adapt: Callable[[Any], T], *arguments: str, **options: Any) -> T:
+    """What a plug-in makes, taken for what it is registered as.
+
+    Raises:
+        PluginError: It fails, or makes something else.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"`name` must be the name of a {kind}, got {shown(name)}")
+    make = registry.load(kind, name)
+    with plugin_code(f"{kind} {name!r}", "cannot be built", passing=REFUSALS):
+        made = make(*arguments, **options)
+    try:
+        with plugin_code(f"{kind} {name!r}", "is of no use", passing=TypeError):
+            return adapt(made)
+    except TypeError as error:
+        raise PluginError(f"{kind} {name!r} is of no use: {error}") from error
+
+
+def _as_space(made: Any) -> SearchSpace:
+    if not isinstance(made, SearchSpace):
+        raise TypeError(f"a space must be a `SearchSpace`, got {shown(made)}")
+    return made
 
 
 # What a plug-in declares on its class, before it is built: the class that is registered, or the

@@ -7,8 +7,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import shown
 from nas_plugins.errors import NasPluginsError, unknown_name
-from nas_plugins.protocols import Evaluator, Metric, MetricValues, Report, as_evaluator
+from nas_plugins.protocols import (
+    Evaluator,
+    Metric,
+    MetricValues,
+    Report,
+    as_evaluator,
+    measured,
+    measured_reporting,
+)
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
 SEPARATOR = "."
@@ -95,7 +104,7 @@ class Combined(Evaluator):
             One `MetricValues` per architecture, in order: reading a metric that its evaluator
             has not returned raises what reading it there raises.
         """
-        found = {name: self.sources[name].evaluate(architectures) for name in self._asked}
+        found = {name: measured(self.sources[name], architectures) for name in self._asked}
         rows = range(len(architectures))
         return [self._joined({name: values[i] for name, values in found.items()}) for i in rows]
 
@@ -120,7 +129,7 @@ class Combined(Evaluator):
             ) -> None:
                 report(step, {n: metrics[p] for n, p in plain.items() if p in metrics})
 
-            found[source] = self.sources[source].evaluate_reporting(architecture, renamed)
+            found[source] = measured_reporting(self.sources[source], architecture, renamed)
         return self._joined(found)
 
     def _joined(self, found: Mapping[str, Mapping[str, float]]) -> MetricValues:
@@ -177,7 +186,12 @@ def combine(evaluators: Mapping[str, Evaluator], metrics: Sequence[str] | None =
     Raises:
         ValueError: `evaluators` or `metrics` is empty, or a metric comes twice.
         UnknownNameError: A metric is not known; suggests the nearest.
+        TypeError: `evaluators` is no dictionary.
     """
+    if not isinstance(evaluators, Mapping):
+        raise TypeError(
+            f"`evaluators` must be a dictionary of evaluators by name, got {shown(evaluators)}"
+        )
     if metrics is None:
         taken: dict[str, Origin] = {}
         for found in _origins(evaluators):

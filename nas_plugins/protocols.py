@@ -10,13 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins import registry
 from nas_plugins._default import default
-from nas_plugins.errors import MetricUnavailableError, unknown_name
+from nas_plugins._plugin_code import plugin_code, shown, writable
+from nas_plugins.errors import MetricUnavailableError, PluginError, unknown_name
 from nas_plugins.history import History, Objective, Proposal, Trial
 from nas_plugins.sections import Facts, Section, StrategySummary
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
@@ -182,7 +185,7 @@ class Evaluator(ABC):
     @default
     def source(self) -> str:
         """Where the numbers come from, for reports."""
-        return repr(self)
+        return shown(self)
 
     @default
     def space(self) -> SearchSpace | None:
@@ -257,7 +260,7 @@ class Evaluator(ABC):
         Raises:
             EvaluationError: The architecture could not be evaluated.
         """
-        return self.evaluate([architecture])[0]
+        return measured(self, [architecture])[0]
 
 
 class Benchmark(Evaluator):
@@ -288,7 +291,7 @@ class Benchmark(Evaluator):
             MetricUnavailableError: It was not measured for this architecture.
             InvalidArchitectureError: The architecture belongs to another space.
         """
-        return self.evaluate([architecture])[0][metric]
+        return measured(self, [architecture])[0][metric]
 
     def front(self, objectives: Sequence[Objective]) -> npt.NDArray[np.float64] | None:
         """Values of the true Pareto front, `(k, m)`; ``None`` where it is not known."""
@@ -321,6 +324,107 @@ class Benchmark(Evaluator):
         return None
 
 
+# -- asking a plug-in -----------------------------------------------------------------------------
+
+
+def owner(plugin: Strategy | Evaluator) -> str:
+    """How messages call a plug-in: by its registered name, or by its class."""
+    kind = "strategy" if isinstance(plugin, Strategy) else "evaluator"
+    if isinstance(plugin, Benchmark):
+        kind = "benchmark"
+    adapted = isinstance(plugin, _AdaptedStrategy | _AdaptedEvaluator)
+    return registry.owner(kind, plugin.given if adapted else plugin)  # type: ignore[union-attr]
+
+
+def checked_metrics(evaluator: Evaluator) -> tuple[Metric, ...]:
+    """The metrics that an evaluator declares.
+
+    Raises:
+        PluginError: They are none, or one comes twice; names the evaluator.
+    """
+    whose = owner(evaluator)
+    with plugin_code(whose, "does not tell its `metrics`"):
+        metrics = tuple(evaluator.metrics)
+    for metric in metrics:
+        if not isinstance(metric, Metric):
+            raise PluginError(f"{whose}: `metrics` must be `Metric`s, got {shown(metric)}")
+        if not isinstance(metric.name, str) or writable(metric.name) != metric.name:
+            raise PluginError(f"{whose}: a metric's name must be text, got {shown(metric.name)}")
+        if metric.direction not in ("min", "max"):
+            raise PluginError(
+                f"{whose}: `direction` of metric {metric.name!r} must be 'min' or 'max', "
+                f"got {shown(metric.direction)}"
+            )
+    names = [metric.name for metric in metrics]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise PluginError(f"{whose} declares metric {min(twice)!r} twice")
+    return metrics
+
+
+def measured(
+    evaluator: Evaluator, architectures: Sequence[Architecture]
+) -> list[dict[str, float]]:
+    """What an evaluator returns, one dictionary of numbers per architecture.
+
+    Whoever asks an evaluator asks this. What is missing or NaN is the caller's to judge.
+
+    Raises:
+        PluginError: It returns anything else, or ends the process; names the evaluator.
+        Exception: Of the evaluator.
+    """
+    whose = partial(owner, evaluator)
+    with plugin_code(whose, "fails to evaluate", passing=Exception):
+        rows: object = evaluator.evaluate(architectures)
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+        raise PluginError(f"{whose()}: `evaluate` must return a list, got {shown(rows)}")
+    if len(rows) != len(architectures):
+        raise PluginError(
+            f"{whose()}: `evaluate` must return one dictionary per architecture, got {len(rows)} "
+            f"for {len(architectures)}"
+        )
+    for row in rows:
+        _refuse_rubbish(whose, row)
+    return list(rows)
+
+
+def measured_reporting(
+    evaluator: Evaluator, architecture: Architecture, report: Report
+) -> dict[str, float]:
+    """The same for one architecture, reporting on the way.
+
+    Raises:
+        PluginError: As `measured`.
+        Exception: Of the evaluator, or of `report`.
+    """
+    whose = partial(owner, evaluator)
+    with plugin_code(whose, "fails to evaluate", passing=Exception):
+        values = evaluator.evaluate_reporting(architecture, report)
+    _refuse_rubbish(whose, values)
+    return values
+
+
+def _refuse_rubbish(whose: Callable[[], str], row: object) -> None:
+    """Refuses what is no dictionary of numbers by name."""
+    if not isinstance(row, Mapping):
+        raise PluginError(f"{whose()} must return dictionaries of metrics, got {shown(row)}")
+    for name, value in row.items():
+        if not isinstance(name, str) or writable(name) != name:
+            raise PluginError(f"{whose()}: a metric's name must be text, got {shown(name)}")
+        if type(value) is not float and not _is_number(value):
+            raise PluginError(f"{whose()}: metric {name!r} must be a number, got {shown(value)}")
+
+
+def _is_number(value: Any) -> bool:
+    """NumPy's and PyTorch's scalars are numbers too; a text that reads like one is not."""
+    if not hasattr(type(value), "__float__") or getattr(value, "shape", ()) != ():
+        return False
+    try:
+        float(value)
+    except Exception:  # whatever a third party's number raises
+        return False
+    return True
+
+
 def as_benchmark(given: Any) -> Benchmark:
     """The benchmark as it is, or an object with the members that have no default made one.
 
@@ -331,7 +435,7 @@ def as_benchmark(given: Any) -> Benchmark:
         return given
     for member in ("name", "space", "metrics", "evaluate"):
         if not hasattr(given, member):
-            raise TypeError(f"a benchmark must have `{member}`, got {given!r}")
+            raise TypeError(f"a benchmark must have `{member}`, got {shown(given)}")
     return _AdaptedBenchmark(given)
 
 
@@ -344,7 +448,7 @@ def as_strategy(given: Any) -> Strategy:
     if isinstance(given, Strategy):
         return given
     if not callable(getattr(given, "propose", None)):
-        raise TypeError(f"`strategy` must have a method `propose`, got {given!r}")
+        raise TypeError(f"`strategy` must have a method `propose`, got {shown(given)}")
     if isinstance(given, type):
         raise TypeError(f"`strategy` must be an object, got the class {given.__name__}")
     return _AdaptedStrategy(given)
@@ -365,7 +469,9 @@ def as_evaluator(given: Any) -> Evaluator:
     if isinstance(given, Evaluator):
         return given
     if not (hasattr(given, "metrics") and callable(getattr(given, "evaluate", None))):
-        raise TypeError(f"`evaluator` must have `metrics` and a method `evaluate`, got {given!r}")
+        raise TypeError(
+            f"`evaluator` must have `metrics` and a method `evaluate`, got {shown(given)}"
+        )
     return _AdaptedEvaluator(given)
 
 
@@ -389,7 +495,7 @@ class _AdaptedStrategy(Strategy):
         return proposals
 
     def __repr__(self) -> str:
-        return repr(self.given)
+        return shown(self.given)
 
 
 @dataclass(frozen=True, repr=False)
@@ -402,7 +508,7 @@ class _AdaptedEvaluator(Evaluator):
 
     @property
     def source(self) -> str:
-        return str(getattr(self.given, "source", None) or repr(self.given))
+        return str(getattr(self.given, "source", None) or shown(self.given))
 
     @property
     def space(self) -> SearchSpace | None:
@@ -424,12 +530,12 @@ class _AdaptedEvaluator(Evaluator):
 
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         if not self.reports:
-            return self.evaluate([architecture])[0]
+            return measured(self, [architecture])[0]
         values: dict[str, float] = self.given.evaluate_reporting(architecture, report)
         return values
 
     def __repr__(self) -> str:
-        return repr(self.given)
+        return shown(self.given)
 
 
 class _AdaptedBenchmark(_AdaptedEvaluator, Benchmark):

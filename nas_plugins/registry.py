@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from nas_plugins._plugin_code import module_code, named_reason, plugin_code, writable
 from nas_plugins.errors import MissingDependencyError, PluginError, unknown_name
 
 GROUPS = {
@@ -98,16 +99,24 @@ def _points(kind: str) -> dict[str, list[EntryPoint]]:
     return found
 
 
+def owner(kind: str, thing: object) -> str:
+    """How messages call the plug-in that an object is of: by its name, or by its class.
+
+    >>> from nas_plugins.strategies.random import RandomSearch
+    >>> owner("strategy", RandomSearch())
+    "strategy 'random'"
+    """
+    made = type(thing)
+    target = f"{made.__module__}:{made.__qualname__}"
+    for name, points in _points(kind).items():
+        if any(point.value == target for point in points):
+            return f"{kind} {name!r}"
+    return f"the {kind} {made.__qualname__} of {made.__module__}"
+
+
 def _import(kind: str, point: EntryPoint) -> Any:
-    try:
+    with module_code(f"{kind} {point.name!r} ({point.value} from {_distribution(point)})"):
         return point.load()
-    except MissingDependencyError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"{kind} {point.name!r} ({point.value} from {_distribution(point)}) "
-            f"cannot be imported: {type(error).__name__}: {error}"
-        ) from error
 
 
 def _info(kind: str, point: EntryPoint) -> PluginInfo:
@@ -116,18 +125,27 @@ def _info(kind: str, point: EntryPoint) -> PluginInfo:
     )
     try:
         target = _import(kind, point)
+        with plugin_code(f"{kind} {point.name!r}", "has a docstring that cannot be read"):
+            info = replace(info, summary=_summary(target))
     except (MissingDependencyError, PluginError) as error:
         return replace(info, error=str(error))
-    lines = (getattr(target, "__doc__", None) or "").strip().splitlines()
-    info = replace(info, summary=lines[0] if lines else "")
     if kind != "benchmark":
         return info
     try:
         # An entry point may name any callable, which need not be a class of ours.
         tables = tuple(target.tables()) if hasattr(target, "tables") else ()
-    except Exception as error:  # a third party's plug-in may do anything
-        return replace(info, error=f"tables() fails: {type(error).__name__}: {error}")
-    return replace(info, tables=tables or (point.name,))
+        if not all(isinstance(table, str) for table in tables):
+            raise TypeError(f"they must be names, got {tables!r}")
+    except (Exception, SystemExit) as error:  # a third party's plug-in may do anything
+        return replace(info, error=f"tables() fails: {named_reason(error)}")
+    return replace(info, tables=tuple(map(writable, tables)) or (point.name,))
+
+
+def _summary(target: Any) -> str:
+    """First line of the docstring; empty where there is none."""
+    text = getattr(target, "__doc__", None)
+    lines = writable(text).strip().splitlines() if isinstance(text, str) else []
+    return lines[0] if lines else ""
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import shown
 from nas_plugins.history import History, Trial
 from nas_plugins.protocols import Strategy
 from nas_plugins.results import SearchResult
@@ -33,12 +34,12 @@ def summary_of(
         settings: What was asked for.
         only: The strategy, where that is known, so that no other is imported and asked.
     """
-    return _first(settings, lambda strategy: strategy.summary(history, settings), only)
+    return _first(settings, lambda s: _only(StrategySummary, s.summary(history, settings)), only)
 
 
 def sections_of(history: History, settings: Mapping[str, Any]) -> tuple[Section, ...]:
     """The strategy's own part of a report; empty where it has none."""
-    return _first(settings, lambda strategy: strategy.sections(history, settings)) or ()
+    return _first(settings, lambda s: _sections(s.sections(history, settings))) or ()
 
 
 def facts_of(history: History, settings: Mapping[str, Any]) -> dict[int, Mapping[str, Facts]]:
@@ -52,6 +53,18 @@ def with_summary(result: SearchResult, *, only: type[Strategy] | None = None) ->
     if summary is None:
         return result
     return replace(result, details=FrozenDict({**result.details, summary.name: summary.data}))
+
+
+def _only(kind: type[T], found: T | None) -> T | None:
+    if not isinstance(found, kind | None):
+        raise TypeError(f"expected a {kind.__name__}, got {shown(found)}")
+    return found
+
+
+def _sections(found: tuple[Section, ...]) -> tuple[Section, ...]:
+    for section in found:
+        _only(Section, section)
+    return tuple(found)
 
 
 def _facts(strategy: type[Strategy], trials: tuple[Trial, ...]) -> dict[int, Mapping[str, Facts]]:
@@ -68,7 +81,7 @@ def _first(
     for name, strategy in _strategies(settings) if only is None else [(only.__name__, only)]:
         try:
             found = ask(strategy)
-        except Exception:  # a report of the trials must not fail for what a plug-in would add
+        except (Exception, SystemExit):  # a report of the trials must not fail for what it adds
             _logger.warning("strategy %r cannot tell of its search", name, exc_info=True)
             continue
         if found:

@@ -109,7 +109,9 @@ def _option(found: re.Match[str]) -> str:
 
 
 def exit_code(error: BaseException) -> ExitCode:
-    """Returns the exit code that stands for `error`."""
+    """Returns the exit code that stands for `error`: a broken search's is that of its cause."""
+    if isinstance(error, EngineError) and isinstance(error.__cause__, NasPluginsError):
+        return exit_code(error.__cause__)
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.INTERNAL)
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import named_reason, plugin_code, shown, writable
 from nas_plugins.errors import (
     InvalidArchitectureError,
     MissingDependencyError,
@@ -21,7 +25,7 @@ from nas_plugins.errors import (
     UnknownNameError,
 )
 from nas_plugins.history import History, Proposal
-from nas_plugins.protocols import Strategy, class_name
+from nas_plugins.protocols import Strategy, class_name, owner
 from nas_plugins.results import STRATEGY_FAILED
 from nas_plugins.sampling import Known, unseen
 from nas_plugins.spaces.base import Architecture, Key, SearchSpace
@@ -44,6 +48,7 @@ CANNOT_HEAL = (
 _MAX_FITS = 4
 _MAX_ASKED = 4
 _MAX_CANDIDATES = 8
+_MOST_PROPOSALS = 1000  # so that a generator without an end is none
 _MAX_COMPLETIONS = 64
 _MAX_LISTED_COMPLETIONS = 2**20
 
@@ -101,7 +106,7 @@ def choose(
 
     Raises:
         ImportError: A package is missing.
-        PluginError: The strategy returns what is no proposal.
+        PluginError: The strategy returns what is no proposal, or ends the process; names it.
         Exception: Of `CANNOT_HEAL`.
     """
     taken: Set[Key] = history.seen if strategy.avoid_duplicates else frozenset()
@@ -129,7 +134,7 @@ def choose(
     except CANNOT_HEAL:
         raise
     except Exception as error:
-        reason = f"{STRATEGY_FAILED}{type(error).__name__}: {error}"
+        reason = f"{STRATEGY_FAILED}{named_reason(error)}"
         if reason not in told:
             told.add(reason)
             _logger.exception(
@@ -171,10 +176,8 @@ def _fitted(
 ) -> Iterator[Proposal]:
     """Proposals with the fixed choices put in; several are asked for if there are any."""
     for _ in range(_MAX_FITS if history.fixed else 1):
-        proposals = strategy.propose(history, n, rng)
+        proposals = _proposed(strategy, history, rng, n)
         for proposal in proposals:
-            if not isinstance(proposal, Proposal):
-                raise PluginError(f"`propose` must return proposals, got {proposal!r}")
             fitted = _fit(proposal.architecture, history)
             if fitted is not None:
                 yield Proposal(fitted, proposal.notes)
@@ -182,13 +185,46 @@ def _fitted(
             return
 
 
+def _proposed(
+    strategy: Strategy, history: History, rng: np.random.Generator, n: int
+) -> list[Proposal]:
+    """What the strategy proposes, with notes that can be kept; refuses what is no proposal."""
+    with plugin_code(partial(owner, strategy), "fails to propose", passing=Exception):
+        found: object = strategy.propose(history, n, rng)
+        if isinstance(found, Iterable):
+            found = list(islice(found, _MOST_PROPOSALS))
+    if not isinstance(found, list):
+        raise PluginError(f"{owner(strategy)}: `propose` must return a list, got {shown(found)}")
+    return [_checked(strategy, proposal, history.space) for proposal in found]
+
+
+def _checked(strategy: Strategy, proposal: object, space: SearchSpace) -> Proposal:
+    if not isinstance(proposal, Proposal) or not isinstance(proposal.architecture, Architecture):
+        raise PluginError(
+            f"{owner(strategy)}: `propose` must return proposals, got {shown(proposal)}"
+        )
+    if proposal.architecture.space != space:
+        other = proposal.architecture.space
+        raise PluginError(
+            f"{owner(strategy)}: `propose` must return architectures of {shown(space)}, "
+            f"got one of {shown(other)}"
+        )
+    given: Mapping[Any, Any] = proposal.notes
+    for name, note in given.items():
+        if not (isinstance(name, str) and isinstance(note, str)):
+            raise PluginError(
+                f"{owner(strategy)}: notes must be text by name, got {shown(name)}: {shown(note)}"
+            )
+    # A language model may return half a surrogate pair, which no storage would take.
+    kept = {writable(name): writable(note) for name, note in proposal.notes.items()}
+    return (
+        proposal if kept == proposal.notes else Proposal(proposal.architecture, FrozenDict(kept))
+    )
+
+
 def _fit(architecture: Architecture, history: History) -> Architecture | None:
     """The architecture with the fixed choices put in; ``None`` where that is not valid."""
     space = history.space
-    if architecture.space != space:
-        raise PluginError(
-            f"`propose` must return architectures of {space!r}, got one of {architecture.space!r}"
-        )
     if not history.fixed:
         return architecture
     try:

@@ -15,6 +15,8 @@ from nas_plugins import registry
 from nas_plugins._checks import at_least
 from nas_plugins._default import default
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import plugin_code, shown
+from nas_plugins.errors import PluginError
 from nas_plugins.llm.errors import ChatSetupError
 
 if TYPE_CHECKING:
@@ -258,7 +260,7 @@ def as_chat_model(given: Any) -> ChatModel:
     if isinstance(given, ChatModel):
         return given
     if not (hasattr(given, "name") and callable(getattr(given, "complete", None))):
-        raise TypeError(f"`llm` must be a name or a chat model, got {given!r}")
+        raise TypeError(f"`llm` must be a name or a chat model, got {shown(given)}")
     return _AdaptedChatModel(given)
 
 
@@ -283,7 +285,7 @@ class _AdaptedChatModel(ChatModel):
         return reply
 
     def __repr__(self) -> str:
-        return repr(self.given)
+        return shown(self.given)
 
 
 def chat_model(spec: str, **options: Any) -> ChatModel:
@@ -298,12 +300,19 @@ def chat_model(spec: str, **options: Any) -> ChatModel:
         UnknownNameError: The family is not registered; the message suggests the nearest.
         ChatSetupError: The model cannot be used so: no key, no such file.
         MissingDependencyError: A package is absent; the message gives the pip command.
+        PluginError: The plug-in cannot be imported or built.
     """
     family, colon, argument = spec.partition(":")
     if colon and not argument:
         raise ChatSetupError(f"`spec` must name something behind the colon, got {spec!r}")
     factory = registry.load("chat model", family)
-    return as_chat_model(factory(argument, **options) if argument else factory(**options))
+    refusals = (TypeError, ValueError)
+    with plugin_code(f"chat model {family!r}", "cannot be built", passing=refusals):
+        made = factory(argument, **options) if argument else factory(**options)
+    try:
+        return as_chat_model(made)
+    except TypeError as error:
+        raise PluginError(f"chat model {family!r} is of no use: {error}") from error
 
 
 def canonical_json(data: object) -> str:

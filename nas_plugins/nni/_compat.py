@@ -33,20 +33,31 @@ def tell_errors(model: ExecutableModelSpace, keep: Callable[[Exception], None]) 
     vars(model)["execute"] = watched
 
 
+def models_here(engine: ExecutionEngine) -> tuple[ExecutableModelSpace, ...]:
+    """The models that a sequential engine was given, in order; see `runs_here`."""
+    return tuple(engine._history)
+
+
 def give_back_models(
-    engine: ExecutionEngine, models: Sequence[ExecutableModelSpace], n_unfinished: int
+    engine: ExecutionEngine,
+    models: Sequence[ExecutableModelSpace],
+    begun_anew: Sequence[ExecutableModelSpace],
 ) -> None:
     """Restores the model history of a sequential engine, which its checkpoint does not hold.
 
+    Once is as good as twice, and an engine that lived on keeps what it has.
+
     Args:
-        engine: As the strategy sees it; nothing is done for others.
+        engine: As the strategy sees it; see `runs_here`.
         models: The finished models, in order.
-        n_unfinished: Models that were counted but will run once more.
+        begun_anew: Models of the engine that ended without a result and will run once more.
     """
-    if not isinstance(engine, SequentialExecutionEngine):
-        return
-    engine._history[:0] = models
-    engine._model_count = max(engine._model_count - n_unfinished, 0)
+    held, leaving = {id(model) for model in engine._history}, {id(model) for model in begun_anew}
+    missing = [model for model in models if id(model) not in held]
+    staying = [model for model in engine._history if id(model) not in leaving]
+    engine._history[:] = missing + staying
+    # What runs once more was counted when it began.
+    engine._model_count = min(engine._model_count, len(engine._history))
 
 
 def finished_model(

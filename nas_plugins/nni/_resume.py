@@ -1,10 +1,12 @@
-"""Which job of a training service is of which trial, when a search is resumed."""
+"""Which job of a training service, or model of an engine, is of which trial after a resume."""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from nni.nas.space import ExecutableModelSpace, ModelStatus
 
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import Trial, TrialState
@@ -64,6 +66,39 @@ def take_over(
     begun_anew = running - set(live)
     n_jobs = sum(len(found) for found in jobs_of.values())
     return live, n_jobs - sum(number not in begun_anew for number in jobs_of)
+
+
+def held_models(
+    trials: Sequence[Trial],
+    models: Iterable[ExecutableModelSpace],
+    architecture_of: Callable[[Mapping[str, Any]], Architecture],
+) -> dict[int, ExecutableModelSpace]:
+    """Which models of an engine that lived on are of which trials, by number.
+
+    A trial that has ended has a model that has, and of a running one the model was interrupted.
+    Where several fit, they come in the order of the trials.
+
+    Args:
+        trials: In order.
+        models: In the order in which they were submitted; one of another space is left out.
+        architecture_of: As of `take_over`.
+    """
+    waiting: defaultdict[tuple[Architecture, bool], deque[ExecutableModelSpace]] = defaultdict(
+        deque
+    )
+    for model in models:
+        try:
+            architecture = architecture_of(model.sample)
+        except InvalidArchitectureError:
+            continue
+        ended = model.status.completed() and model.status is not ModelStatus.Interrupted
+        waiting[architecture, ended].append(model)
+    found = {}
+    for trial in trials:
+        fitting = waiting[trial.architecture, trial.state is not TrialState.RUNNING]
+        if fitting:
+            found[trial.number] = fitting.popleft()
+    return found
 
 
 def _is_open(trial: Trial, jobs: list[ServiceJob]) -> bool:

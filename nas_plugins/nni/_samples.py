@@ -13,7 +13,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.composition import Combined
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.nni._translate import Translator, translator
-from nas_plugins.protocols import Evaluator, Metric, Report
+from nas_plugins.protocols import Evaluator, Metric, Report, measured, measured_reporting
 from nas_plugins.spaces.base import Architecture, Decision, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 
@@ -41,7 +41,7 @@ class OnSamples(Evaluator):
         Raises:
             InvalidArchitectureError: A model is no architecture that the evaluator knows.
         """
-        return self._evaluator.evaluate([self._architecture(model) for model in models])
+        return measured(self._evaluator, [self._architecture(model) for model in models])
 
     @property
     def reports(self) -> bool:
@@ -50,7 +50,7 @@ class OnSamples(Evaluator):
 
     def evaluate_reporting(self, model: Any, report: Report) -> dict[str, float]:
         """Evaluates the architecture of a model, reporting on the way."""
-        return self._evaluator.evaluate_reporting(self._architecture(model), report)
+        return measured_reporting(self._evaluator, self._architecture(model), report)
 
     def _architecture(self, model: Any) -> Architecture:
         if self._on_network:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import shown
 from nas_plugins.constraints import Constraint
 from nas_plugins.engine import proposals
 from nas_plugins.errors import EngineError
@@ -255,7 +256,7 @@ class ExperimentLog:
             return {
                 "format": _FORMAT,
                 "entropy": str(self.entropy),
-                "strategy": repr(self.strategy),
+                "strategy": shown(self.strategy),
                 "history": plain(history.to_json()),
                 "metrics": [dict(report.metrics) for report in self._reports],
                 "intermediates": [list(report.intermediates) for report in self._reports],

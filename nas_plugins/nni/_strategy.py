@@ -21,7 +21,7 @@ from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import EngineError
 from nas_plugins.history import History, Objective, Trial, TrialState, objectives_of
 from nas_plugins.nni import _compat, _service, _shims
-from nas_plugins.nni._resume import take_over
+from nas_plugins.nni._resume import held_models, take_over
 from nas_plugins.nni._running import Evaluation, Running
 from nas_plugins.nni._state import DEFAULT, ExperimentLog, FrontEntry
 from nas_plugins.protocols import Strategy, as_strategy
@@ -282,9 +282,15 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         if not _compat.runs_here(self.engine):
             return
         trials = self._started.history.trials
+        held = held_models(trials, _compat.models_here(self.engine), self._translate.architecture)
+        begun_anew = [held[t.number] for t in self._started.unfinished() if t.number in held]
         ended = [trial for trial in trials if trial.state is not TrialState.RUNNING]
+        with self._lock:
+            for trial in ended:
+                if trial.number in held:
+                    self._models[trial.number] = held[trial.number]
         models = [self._model(trial) for trial in ended]
-        _compat.give_back_models(self.engine, models, len(trials) - len(ended))
+        _compat.give_back_models(self.engine, models, begun_anew)
 
     def _model(self, trial: Trial) -> ExecutableModelSpace:
         with self._lock:

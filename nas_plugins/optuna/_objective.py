@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import optuna
 
+from nas_plugins._plugin_code import writable
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, NasPluginsError
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.optuna import compat, dimensions
 from nas_plugins.optuna.trial_log import REASON
-from nas_plugins.protocols import Evaluator, as_evaluator
+from nas_plugins.protocols import Evaluator, as_evaluator, measured, measured_reporting
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _METRIC = "metric:"
@@ -88,10 +89,10 @@ class _ObjectiveFunction:
         try:
             return self._evaluate(trial, suggest(trial, self.space))
         except InvalidArchitectureError as error:
-            trial.set_user_attr(REASON, str(error))
+            trial.set_user_attr(REASON, writable(str(error)))
             raise optuna.TrialPruned(str(error)) from error
         except NasPluginsError as error:
-            trial.set_user_attr(REASON, str(error))
+            trial.set_user_attr(REASON, writable(str(error)))
             raise
 
     def _evaluate(
@@ -99,9 +100,9 @@ class _ObjectiveFunction:
     ) -> float | tuple[float, ...]:
         metrics = self._metrics(trial, architecture)
         names = [objective.name for objective in self.objectives]
-        values = [_value(metrics, name, architecture) for name in names]
+        values = [_value(metrics, name) for name in names]
         excess = {
-            str(constraint): constraint.excess(_value(metrics, constraint.name, architecture))
+            str(constraint): constraint.excess(_value(metrics, constraint.name))
             for constraint in self.constraints
         }
         compat.set_constraints(trial, excess)
@@ -112,7 +113,7 @@ class _ObjectiveFunction:
 
     def _metrics(self, trial: optuna.Trial, architecture: Architecture) -> dict[str, float]:
         if len(self.objectives) > 1:
-            return self.evaluator.evaluate([architecture])[0]
+            return measured(self.evaluator, [architecture])[0]
         name = self.objectives[0].name
 
         def report(step: int, metrics: Mapping[str, float]) -> None:
@@ -125,17 +126,16 @@ class _ObjectiveFunction:
                 trial.set_user_attr(REASON, reason)
                 raise optuna.TrialPruned(reason)
 
-        return self.evaluator.evaluate_reporting(architecture, report)
+        return measured_reporting(self.evaluator, architecture, report)
 
 
-def _value(metrics: Mapping[str, float], name: str, architecture: Architecture) -> float:
+def _value(metrics: Mapping[str, float], name: str) -> float:
     try:
         value = float(metrics[name])
     except KeyError:
         raise MetricUnavailableError(
-            f"the evaluator returned no metric {name!r} for {architecture}; "
-            f"it returned {sorted(metrics)}"
+            f"the evaluator returned no metric {name!r}; it returned {sorted(metrics)}"
         ) from None
     if math.isnan(value):
-        raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
+        raise MetricUnavailableError(f"metric {name!r} is not a number")
     return value

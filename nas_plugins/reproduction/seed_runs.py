@@ -18,7 +18,7 @@ from nas_plugins import _public, registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import MetricUnavailableError
 from nas_plugins.history import Objective
-from nas_plugins.protocols import Benchmark, Strategy, as_benchmark, as_strategy
+from nas_plugins.protocols import Benchmark, Strategy, as_benchmark, as_strategy, measured
 from nas_plugins.reproduction.harness import Step, alone, code_of, read_run, run_key, write_run
 from nas_plugins.reproduction.stock import in_study, stock_sampler, stock_search, stock_versions
 from nas_plugins.spaces.base import Architecture
@@ -261,7 +261,7 @@ class _Recorder:
         failed = [math.nan] * len(self.job.searched)
         if architecture is None:
             return self._keep(architecture, failed, failed)
-        metrics = self.benchmark.evaluate([architecture])[0]
+        metrics = measured(self.benchmark, [architecture])[0]
         reported = [metrics.get(objective.name, math.nan) for objective in self.job.reported]
         try:
             values = [metrics[objective.name] for objective in self.job.searched]

@@ -118,10 +118,12 @@ def lasting_options(strategy: str | Strategy, options: Mapping[str, Any]) -> dic
     """The options that all runs of a study must share: not budgets, not files of the calls."""
     if not kind_of(strategy).asks_language_model:
         return dict(options)
-    return {name: value for name, value in shown(options).items() if name not in _OF_THE_RUN}
+    return {
+        name: value for name, value in without_secrets(options).items() if name not in _OF_THE_RUN
+    }
 
 
-def shown(options: Mapping[str, Any]) -> dict[str, Any]:
+def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a strategy as a result may tell them: without where the ledger is, and masked.
 
     A key belongs into the environment. If somebody has put one into the options of a model all

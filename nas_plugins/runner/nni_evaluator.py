@@ -12,7 +12,7 @@ from nni.nas.evaluator import Evaluator as NNIEvaluator
 
 from nas_plugins.errors import MetricUnavailableError
 from nas_plugins.nni import ArchitectureEvaluator
-from nas_plugins.protocols import Evaluator, Metric, Report
+from nas_plugins.protocols import Evaluator, Metric, Report, measured, measured_reporting
 from nas_plugins.runner.problem import Problem, prepare
 from nas_plugins.runner.request import SearchRequest, named
 from nas_plugins.spaces.base import Architecture
@@ -138,9 +138,8 @@ class _Checked(Evaluator):
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Evaluates, and raises `MetricUnavailableError` where a needed metric has no value."""
-        rows = self.evaluator.evaluate(architectures)
-        pairs = zip(rows, architectures, strict=True)
-        return [self._checked(row, architecture) for row, architecture in pairs]
+        rows = measured(self.evaluator, architectures)
+        return [self._checked(row) for row in rows]
 
     @property
     def reports(self) -> bool:
@@ -149,17 +148,16 @@ class _Checked(Evaluator):
 
     def evaluate_reporting(self, architecture: Architecture, report: Report) -> dict[str, float]:
         """The same for one architecture, reporting on the way."""
-        return self._checked(self.evaluator.evaluate_reporting(architecture, report), architecture)
+        return self._checked(measured_reporting(self.evaluator, architecture, report))
 
-    def _checked(self, values: dict[str, float], architecture: Architecture) -> dict[str, float]:
+    def _checked(self, values: dict[str, float]) -> dict[str, float]:
         for name in self.needed:
             try:
                 value = float(values[name])
             except KeyError:
                 raise MetricUnavailableError(
-                    f"the evaluator returned no metric {name!r} for {architecture}; "
-                    f"it returned {sorted(values)}"
+                    f"the evaluator returned no metric {name!r}; it returned {sorted(values)}"
                 ) from None
             if math.isnan(value):
-                raise MetricUnavailableError(f"metric {name!r} of {architecture} is not a number")
+                raise MetricUnavailableError(f"metric {name!r} is not a number")
         return values

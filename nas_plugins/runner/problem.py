@@ -10,11 +10,22 @@ import numpy as np
 
 from nas_plugins import _public, pareto
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import plugin_code
 from nas_plugins.composition import SEPARATOR, Combined, Origin, metric_names, origin, same_data
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.history import Objective, objectives_of
-from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy, as_evaluator, as_strategy
+from nas_plugins.protocols import (
+    Benchmark,
+    Evaluator,
+    Metric,
+    Strategy,
+    as_evaluator,
+    as_strategy,
+    checked_metrics,
+    measured,
+    owner,
+)
 from nas_plugins.runner.language_model import kind_of as strategy_kind
 from nas_plugins.runner.options import as_usage, options_by_source, options_of
 from nas_plugins.runner.request import Function, SearchRequest
@@ -46,7 +57,11 @@ class FunctionEvaluator(Evaluator):
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Calls the function on each."""
-        return [self._values(self.function(architecture)) for architecture in architectures]
+        return [self._values(self._called(architecture)) for architecture in architectures]
+
+    def _called(self, architecture: Architecture) -> Mapping[str, float] | float:
+        with plugin_code(self.source, "fails", passing=Exception):
+            return self.function(architecture)
 
     def _values(self, found: Mapping[str, float] | float) -> dict[str, float]:
         names = [metric.name for metric in self.metrics]
@@ -118,7 +133,7 @@ class Problem:
         """
         if self.benchmark is None or not self.predicted:
             return [{} for _ in architectures]
-        rows = self.benchmark.evaluate(architectures)
+        rows = measured(self.benchmark, architectures)
         names = sorted(set(self.predicted.values()))
         return [{name: float(row[name]) for name in names if name in row} for row in rows]
 
@@ -234,7 +249,8 @@ def _strategy(request: SearchRequest, space: SearchSpace) -> tuple[Strategy, tup
     else:
         _only_for_names("strategy", given, options)
         strategy = as_strategy(given)
-        strategy.prepare(space)
+        with plugin_code(owner(strategy), "cannot prepare", passing=Exception):
+            strategy.prepare(space)
     if request.warm_start is None:
         return strategy, ()
     warm = _warm_start(strategy, request.warm_start, request)
@@ -276,6 +292,8 @@ def _measured_by(request: SearchRequest, benchmark: Benchmark | None) -> dict[st
     if benchmark is not None:
         found[family] = benchmark
     known = {name: one for name, one in found.items() if isinstance(one, Evaluator)}
+    for one in known.values():
+        checked_metrics(one)
     functions = [name for name in found if name not in known]
     if len(functions) > 1:
         raise UsageError(
@@ -336,9 +354,6 @@ def _evaluators(request: SearchRequest) -> dict[str, Evaluator | Function]:
                 found[name] = _public.evaluator(name, **shared[name])
         else:
             found[name] = as_evaluator(given) if hasattr(given, "evaluate") else given
-            for metric in getattr(found[name], "metrics", ()):
-                if not hasattr(metric, "direction"):
-                    raise TypeError(f"`metrics` of `evaluators` must be Metrics, got {metric!r}")
     return found
 
 

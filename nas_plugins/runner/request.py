@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nas_plugins import _public, registry
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._plugin_code import plugin_code, shown
 from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
-from nas_plugins.runner.language_model import lasting_options, shown
+from nas_plugins.runner.language_model import lasting_options, without_secrets
 from nas_plugins.runner.options import at_least, whole
 from nas_plugins.runner.storage import ENGINES, OPTUNA, StorageURL, studies_in
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -182,7 +183,7 @@ class SearchRequest:
         """
         return {
             **self.lasting(problem),
-            "strategy_options": shown(self.strategy_options),
+            "strategy_options": without_secrets(self.strategy_options),
             "engine": self.engine,
             "space_options": dict(self.space_options),
             "trials": self.trials,
@@ -252,7 +253,7 @@ def named(given: Measures) -> FrozenDict[Measure | None]:
 def described(thing: object) -> str:
     """What an object says of itself, the same in every process."""
     own = type(thing).__repr__ is not object.__repr__
-    return repr(thing) if own else f"{type(thing).__module__}.{type(thing).__qualname__}"
+    return shown(thing) if own else f"{type(thing).__module__}.{type(thing).__qualname__}"
 
 
 def _evaluates(thing: object) -> bool:
@@ -272,7 +273,7 @@ def _measure(one: Measure | str | None) -> Measure | None:
         return one  # type: ignore[return-value]
     raise TypeError(
         "`evaluators` must be names, evaluators with `metrics` and `evaluate`, or functions of an "
-        f"architecture, got {one!r}"
+        f"architecture, got {shown(one)}"
     )
 
 
@@ -292,8 +293,9 @@ def with_stand_in(request: SearchRequest) -> tuple[SearchRequest, str]:
     family, *table = asked.split("/")
     if family not in registry.names("benchmark"):
         return request, ""
-    kind = registry.load("benchmark", family)
-    other = kind.stand_in(*table)
+    kind = _public.benchmark_class(family)
+    with plugin_code(f"benchmark {family!r}", "fails in stand_in()", passing=TypeError):
+        other = kind.stand_in(*table)
     if other is None:
         return request, ""
     try:

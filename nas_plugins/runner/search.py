@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint
-from nas_plugins.errors import EngineError, UsageError, unknown_name
+from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
@@ -44,13 +44,15 @@ _SHARED_STUDY = "search"
 
 
 class SearchBrokenError(EngineError):
-    """The engine could not go on with a search that had begun.
+    """A search that had begun could not go on.
+
+    Its cause is the error of the engine, or that of a plug-in.
 
     Attributes:
         result: What was found until then.
     """
 
-    def __init__(self, error: EngineError, result: SearchResult) -> None:
+    def __init__(self, error: NasPluginsError, result: SearchResult) -> None:
         super().__init__(str(error))
         self.result = result
 
@@ -152,7 +154,9 @@ def search(
         UnknownNameError: A name is not known; suggests the nearest.
         DataError: A table is absent or not intact.
         MissingDependencyError: Something named needs a package that is not installed.
-        SearchBrokenError: The storage or all workers failed; what was found is in its `result`.
+        PluginError: A plug-in cannot be imported or built, or does not keep to its role; named.
+        SearchBrokenError: The storage, all workers or, once trials had ended, a plug-in failed;
+            what was found is in its `result`.
         EngineError: The storage cannot be opened, or its study does not fit.
         OutputError: `out` cannot be written.
 
@@ -280,7 +284,7 @@ class Ended:
     result: SearchResult
     seed: int | None
     status: str
-    error: EngineError | None = None
+    error: NasPluginsError | None = None
 
 
 def run(
@@ -441,9 +445,9 @@ class _Run:
         self._deadline = None if request.timeout is None else begun + request.timeout
         self._stop = Stop()
         self._left = 0
-        self._timed_out = self._stopped = False
+        self._timed_out = self._stopped = self._found = False
 
-    def work(self) -> tuple[str, EngineError | None]:
+    def work(self) -> tuple[str, NasPluginsError | None]:
         """Runs trials to the end, whatever ends them.
 
         Returns:
@@ -459,6 +463,10 @@ class _Run:
             return INTERRUPTED, None
         except EngineError as error:
             return BROKEN, error
+        except NasPluginsError as error:
+            if not self._found:
+                raise  # nothing is lost with it
+            return BROKEN, error
         except _CallbackError as error:
             raise (error.__cause__ or error) from None
         finally:
@@ -471,6 +479,7 @@ class _Run:
         session, trials = self._session, self._session.trials()
         self._left = self._request.trials - len(trials)
         ended = [session.describe(trial) for trial in trials if trial.state.is_finished()]
+        self._found = any(finished.values for finished in ended)
         self._shown.start(ended, self._request.trials)
         if self._request.workers == 1:
             session.work(self._take, self._ended, self._stop)
@@ -493,6 +502,7 @@ class _Run:
         return True
 
     def _ended(self, finished: Finished) -> None:
+        self._found = self._found or bool(finished.values)
         self._shown.add(finished)
         if not self._callbacks:
             return

@@ -17,7 +17,8 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins.errors import UsageError, unknown_name
+from nas_plugins._plugin_code import named_reason, writable
+from nas_plugins.errors import PluginError, UsageError, unknown_name
 from nas_plugins.optuna import create_study, objective
 from nas_plugins.optuna.compat import call_back, new_trial
 from nas_plugins.optuna.trial_log import REASON, convert
@@ -109,7 +110,9 @@ class Session:
 
         Raises:
             KeyboardInterrupt: The evaluation was interrupted; its trial has failed.
-            Exception: What the storage raises. What evaluators raise fails their trial.
+            PluginError: The evaluator or the strategy does not keep to its role, whatever the
+                architecture; its trial has failed.
+            Exception: What the storage raises. What else evaluators raise fails their trial.
         """
         problem = self.problem
         function = objective(
@@ -140,11 +143,14 @@ class Session:
                 raise
             except optuna.exceptions.UpdateFinishedTrialError:
                 raise
+            except PluginError as error:
+                # No other architecture would fare better.
+                self._ended(trial, TrialState.FAIL, str(error))
+                raise
             except Exception as error:
                 if is_storage_error(error):
                     raise
-                reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-                return self._ended(trial, TrialState.FAIL, reason)
+                return self._ended(trial, TrialState.FAIL, named_reason(error))
             return self.describe(self.study.tell(trial, values, skip_if_finished=True))
         except optuna.exceptions.UpdateFinishedTrialError:
             # Another run has taken the trial over; what it wrote stands.
@@ -152,7 +158,7 @@ class Session:
 
     def _ended(self, trial: optuna.Trial, state: TrialState, reason: str) -> Finished:
         if REASON not in trial.user_attrs:
-            trial.set_user_attr(REASON, reason)
+            trial.set_user_attr(REASON, writable(reason))
         return self.describe(self.study.tell(trial, state=state, skip_if_finished=True))
 
     def describe(self, trial: FrozenTrial) -> Finished:

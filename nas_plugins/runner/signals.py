@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from nas_plugins.protocols import Evaluator, Metric, Report
+from nas_plugins.protocols import Evaluator, Metric, Report, measured, measured_reporting
 from nas_plugins.spaces.base import Architecture
 
 _STOPPING = b"\nstopping after the running trial; Ctrl-C again stops at once\n"
@@ -97,7 +97,7 @@ class Interruptible(Evaluator):
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Evaluates until interrupted."""
         with self.stop.interruptible():
-            return self.evaluator.evaluate(architectures)
+            return measured(self.evaluator, architectures)
 
     @property
     def reports(self) -> bool:
@@ -112,4 +112,4 @@ class Interruptible(Evaluator):
                 report(step, metrics)
 
         with self.stop.interruptible():
-            return self.evaluator.evaluate_reporting(architecture, safe)
+            return measured_reporting(self.evaluator, architecture, safe)

@@ -23,7 +23,14 @@ from multiprocessing.process import BaseProcess
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins.errors import EngineError, UsageError
+from nas_plugins._plugin_code import writable
+from nas_plugins.errors import (
+    EngineError,
+    MissingDependencyError,
+    NasPluginsError,
+    PluginError,
+    UsageError,
+)
 from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.processes import Owner
 from nas_plugins.runner.progress import Finished
@@ -41,10 +48,17 @@ _TICK = 0.2  # seconds after which the parent looks at the clock and at signals 
 
 @dataclass(frozen=True)
 class Broken:
-    """A worker cannot go on."""
+    """A worker cannot go on.
+
+    Attributes:
+        message: Why.
+        trace: The traceback.
+        kind: What is raised for it.
+    """
 
     message: str
     trace: str
+    kind: type[NasPluginsError] = EngineError
 
 
 @dataclass
@@ -109,6 +123,7 @@ class Pool:
 
         Raises:
             EngineError: A worker met an error of the storage, or all workers are gone.
+            PluginError: A plug-in does not keep to its role; likewise `MissingDependencyError`.
             KeyboardInterrupt: A second Ctrl-C.
         """
         self._report, self._say = report, say
@@ -121,7 +136,8 @@ class Pool:
             self._kill()
             raise
         if self._broken is not None:
-            error = EngineError(f"a worker cannot go on: {self._broken.message}")
+            prefix = "a worker cannot go on: " if self._broken.kind is EngineError else ""
+            error = self._broken.kind(f"{prefix}{self._broken.message}")
             raise error from RuntimeError(self._broken.trace)
         lost = [worker for worker in self._workers if worker.process.exitcode]
         if len(lost) == len(self._workers):
@@ -296,9 +312,16 @@ def work(request: SearchRequest, pipe: Connection) -> None:
         pass  # the parent is gone; what was running is finished
     except Exception as error:
         with suppress(OSError):
-            pipe.send(Broken(" ".join(str(error).split()), traceback.format_exc()))
+            message, trace = " ".join(str(error).split()), writable(traceback.format_exc())
+            pipe.send(Broken(writable(message), trace, _kind(error)))
     finally:
         pipe.close()
+
+
+def _kind(error: Exception) -> type[NasPluginsError]:
+    """What the parent raises: those of our errors that stand for a plug-in, as without workers."""
+    kinds = (PluginError, MissingDependencyError)
+    return next((kind for kind in kinds if isinstance(error, kind)), EngineError)
 
 
 def _session(request: SearchRequest) -> Session:

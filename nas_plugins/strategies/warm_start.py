@@ -22,7 +22,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import MetricUnavailableError, unknown_name
 from nas_plugins.history import History, Proposal, Trial, TrialState
 from nas_plugins.numerics.ranks import mid_ranks
-from nas_plugins.protocols import Evaluator, Strategy, as_evaluator, as_strategy
+from nas_plugins.protocols import Evaluator, Strategy, as_evaluator, as_strategy, measured
 from nas_plugins.sampling import unseen
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -167,7 +167,7 @@ class WarmStart(Strategy):
         known = {metric.name: metric for metric in self._scorer.metrics}
         metrics = [known[name] for name in self.ranked_by]
         with doing(f"scoring a pool of {len(pool):,} for the warm start"):
-            rows = self._scorer.evaluate(pool)
+            rows = measured(self._scorer, pool)
         signs = np.array([1.0 if metric.direction == "min" else -1.0 for metric in metrics])
         losses = np.array([[row.get(m.name, np.nan) for m in metrics] for row in rows]) * signs
         if not np.isfinite(losses).any():

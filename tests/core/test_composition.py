@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -139,6 +139,19 @@ def test_it_pickles(cells: list[nap.Architecture]) -> None:
     combined = nap.combine({"c": nap.evaluator("complexity")}, ["c.params_m"])
     before = combined.evaluate(cells)
     assert pickle.loads(pickle.dumps(combined)).evaluate(cells) == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (lambda: nap.combine("complexity"), "`evaluators` must be a dictionary .* 'complexity'"),  # type: ignore[arg-type]
+        (lambda: nap.benchmark(3), "`name` must be the name of a benchmark, got 3"),  # type: ignore[arg-type]
+        (lambda: nap.space(None), "`name` must be the name of a space, got None"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_what_is_no_name_and_no_dictionary_is_told(wrong: Callable[[], object], text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        wrong()
 
 
 def test_mistakes_are_told() -> None:

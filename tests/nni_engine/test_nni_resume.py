@@ -11,8 +11,10 @@ import pytest
 pytest.importorskip("nni")
 
 import torch
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import SimplifiedModelSpace
 from nni.nas.strategy import RegularizedEvolution as NNIEvolution
-from nni_helpers import Scores, experiment, metrics_of, searched
+from nni_helpers import Scores, SmallSpace, TinySpace, experiment, metrics_of, searched
 
 from nas_plugins.errors import EngineError
 from nas_plugins.history import TrialState
@@ -20,6 +22,7 @@ from nas_plugins.nni import ArchiveEvolution, LocalSearch, RandomSearch
 from nas_plugins.nni._state import plain
 
 BOTH = ("quality:max", "latency_ms:min")
+WITHOUT_SIXTH = (0, 1, 2, 3, 4, 6, 7, 8, 9)
 
 
 def state_of(folder: Path, identity: str) -> dict[str, Any]:
@@ -53,6 +56,51 @@ def test_a_resumed_search_is_the_whole_search(strategy: Any, tmp_path: Path) -> 
         dict(whole.metrics(i)) for i in range(16)
     ]
     resumed.stop()
+
+
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("when", ["before", "after", "both"])
+def test_an_engine_that_lives_on_lists_every_model_once(once: bool, when: str) -> None:
+    def answer(sample: dict[str, Any]) -> Any:
+        if len(evaluator.calls) == 6:
+            raise KeyboardInterrupt
+        return metrics_of(sample)
+
+    evaluator = Scores(answer)
+    options = {"seed": 0, "avoid_duplicates": once}
+    space = SimplifiedModelSpace.from_model(SmallSpace() if once else TinySpace(), evaluator)
+    engine = SequentialExecutionEngine(max_model_count=9)
+    first, second = RandomSearch(**options), RandomSearch(**options)
+    with pytest.raises(KeyboardInterrupt):
+        first(space, engine)
+    before = list(engine.list_models())[:5]
+    if when != "after":
+        second.load_state_dict(first.state_dict())
+    second.initialize(space, engine)
+    if when != "before":
+        second.load_state_dict(first.state_dict())
+    assert list(engine.list_models()) == before
+    second.run()
+    listed = list(engine.list_models())
+    assert [id(model) for model in listed[:5]] == [id(model) for model in before]
+    assert [id(model) for model in second.list_models(sort=False)] == [id(m) for m in listed]
+    assert [dict(model.sample) for model in listed] == [evaluator.calls[i] for i in WITHOUT_SIXTH]
+    assert len(evaluator.calls) == 10
+
+
+def test_an_engine_keeps_the_models_of_other_strategies() -> None:
+    engine = SequentialExecutionEngine(max_model_count=4)
+    searched(RandomSearch(seed=0), engine=engine, space=TinySpace())
+    foreign = list(engine.list_models())
+    engine.max_model_count = 9
+    first, second = RandomSearch(seed=0), RandomSearch(seed=0)
+    searched(first, engine=engine)
+    second.load_state_dict(first.state_dict())
+    engine.max_model_count = 12
+    searched(second, engine=engine)
+    assert list(engine.list_models())[:4] == foreign
+    assert list(engine.list_models())[4:] == list(second.list_models(sort=False))
+    assert len(second.history) == 8
 
 
 def test_without_a_seed_the_drawn_one_is_kept(tmp_path: Path) -> None:

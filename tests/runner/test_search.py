@@ -21,6 +21,7 @@ from nas_plugins.cli._errors import in_options
 from nas_plugins.errors import (
     EngineError,
     MissingDependencyError,
+    PluginError,
     UnknownNameError,
     UsageError,
 )
@@ -307,7 +308,7 @@ def test_an_experiment_of_nni(tmp_path: Path) -> None:
         ({"evaluators": ["complexity", "complexity"]}, UsageError, "given more than once"),
         ({"evaluators": 3}, TypeError, "`evaluators` must be names, evaluators"),
         ({"evaluators": Loose}, TypeError, "`evaluators` must be objects, got the class Loose"),
-        ({"evaluators": Loose()}, TypeError, "`metrics` of `evaluators` must be Metrics, got 'lo"),
+        ({"evaluators": Loose()}, PluginError, "Loose of test_search: `metrics` must be"),
         ({"strategy": First}, TypeError, "`strategy` must be an object, got the class First"),
         ({"over": 3}, TypeError, "`over` must be the name"),
         ({"strategy": 3}, TypeError, "must have a method `propose`"),

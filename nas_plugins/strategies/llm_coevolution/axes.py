@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from nas_plugins import _public
 from nas_plugins.errors import unknown_name
-from nas_plugins.protocols import Benchmark, Evaluator
+from nas_plugins.protocols import Benchmark, Evaluator, measured
 from nas_plugins.spaces.base import Architecture, Choice, Key, SearchSpace
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -361,7 +361,7 @@ def _evaluated(
     new = {key: i for i, key in enumerate(keys) if key not in known}
     if new:
         asked = _architectures(space, np.asarray(rows)[list(new.values())])
-        for key, values in zip(new, evaluator.evaluate(asked), strict=True):
+        for key, values in zip(new, measured(evaluator, asked), strict=True):
             known[key] = float(values.get(metric, np.nan))
     return np.array([known[key] for key in keys], dtype=np.float64)
 
