@@ -65,7 +65,8 @@ class ChatSession:
 
     Raises:
         ValueError: `mode` is unknown or its `store` is missing.
-        ChatSetupError: A budget in US dollars is given, and no price for the model.
+        ChatSetupError: A budget in US dollars is given, and no price for the model; or the
+            ledger or the recording cannot be written.
         DataError: The ledger or the store has a broken line; names it.
     """
 
@@ -98,8 +99,13 @@ class ChatSession:
         self._heard = False  # whether somebody has been told that attempts fail
         self._ledger = Ledger(ledger)
         self._store = ReplyStore(store) if store is not None and mode != "live" else None
+        with _told_before("ledger", self._ledger.path):
+            self._ledger.check()
         self._ledger.records()
         if self._store is not None:
+            if mode == "record":  # a cache that can only be read still answers
+                with _told_before("store", self._store.path):
+                    self._store.check()
             self._store.load()
         if self.budget.max_usd is not None and self._price(0, 0) is None:
             raise ChatSetupError(
@@ -344,6 +350,16 @@ class _Call:
 
 def _most(request: ChatRequest) -> tuple[int, int]:
     return request.most_prompt_tokens, request.max_tokens
+
+
+@contextlib.contextmanager
+def _told_before(what: str, path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ChatSetupError(
+            f"`{what}` must be a file that can be written, got {path}: {error.strerror or error}"
+        ) from error
 
 
 @contextlib.contextmanager
