@@ -160,7 +160,10 @@ class Session:
         if trial.state != TrialState.COMPLETE:
             pruned = trial.state == TrialState.PRUNED
             return Finished(trial.number, reason=reason_of(trial), pruned=pruned)
-        known = convert(trial, self.problem.space)
+        try:
+            known = convert(trial, self.problem.space)
+        except ValueError:  # whoever reads the history is told
+            known = None
         violation = known.violation if known is not None else math.inf
         return Finished(trial.number, tuple(trial.values or ()), violation)
 
@@ -178,7 +181,8 @@ class Session:
 
 def reason_of(trial: FrozenTrial) -> str:
     """Why a trial failed or was pruned."""
-    return str(trial.user_attrs.get(REASON) or "no reason was recorded")
+    reason = trial.user_attrs.get(REASON)
+    return reason if isinstance(reason, str) and reason else "no reason was recorded"
 
 
 def check_pruner(name: str, problem: Problem) -> list[str]:

@@ -234,7 +234,11 @@ def test_an_endpoint_is_asked_where_the_environment_says(run, tmp_path, loopback
         ((*MODEL, "--llm-record", "a", "--llm-cache", "b"), 2, "--llm-record or --llm-cache"),
         ((*MODEL, "--strategy-option", "llm=off"), 2, "--llm and --strategy-option llm="),
         ((*MODEL, "--llm-prices", "nothing.json"), 2, "cannot read the prices in nothing.json"),
-        ((*MODEL, "--llm-ledger", "/dev/null/x"), 2, "`ledger` must be a file that can be written"),
+        (
+            (*MODEL, "--llm-ledger", "/dev/null/x"),
+            2,
+            "`ledger` must be a file that can be written",
+        ),
         ((*MODEL, "--llm-record", "/dev/null/x"), 2, "`store` must be a file that can be written"),
     ],
 )
