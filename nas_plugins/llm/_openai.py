@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins._checks import positive
+from nas_plugins._secrets import HIDDEN, learn, learn_from, learn_from_url, without_passwords
 from nas_plugins.errors import needing
 from nas_plugins.llm._completion import parse_completion
 from nas_plugins.llm._deadline import watched, within
@@ -241,16 +242,16 @@ class OpenAIChat(ChatModel):
 
     def _clean(self, text: str) -> str:
         """The text on one line and not too long, without anything secret."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        text = " ".join(_LOOKS_SECRET.sub("***", text).split())
+        text = _LOOKS_SECRET.sub(HIDDEN, without_passwords(text))
+        text = " ".join(text.split())
         return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " ..."
 
     # -- the client ------------------------------------------------------------------------
 
     def _open(self) -> None:
         self._client = _client(self.timeout)
-        self._secrets = _secrets(self._client)
+        _learn(self._client)
+        learn_from(self.extra)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
@@ -325,14 +326,14 @@ def _bounded(response: httpx2.Response) -> None:
     response.stream = Bounded(response.stream)
 
 
-def _secrets(client: OpenAI) -> tuple[str, ...]:
-    """Every text that must not be shown, the longest first."""
-    found = {client.api_key, client.base_url.password, getattr(client, "admin_api_key", None)}
+def _learn(client: OpenAI) -> None:
+    """Tells every text that must not be shown."""
+    url = client.base_url
+    learn(client.api_key, getattr(client, "admin_api_key", None), url.password)
+    learn_from_url(str(url.copy_with(username=None, password=None)))
     for name, value in client.default_headers.items():
         if _SECRET_HEADER.search(name):
-            found |= {str(value), str(value).rpartition(" ")[2]}
-    # Nothing shorter is a key, and taking it out would garble what is shown.
-    return tuple(sorted((s for s in found if s and len(s) >= 6), key=len, reverse=True))
+            learn(str(value), str(value).rpartition(" ")[2])
 
 
 def _words(body: object) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins import _files
+from nas_plugins._secrets import without_secrets
 from nas_plugins.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -98,7 +99,8 @@ class JsonLines:
 
     def append_to(self, descriptor: int, data: Mapping[str, Any]) -> None:
         """Writes one line inside `exclusive`."""
-        line = json.dumps(data, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        text = without_secrets(json.dumps(data, ensure_ascii=True, allow_nan=False))
+        line = text.encode() + b"\n"
         line = _mending(descriptor) + line
         if os.write(descriptor, line) < len(line):
             raise OSError(f"{self.path} took only a part of a line; is the disk full?")

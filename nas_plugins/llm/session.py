@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._secrets import without_secrets
 from nas_plugins.errors import DataError
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, as_chat_model
 from nas_plugins.llm.budget import Budget, Spent
@@ -215,11 +216,11 @@ class ChatSession:
             reply = self.model.complete(request)
             if not isinstance(reply, ChatReply):
                 raise ChatError(f"{self.model.name} returned {type(reply).__name__}, no reply")
-            reply = self._priced(reply)
+            reply = self._priced(_clean(reply))
             used = reply.prompt_tokens + reply.completion_tokens
         except ChatError as error:
             if error.reply is not None:
-                error.reply = self._priced(error.reply)
+                error.reply = self._priced(_clean(error.reply))
                 used = error.reply.prompt_tokens + error.reply.completion_tokens
             elif error.billed:
                 used = request.most_tokens
@@ -346,6 +347,13 @@ class _Call:
         if self.attempts:
             self.lost_tokens += request.most_tokens
             self.lost_usd += usd or 0.0
+
+
+def _clean(reply: ChatReply) -> ChatReply:
+    """The reply without the keys that an endpoint may have repeated in it."""
+    texts = (reply.text, reply.model, reply.finish_reason)
+    text, model, finish = (without_secrets(text) for text in texts)
+    return replace(reply, text=text, model=model, finish_reason=finish)
 
 
 def _most(request: ChatRequest) -> tuple[int, int]:

@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nas_plugins._secrets import without_secrets
+
 PREFIX = "nas_plugins:"
 PIECE = 2045
 """Characters of JSON per attribute, as in Optuna's own samplers: some storages cut at 2,048."""
@@ -73,7 +75,8 @@ def is_number(value: object) -> bool:
 def note_entries(notes: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """Yields the attributes of notes; names are cut to 200 characters."""
     for name, text in notes.items():
-        yield from entries(_NOTE + name[:_MAX_NAME], text)
+        # Before it is cut: the pieces of a secret are none that anybody would find.
+        yield from entries(_NOTE + name[:_MAX_NAME], without_secrets(text))
 
 
 def read_notes(attributes: Mapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
+from nas_plugins._secrets import without_secrets
 from nas_plugins.errors import EngineError, NasPluginsError
 from nas_plugins.history import History, Objective, objectives_of
 from nas_plugins.optuna import _attributes, compat, dimensions
@@ -201,7 +202,8 @@ def _record(study: optuna.Study, values: Mapping[str, Any]) -> None:
     present = study.user_attrs
     for key, value in values.items():
         if _attributes.read(present, key) is None:
-            for entry, content in _attributes.entries(key, json.dumps(value)):
+            text = without_secrets(json.dumps(value))
+            for entry, content in _attributes.entries(key, text):
                 study.set_user_attr(entry, content)
 
 

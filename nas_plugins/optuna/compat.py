@@ -20,6 +20,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection, _optimize
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins._secrets import without_secrets
 from nas_plugins.optuna import _attributes
 
 _CONSTRAINTS = "constraints"
@@ -79,8 +80,9 @@ def call_back(
 
 
 def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
-    """Writes a system attribute of a trial into the storage."""
-    study._storage.set_trial_system_attr(trial._trial_id, key, value)
+    """Writes a system attribute of a trial into the storage, without known secrets."""
+    clean = without_secrets(value) if isinstance(value, str) else value
+    study._storage.set_trial_system_attr(trial._trial_id, key, clean)
 
 
 def default_sampler() -> TPESampler:

@@ -17,6 +17,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins._secrets import without_passwords
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.optuna import create_study, objective
 from nas_plugins.optuna.compat import call_back, new_trial
@@ -152,7 +153,7 @@ class Session:
 
     def _ended(self, trial: optuna.Trial, state: TrialState, reason: str) -> Finished:
         if REASON not in trial.user_attrs:
-            trial.set_user_attr(REASON, reason)
+            trial.set_user_attr(REASON, without_passwords(reason))
         return self.describe(self.study.tell(trial, state=state, skip_if_finished=True))
 
     def describe(self, trial: FrozenTrial) -> Finished:
