@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._secrets import without_secrets
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -50,8 +52,11 @@ def write_bytes(path: Path, content: bytes, *, sync: bool = False) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""As `write_bytes`, for text in UTF-8 whose lines end with ``\n`` on every platform."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""As `write_bytes`, for text in UTF-8 whose lines end with ``\n`` on every platform.
+
+    No secret that is known gets into the file.
+    """
+    write_bytes(path, without_secrets(text).encode("utf-8"))
 
 
 def lock(descriptor: int, *, shared: bool = False) -> None:

@@ -9,9 +9,14 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from nas_plugins._secrets import without_secrets
+
 
 class NasPluginsError(Exception):
-    """Base class of every error raised on purpose by nas_plugins."""
+    """Base class of every error raised on purpose by nas_plugins; its message tells no secret."""
+
+    def __str__(self) -> str:
+        return without_secrets(super().__str__())
 
 
 class InvalidArchitectureError(NasPluginsError, ValueError):

@@ -21,6 +21,7 @@ import numpy as np
 from nas_plugins import pareto
 from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._secrets import without_secrets
 from nas_plugins._tables import aligned, data_frame, html_table
 from nas_plugins.constraints import Constraint, limits_in
 from nas_plugins.errors import DataError
@@ -420,7 +421,8 @@ class SearchResult:
     def _write_csv(self, path: Path) -> None:
         columns, rows = self._table()
         with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([columns, *rows])
+            clean = ([without_secrets(str(cell)) for cell in row] for row in (columns, *rows))
+            csv.writer(file).writerows(clean)
 
 
 def package_versions() -> FrozenDict[str]:

@@ -130,7 +130,7 @@ class FileStatus(str, Enum):
     INTACT = "intact"
     ABSENT = "absent"
     DAMAGED = "damaged"
-    UNPINNED = "unpinned"
+    UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Verification:
 
     Attributes:
         file: What was looked at.
-        status: ``UNPINNED`` means present, with no published checksum to compare with.
+        status: ``UNVERIFIED`` means present, with no known checksum to compare with.
         detail: One sentence.
     """
 
@@ -149,8 +149,13 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether the file can be used."""
-        return self.status in (FileStatus.INTACT, FileStatus.UNPINNED)
+        """Whether the file is known to be what was published."""
+        return self.status is FileStatus.INTACT
+
+    @property
+    def usable(self) -> bool:
+        """Whether the file can be read: it is there and not known to be another."""
+        return self.status in (FileStatus.INTACT, FileStatus.UNVERIFIED)
 
     def to_json(self) -> dict[str, object]:
         """The outcome as plain data."""
@@ -311,7 +316,7 @@ def trusted(name: str) -> Path:
     """
     found = path(name)
     state = verify(name)
-    if not state.ok:
+    if not state.usable:
         raise DataError(state.detail)
     return found
 
@@ -327,11 +332,11 @@ def verify(name: str) -> Verification:
     if found is None:
         return Verification(file, FileStatus.ABSENT, f"absent: {file.advice}")
     if found.is_dir():
-        return Verification(file, FileStatus.UNPINNED, f"{found} is the unpacked folder")
+        detail = f"{found} is the unpacked folder, for which no checksum is known"
+        return Verification(file, FileStatus.UNVERIFIED, detail)
     if file.checksum is None:
-        return Verification(
-            file, FileStatus.UNPINNED, f"{found} is there; no checksum is published"
-        )
+        detail = f"{found} is there, and no checksum is known for it"
+        return Verification(file, FileStatus.UNVERIFIED, detail)
     try:
         intact = file.checksum.matches(found)
     except OSError as error:
@@ -369,7 +374,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
     file = get(name)
     state = verify(name)
     found = file.found
-    if state.ok and found is not None:
+    if state.usable and found is not None:
         return found
     if file.url is None:
         raise DataError(f"{file.name!r} cannot be fetched automatically: {file.advice}")

@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from nas_plugins import __version__
+from nas_plugins._secrets import learn_from_environment, learn_from_url
+from nas_plugins.cli._console import without_secrets_on_streams
 from nas_plugins.cli._errors import MEANING, ExitCode, show
 from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
@@ -84,6 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     # Accepted anywhere, as people add it to the end of the line that went wrong.
     words = [word for word in words if word != "--debug"]
+    learn_from_environment()
+    for word in words:
+        learn_from_url(word)
+    with without_secrets_on_streams():
+        return _run(words, debug=debug)
+
+
+def _run(words: list[str], *, debug: bool) -> int:
     try:
         code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
         return int(code or ExitCode.OK)

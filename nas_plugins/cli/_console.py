@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+
+from nas_plugins._secrets import without_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,6 +118,34 @@ def print_lines(lines: Iterable[str]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _CleanStream:
+    """A stream that takes known secrets out of all that is written to it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(without_secrets(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def without_secrets_on_streams() -> Iterator[None]:
+    """Shows no secret on either stream, whoever writes: tables, remarks, logs, tracebacks."""
+    with (
+        contextlib.redirect_stdout(cast("TextIO", _CleanStream(sys.stdout))),
+        contextlib.redirect_stderr(cast("TextIO", _CleanStream(sys.stderr))),
+    ):
+        yield
 
 
 def remark(text: str) -> None:

@@ -53,7 +53,10 @@ def fetch(name: Name = None, as_json: Json = False) -> None:
 
 @app.command("verify")
 def verify(name: Name = None, as_json: Json = False) -> int:
-    """Compare a file with its published checksum; without NAME every file that is there."""
+    """Compare a file with its published checksum; without NAME every file that is there.
+
+    The exit code is 3 unless every file has the checksum that is known for it.
+    """
     from nas_plugins.benchmarks import files
 
     names = [name] if name else [file.name for file in files.listing() if file.found]
@@ -65,6 +68,11 @@ def verify(name: Name = None, as_json: Json = False) -> int:
             print(f"{outcome.file.name}: {outcome.status.value}: {outcome.detail}")
         if not outcomes:
             remark(f"no file is there ({files.data_dir()})")
+    if unverified := [o.file.name for o in outcomes if o.usable and not o.ok]:
+        remark(
+            f"UNVERIFIED: {', '.join(unverified)}; nothing tells whether these are what was "
+            "published, so use them only if you trust where they come from"
+        )
     return ExitCode.OK if all(outcome.ok for outcome in outcomes) else ExitCode.DATA
 
 

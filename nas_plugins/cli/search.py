@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas_plugins._secrets import without_passwords
 from nas_plugins.cli._console import print_json, remark
 from nas_plugins.cli._errors import ExitCode, in_options, show
 from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
@@ -263,9 +264,7 @@ def _exit_code(result: SearchResult) -> int:
 
 def _resume_command(result: SearchResult, words: list[str]) -> str:
     """The same command line with what makes it go on."""
-    from nas_plugins.runner.storage import without_password
-
-    line, settings = [without_password(word) for word in words], result.settings
+    line, settings = [without_passwords(word) for word in words], result.settings
     if "--storage" not in " ".join(line):
         line += ["--storage", settings["storage"], "--study", settings["study"]]
     if "--resume" not in line:

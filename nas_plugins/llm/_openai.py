@@ -6,13 +6,15 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins._checks import positive
+from nas_plugins._secrets import HIDDEN, learn, learn_from, learn_from_url, without_passwords
 from nas_plugins.errors import needing
 from nas_plugins.llm._completion import parse_completion
+from nas_plugins.llm._deadline import watched, within
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest
 from nas_plugins.llm.errors import ChatError, ChatSetupError, TransientChatError
 from nas_plugins.llm.retry import is_transient, retry_after
@@ -77,7 +79,7 @@ class OpenAIChat(ChatModel):
 
     Args:
         model: Name of the model, as the endpoint knows it.
-        timeout: Seconds until a call is given up, > 0.
+        timeout: Seconds until a call is given up, > 0, however slowly an answer trickles in.
         strict: Whether to ask for strict obedience to the schema.
         extra: Further fields of the request, e.g. ``{"reasoning_effort": "low"}``.
         grammar_field: Name of the request's field for a GBNF grammar, where the endpoint has
@@ -161,13 +163,12 @@ class OpenAIChat(ChatModel):
 
     def _ask(self, request: ChatRequest, dialect: _Dialect) -> ChatReply:
         started = time.monotonic()
-        try:
-            body = self._send(self._fields(request, dialect))
-        except ChatError:
-            raise
-        except Exception as error:
-            # Not chained: what the endpoint or the client says may repeat the key.
-            raise self._translated(error) from None
+        with within(self.timeout) as deadline:
+            try:
+                body = self._send(self._fields(request, dialect))
+            except Exception as error:
+                # Not chained: what the endpoint or the client says may repeat the key.
+                raise self._translated(error, late=deadline.passed) from None
         try:
             reply = parse_completion(
                 body, request, asked=self.model, seconds=time.monotonic() - started
@@ -215,9 +216,16 @@ class OpenAIChat(ChatModel):
 
     # -- what goes wrong -------------------------------------------------------------------
 
-    def _translated(self, error: Exception) -> ChatError:
+    def _translated(self, error: Exception, *, late: bool) -> ChatError:
         import openai
 
+        if late or isinstance(error, openai.APITimeoutError):
+            text = f"{self.name} did not answer within {self.timeout:g} seconds"
+            return TransientChatError(text, billed=late or _was_sent(error))
+        own = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+        if isinstance(own, ChatError):  # of a hook, which the client wraps
+            own.args = (self._clean(str(own)),)
+            return own
         if isinstance(error, openai.APIStatusError):
             words = self._clean(_words(error.body) or str(error))
             status = error.status_code
@@ -226,9 +234,6 @@ class OpenAIChat(ChatModel):
                 wait = retry_after(error.response.headers, now=time.time())
                 return TransientChatError(text, status=status, retry_after=wait)
             return ChatError(text, status=status)
-        if isinstance(error, openai.APITimeoutError):
-            text = f"{self.name} did not answer within {self.timeout:g} seconds"
-            return TransientChatError(text, billed=_was_sent(error))
         if isinstance(error, openai.APIConnectionError):
             why = self._clean(str(error.__cause__ or error)) or "no reason is known"
             text = f"the connection to {self.name} failed: {why}"
@@ -237,16 +242,16 @@ class OpenAIChat(ChatModel):
 
     def _clean(self, text: str) -> str:
         """The text on one line and not too long, without anything secret."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        text = " ".join(_LOOKS_SECRET.sub("***", text).split())
+        text = _LOOKS_SECRET.sub(HIDDEN, without_passwords(text))
+        text = " ".join(text.split())
         return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " ..."
 
     # -- the client ------------------------------------------------------------------------
 
     def _open(self) -> None:
         self._client = _client(self.timeout)
-        self._secrets = _secrets(self._client)
+        _learn(self._client)
+        learn_from(self.extra)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
@@ -263,13 +268,16 @@ class OpenAIChat(ChatModel):
 def _client(timeout: float) -> OpenAI:
     asked = "OpenAI-compatible endpoints are asked with the package openai"
     with needing(f"{asked}, which cannot be imported", "'nas-plugins[llm]'"):
+        import httpx2
         import openai
-    guard = _guard(timeout)
     try:
         return openai.OpenAI(
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultHttpxClient(event_hooks={"response": [guard]}),
+            http_client=openai.DefaultHttpxClient(
+                event_hooks={"request": [watched], "response": [_at_home, _bounded]},
+                limits=httpx2.Limits(max_keepalive_connections=0),
+            ),
         )
     except openai.OpenAIError:
         raise ChatSetupError(
@@ -278,8 +286,26 @@ def _client(timeout: float) -> OpenAI:
         ) from None
 
 
-def _guard(timeout: float) -> Callable[[httpx2.Response], None]:
-    """A hook that bounds size and duration of a body; the client bounds its pauses only."""
+def _at_home(response: httpx2.Response) -> None:
+    """A hook that refuses a redirect to where the key and the prompt were not sent.
+
+    Raises:
+        ChatError: Scheme, host or port are others.
+    """
+    if not response.has_redirect_location:
+        return
+    asked = response.request.url
+    given = asked.join(response.headers["location"])
+    if (given.scheme, given.host, given.port) != (asked.scheme, asked.host, asked.port):
+        raise ChatError(
+            f"the endpoint at {asked.host} redirects to {given.scheme}://{given.host}, which is "
+            "not followed; if that is right, set OPENAI_BASE_URL to it",
+            status=response.status_code,
+        )
+
+
+def _bounded(response: httpx2.Response) -> None:
+    """A hook that bounds the size of a body; its time is bounded with the call's."""
     import httpx2
 
     class Bounded(httpx2.SyncByteStream):
@@ -287,32 +313,27 @@ def _guard(timeout: float) -> Callable[[httpx2.Response], None]:
             self._stream = stream
 
         def __iter__(self) -> Iterator[bytes]:
-            size, end = 0, time.monotonic() + timeout
+            size = 0
             for chunk in self._stream:
                 size += len(chunk)
                 if size > _LARGEST_BODY:
                     raise ChatError(f"the answer has more than {size:,} bytes", billed=True)
-                if time.monotonic() > end:
-                    raise httpx2.ReadTimeout("the answer does not end")
                 yield chunk
 
         def close(self) -> None:
             self._stream.close()
 
-    def bound(response: httpx2.Response) -> None:
-        response.stream = Bounded(response.stream)
-
-    return bound
+    response.stream = Bounded(response.stream)
 
 
-def _secrets(client: OpenAI) -> tuple[str, ...]:
-    """Every text that must not be shown, the longest first."""
-    found = {client.api_key, client.base_url.password, getattr(client, "admin_api_key", None)}
+def _learn(client: OpenAI) -> None:
+    """Tells every text that must not be shown."""
+    url = client.base_url
+    learn(client.api_key, getattr(client, "admin_api_key", None), url.password)
+    learn_from_url(str(url.copy_with(username=None, password=None)))
     for name, value in client.default_headers.items():
         if _SECRET_HEADER.search(name):
-            found |= {str(value), str(value).rpartition(" ")[2]}
-    # Nothing shorter is a key, and taking it out would garble what is shown.
-    return tuple(sorted((s for s in found if s and len(s) >= 6), key=len, reverse=True))
+            learn(str(value), str(value).rpartition(" ")[2])
 
 
 def _words(body: object) -> str:

@@ -191,6 +191,9 @@ class ChatReply:
 TEXT, COUNT, NUMBER, FLAG = (str,), (int,), (int, float), (bool,)
 """Types of JSON values, as `refuse_wrong_types` takes them."""
 
+MOST = 1e12
+"""No number of tokens, seconds or dollars is larger."""
+
 _REPLY_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("text", "model", "finish_reason"), TEXT),
     **dict.fromkeys(("prompt_tokens", "completion_tokens"), COUNT),
@@ -205,13 +208,18 @@ def refuse_wrong_types(
 ) -> None:
     """Raises if a value that was read is not of one of its types; a bool is no number.
 
+    What has been spent is a sum of such numbers, which NaN, a negative number or one without
+    bound would make meaningless, and a limit with it.
+
     Raises:
         ValueError: Names the value.
     """
     for name, value in found.items():
         wanted = types[name]
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-            raise ValueError(f"`{name}` of {what} must not be {value!r}")
+            raise ValueError(f"`{name}` of {what} must not be {value!r:.60}")
+        if isinstance(value, (int, float)) and not 0 <= value <= MOST:
+            raise ValueError(f"`{name}` of {what} must be in [0, {MOST:g}], got {value!r:.60}")
 
 
 class ChatModel(ABC):

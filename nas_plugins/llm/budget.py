@@ -69,10 +69,10 @@ class Budget:
             ("tokens", self.max_tokens, spent.tokens, tokens),
             ("usd", self.max_usd, spent.usd, usd),
         ):
-            if limit is not None and used + more > limit:
+            if limit is not None and not used + more <= limit:  # NaN passes no limit
                 raise _exceeded(which, limit, used, f"the next call may take {more:g}")
         limit = self.max_seconds
-        if limit is not None and spent.seconds + wait >= limit:
+        if limit is not None and not spent.seconds + wait < limit:
             raise _exceeded("seconds", limit, spent.seconds, f"with {wait:.3g} to wait")
 
 

@@ -86,6 +86,14 @@ class ReplyStore:
                 self._by_key[key] = recorded
                 self._by_digest[digest] = recorded
 
+    def check(self) -> None:
+        """Tells before anything is asked that the file cannot be written.
+
+        Raises:
+            OSError: It cannot be opened to append, or locked.
+        """
+        self._lines.check()
+
     def find(self, model: ChatModel, request: ChatRequest) -> Recorded | None:
         """What this model came to on this request, or ``None``."""
         return self._look(self._by_key, cache_key(model, request))

@@ -7,6 +7,7 @@ file, made a line of its own and marked as torn, so that nothing is lost and not
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins import _files
+from nas_plugins._secrets import without_secrets
 from nas_plugins.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -76,9 +78,29 @@ class JsonLines:
             finally:
                 os.close(descriptor)
 
+    def check(self) -> None:
+        """Raises what writing a line would meet, as far as that can be told without writing.
+
+        Nothing is made: a search that cannot begin leaves no file behind.
+
+        Raises:
+            OSError: The file cannot be opened to append or locked, or its folder takes no file.
+        """
+        if self.path.exists():
+            with self.exclusive():
+                return
+        folder = self.path.parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
     def append_to(self, descriptor: int, data: Mapping[str, Any]) -> None:
         """Writes one line inside `exclusive`."""
-        line = json.dumps(data, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+        text = without_secrets(json.dumps(data, ensure_ascii=True, allow_nan=False))
+        line = text.encode() + b"\n"
         line = _mending(descriptor) + line
         if os.write(descriptor, line) < len(line):
             raise OSError(f"{self.path} took only a part of a line; is the disk full?")
@@ -178,8 +200,6 @@ def _object(line: bytes) -> dict[str, Any] | None:
     """The JSON object that a line holds, or ``None``."""
     try:
         data = json.loads(line)
-    except ValueError:  # bad UTF-8 too
-        return None
-    except RecursionError:
+    except (ValueError, RecursionError):  # bad UTF-8 too
         return None
     return data if isinstance(data, dict) else None

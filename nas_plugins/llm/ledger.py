@@ -153,11 +153,16 @@ class Reservation:
             ValueError: A value is missing or of the wrong type.
         """
         found = {f.name: data.get(f.name) for f in fields(cls)}
-        for name in ("attempts", "tokens", "usd", "started"):
-            if isinstance(found[name], bool) or not isinstance(found[name], (int, float)):
-                raise ValueError(f"`{name}` of a reservation must be a number")
-        tags = found["tags"] if isinstance(found["tags"], dict) else {}
-        return cls(**{**found, "id": str(found["id"]), "tags": FrozenDict(tags)})  # type: ignore[arg-type]
+        tags = found.pop("tags")
+        refuse_wrong_types("a reservation", found, _RESERVED)
+        return cls(**found, tags=FrozenDict(tags if isinstance(tags, dict) else {}))  # type: ignore[arg-type]
+
+
+_RESERVED: dict[str, tuple[type, ...]] = {
+    "id": TEXT,
+    **dict.fromkeys(("attempts", "tokens"), COUNT),
+    **dict.fromkeys(("usd", "started"), NUMBER),
+}
 
 
 class Ledger:
@@ -181,6 +186,15 @@ class Ledger:
     def path(self) -> Path | None:
         """The file."""
         return None if self._lines is None else self._lines.path
+
+    def check(self) -> None:
+        """Tells before anything is asked that the file cannot be written.
+
+        Raises:
+            OSError: It cannot be opened to append, or locked.
+        """
+        if self._lines is not None:
+            self._lines.check()
 
     def records(self, known: Iterable[CallRecord] = ()) -> tuple[CallRecord, ...]:
         """The finished calls in the file, of this process and `known`, each once.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._secrets import without_secrets
 from nas_plugins.errors import DataError
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, as_chat_model
 from nas_plugins.llm.budget import Budget, Spent
@@ -65,7 +66,8 @@ class ChatSession:
 
     Raises:
         ValueError: `mode` is unknown or its `store` is missing.
-        ChatSetupError: A budget in US dollars is given, and no price for the model.
+        ChatSetupError: A budget in US dollars is given, and no price for the model; or the
+            ledger or the recording cannot be written.
         DataError: The ledger or the store has a broken line; names it.
     """
 
@@ -98,8 +100,13 @@ class ChatSession:
         self._heard = False  # whether somebody has been told that attempts fail
         self._ledger = Ledger(ledger)
         self._store = ReplyStore(store) if store is not None and mode != "live" else None
+        with _told_before("ledger", self._ledger.path):
+            self._ledger.check()
         self._ledger.records()
         if self._store is not None:
+            if mode == "record":  # a cache that can only be read still answers
+                with _told_before("store", self._store.path):
+                    self._store.check()
             self._store.load()
         if self.budget.max_usd is not None and self._price(0, 0) is None:
             raise ChatSetupError(
@@ -209,11 +216,11 @@ class ChatSession:
             reply = self.model.complete(request)
             if not isinstance(reply, ChatReply):
                 raise ChatError(f"{self.model.name} returned {type(reply).__name__}, no reply")
-            reply = self._priced(reply)
+            reply = self._priced(_clean(reply))
             used = reply.prompt_tokens + reply.completion_tokens
         except ChatError as error:
             if error.reply is not None:
-                error.reply = self._priced(error.reply)
+                error.reply = self._priced(_clean(error.reply))
                 used = error.reply.prompt_tokens + error.reply.completion_tokens
             elif error.billed:
                 used = request.most_tokens
@@ -342,8 +349,25 @@ class _Call:
             self.lost_usd += usd or 0.0
 
 
+def _clean(reply: ChatReply) -> ChatReply:
+    """The reply without the keys that an endpoint may have repeated in it."""
+    texts = (reply.text, reply.model, reply.finish_reason)
+    text, model, finish = (without_secrets(text) for text in texts)
+    return replace(reply, text=text, model=model, finish_reason=finish)
+
+
 def _most(request: ChatRequest) -> tuple[int, int]:
     return request.most_prompt_tokens, request.max_tokens
+
+
+@contextlib.contextmanager
+def _told_before(what: str, path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ChatSetupError(
+            f"`{what}` must be a file that can be written, got {path}: {error.strerror or error}"
+        ) from error
 
 
 @contextlib.contextmanager

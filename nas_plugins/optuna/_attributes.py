@@ -3,14 +3,20 @@
 A short text is one attribute. A long one is cut: the pieces are written first and the
 attribute under the text's own name last, holding the number of pieces and a checksum. A reader
 that meets a text half written, or half overwritten, therefore finds nothing rather than a part.
+
+Anybody may have written into a storage, so nothing that is read here is taken for granted: what
+is not of the expected kind counts as absent, and costs no more than there is of it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from nas_plugins._secrets import without_secrets
 
 PREFIX = "nas_plugins:"
 PIECE = 2045
@@ -39,15 +45,38 @@ def read(attributes: Mapping[str, Any], name: str) -> str | None:
     head = attributes.get(PREFIX + name)
     if not isinstance(head, dict):
         return head if isinstance(head, str) else None
-    pieces = [attributes.get(_piece_key(name, i)) for i in range(int(head.get("pieces", 0)))]
+    number = head.get("pieces")
+    if not isinstance(number, int) or not 0 < number <= len(attributes):
+        return None
+    pieces = [attributes.get(_piece_key(name, i)) for i in range(number)]
     text = "".join(piece for piece in pieces if isinstance(piece, str))
     return text if _checksum(text) == head.get("crc32") else None
+
+
+def read_json(attributes: Mapping[str, Any], name: str) -> Any:
+    """Returns what the text says as JSON, or ``None`` if it is absent or no JSON."""
+    text = read(attributes, name)
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number that fits into a float, not NaN and not a bool."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return not math.isnan(value)
+    except OverflowError:
+        return False
 
 
 def note_entries(notes: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """Yields the attributes of notes; names are cut to 200 characters."""
     for name, text in notes.items():
-        yield from entries(_NOTE + name[:_MAX_NAME], text)
+        # Before it is cut: the pieces of a secret are none that anybody would find.
+        yield from entries(_NOTE + name[:_MAX_NAME], without_secrets(text))
 
 
 def read_notes(attributes: Mapping[str, Any]) -> dict[str, str]:
@@ -65,12 +94,8 @@ def choices_entries(choices: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def read_choices(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the published choices; empty where there are none."""
-    text = read(attributes, _CHOICES)
-    try:
-        choices = json.loads(text) if text else {}
-    except json.JSONDecodeError:
-        return {}
-    return choices if isinstance(choices, dict) else {}
+    choices = _mapping(read_json(attributes, _CHOICES))
+    return {n: c for n, c in choices.items() if c is None or isinstance(c, str | int | float)}
 
 
 def drawn_entries(drawn: Mapping[str, int]) -> Iterator[tuple[str, Any]]:
@@ -80,8 +105,8 @@ def drawn_entries(drawn: Mapping[str, int]) -> Iterator[tuple[str, Any]]:
 
 def read_drawn(attributes: Mapping[str, Any]) -> dict[str, int]:
     """Returns the published indices of decisions drawn one by one; empty if there are none."""
-    text = read(attributes, _DRAWN)
-    return json.loads(text) if text else {}
+    drawn = _mapping(read_json(attributes, _DRAWN))
+    return {name: index for name, index in drawn.items() if type(index) is int}
 
 
 def failure_entry(*, interrupted: bool) -> tuple[str, str]:
@@ -99,6 +124,10 @@ def interrupted(attributes: Mapping[str, Any]) -> bool:
     if told is not None:
         return bool(told == _INTERRUPTED)
     return any(PREFIX + name in attributes for name in (_CHOICES, _DRAWN))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _pieces(text: str) -> Iterator[str]:

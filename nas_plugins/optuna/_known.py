@@ -123,9 +123,11 @@ def recorded_rest(trial: FrozenTrial, decisions: Set[str]) -> Rest:
     found = rest_of(params, trial.distributions)
     if trial.state.is_finished():
         return found
-    text = _attributes.read(trial.system_attrs, _REST)
-    published = json.loads(text) if text else {}
-    return found | {(n, v) for n, v in published.items() if n not in trial.params}
+    published = _attributes.read_json(trial.system_attrs, _REST)
+    if not isinstance(published, dict):
+        return found
+    numbers = ((n, v) for n, v in published.items() if _attributes.is_number(v))
+    return found | {(n, v) for n, v in numbers if n not in trial.params}
 
 
 def rest_entries(rest: Rest) -> Any:

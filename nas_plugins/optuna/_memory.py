@@ -67,7 +67,10 @@ class StudyMemory:
     def constrained(self, study: Study) -> bool:
         """Whether trials have constraints: the first complete one tells."""
         complete = (t for t in compat.all_trials(study) if t.state == TrialState.COMPLETE)
-        return any(compat.constraints(trial) for trial in islice(complete, 1))
+        try:
+            return any(compat.constraints(trial) for trial in islice(complete, 1))
+        except ValueError:
+            return False
 
     def history(
         self,

@@ -13,6 +13,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
+from nas_plugins._secrets import without_secrets
 from nas_plugins.errors import EngineError, NasPluginsError
 from nas_plugins.history import History, Objective, objectives_of
 from nas_plugins.optuna import _attributes, compat, dimensions
@@ -68,7 +69,7 @@ def create_study(
     }
     _check(study, wanted, recorded)
     if seed is None:
-        seed = _recorded(study, _SEED)
+        seed = study_settings(study).get(_SEED)
     if seed is None:
         seed = secrets.randbits(32)
     _name_metrics(study, wanted)
@@ -146,9 +147,11 @@ def history(
             f"the trials of study {study.study_name!r} have no categorical parameter; pass `space`"
         )
     known = objectives if objectives is not None else _recorded(study, _OBJECTIVES)
+    if objectives is None and not (isinstance(known, list) and _are_texts(known)):
+        known = None
     directions = compat.directions(study)
     if known is None:
-        found = objectives_in(directions, study.metric_names)
+        found = objectives_in(directions, compat.metric_names(study))
     else:
         found = objectives_of(known)
         _check_directions(study, found)
@@ -160,8 +163,9 @@ def study_settings(study: optuna.Study) -> dict[str, Any]:
 
     Keys: ``strategy``, ``seed``, ``settings``, ``versions``; absent where not recorded.
     """
-    found = {key: _recorded(study, key) for key in (_STRATEGY, _SEED, _SETTINGS, _VERSIONS)}
-    return {key: value for key, value in found.items() if value is not None}
+    kinds = {_STRATEGY: str, _SEED: int, _SETTINGS: dict, _VERSIONS: dict}
+    found = {key: _recorded(study, key) for key in kinds}
+    return {key: value for key, value in found.items() if isinstance(value, kinds[key])}
 
 
 def _described(strategy: Strategy | str | BaseSampler) -> str:
@@ -198,20 +202,24 @@ def _record(study: optuna.Study, values: Mapping[str, Any]) -> None:
     present = study.user_attrs
     for key, value in values.items():
         if _attributes.read(present, key) is None:
-            for entry, content in _attributes.entries(key, json.dumps(value)):
+            text = without_secrets(json.dumps(value))
+            for entry, content in _attributes.entries(key, text):
                 study.set_user_attr(entry, content)
 
 
 def _recorded(study: optuna.Study, key: str) -> Any:
-    text = _attributes.read(study.user_attrs, key)
-    return None if text is None else json.loads(text)
+    return _attributes.read_json(study.user_attrs, key)
+
+
+def _are_texts(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _recorded_space(study: optuna.Study) -> SearchSpace | None:
     data = _recorded(study, _SPACE)
     try:
         return None if data is None else space_from_json(data)
-    except (NasPluginsError, TypeError) as error:
+    except (NasPluginsError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise EngineError(
             f"study {study.study_name!r} searches a space that cannot be built here: {error}; "
             "pass `space`"

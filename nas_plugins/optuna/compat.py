@@ -20,6 +20,9 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection, _optimize
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins._secrets import without_secrets
+from nas_plugins.optuna import _attributes
+
 _CONSTRAINTS = "constraints"
 _CONSTRAINT_NAMES = "nas_plugins:constraint-names"
 _METRIC_NAMES = "study:metric_names"
@@ -77,8 +80,9 @@ def call_back(
 
 
 def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
-    """Writes a system attribute of a trial into the storage."""
-    study._storage.set_trial_system_attr(trial._trial_id, key, value)
+    """Writes a system attribute of a trial into the storage, without known secrets."""
+    clean = without_secrets(value) if isinstance(value, str) else value
+    study._storage.set_trial_system_attr(trial._trial_id, key, clean)
 
 
 def default_sampler() -> TPESampler:
@@ -105,7 +109,10 @@ def seeded(sampler: TPESampler, seed: int, *, constrained: bool) -> TPESampler:
 
 
 def _constraint_values(trial: FrozenTrial) -> tuple[float, ...]:
-    return tuple(constraints(trial).values())
+    try:
+        return tuple(constraints(trial).values())
+    except ValueError:
+        return ()  # as a trial that has none; whoever reads the history is told
 
 
 def attributes(study: Study, trial: FrozenTrial) -> Mapping[str, Any]:
@@ -143,7 +150,7 @@ def directions(study: Study) -> list[str]:
 def metric_names(study: Study) -> list[str] | None:
     """The names given by ``Study.set_metric_names``, if any."""
     names = study._storage.get_study_system_attrs(study._study_id).get(_METRIC_NAMES)
-    return None if names is None else [str(name) for name in names]
+    return [str(name) for name in names] if isinstance(names, list | tuple) else None
 
 
 def fixed_params(study: Study, trial: FrozenTrial) -> dict[str, Any]:
@@ -167,20 +174,32 @@ def fixed_params_of(study: Study) -> dict[str, Any]:
 
 def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:
     """Parameters given with ``Study.enqueue_trial``."""
-    params: Mapping[str, Any] = trial.system_attrs.get(_FIXED) or {}
-    return params
+    params = trial.system_attrs.get(_FIXED)
+    return params if isinstance(params, Mapping) else {}
 
 
 def constraints(trial: FrozenTrial) -> dict[str, float]:
-    """Constraint values by name, feasible where <= 0; without a name, by position."""
+    """Constraint values by name, feasible where <= 0; without a name, by position.
+
+    Raises:
+        ValueError: What the storage holds of them are no numbers, or names that are no texts.
+    """
+    attributes = trial.system_attrs
+    values = attributes.get(_CONSTRAINTS) or ()
+    names = attributes.get(_CONSTRAINT_NAMES) or ()
+    for key, value in ((_CONSTRAINTS, values), (_CONSTRAINT_NAMES, names)):
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"`{key}` must be a list, got {value!r:.60}")
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"`{_CONSTRAINT_NAMES}` must be texts, got {names!r:.60}")
     found = getattr(trial, "constraints", None)  # since Optuna 5
     if found is None:
-        found = _constraints_before_5(trial.system_attrs)
-    names = dict(enumerate(trial.system_attrs.get(_CONSTRAINT_NAMES) or ()))
-    return {
-        names.get(int(key), key) if key.isdecimal() else key: float(value)
-        for key, value in found.items()
-    }
+        found = _constraints_before_5(attributes)
+    for key, value in found.items():
+        if not _attributes.is_number(value):
+            raise ValueError(f"constraint {key!r:.60} must be a number, got {value!r:.60}")
+    called = {str(i): name for i, name in enumerate(names)}
+    return {called.get(key, key): float(value) for key, value in found.items()}
 
 
 def _constraints_before_5(attributes: Mapping[str, Any]) -> dict[str, float]:

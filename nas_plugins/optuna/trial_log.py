@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.optuna import _attributes, compat
 from nas_plugins.optuna._known import Kind, Record, Records, asked, recorded_rest
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
+
+_logger = logging.getLogger(__name__)
 
 REASON = f"{_attributes.PREFIX}reason"
 """User attribute of a failed or pruned trial: one sentence that tells why."""
@@ -82,7 +85,11 @@ def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
 
 
 def convert(trial: FrozenTrial, space: SearchSpace, *, inactive: bool = False) -> Trial | None:
-    """The trial as a value, or ``None`` where it has no architecture of the space."""
+    """The trial as a value, or ``None`` where it has no architecture of the space.
+
+    Raises:
+        ValueError: The storage holds something else than numbers as its constraints.
+    """
     architecture = architecture_of(trial, space, inactive=inactive)
     if architecture is None:
         return None
@@ -116,6 +123,7 @@ class TrialLog:
         self._inactive = inactive
         self._empty = History(space, tuple(objectives))
         self._decisions = frozenset(decision.name for decision in space.decisions)
+        self._told: set[int] = set()
         self._reset()
 
     @property
@@ -186,7 +194,13 @@ class TrialLog:
             self._base = self._base.extend(record.trial for record in settled).derived()
 
     def _record(self, trial: FrozenTrial) -> Record | None:
-        converted = convert(trial, self.space, inactive=self._inactive)
+        try:
+            converted = convert(trial, self.space, inactive=self._inactive)
+        except ValueError as error:
+            if trial.number not in self._told:
+                self._told.add(trial.number)
+                _logger.warning("Trial#%d is left out: %s", trial.number, error)
+            return None
         if converted is None:
             return None
         return Record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins._public import strategy_class
+from nas_plugins._secrets import masked
 from nas_plugins.errors import OutputError, UsageError, unknown_name
 from nas_plugins.protocols import Strategy
 from nas_plugins.runner.options import options_of
@@ -50,7 +50,6 @@ _OF_THE_RUN = frozenset(
         _STORE,
     }
 )
-_SECRET = re.compile(r"key|secret|password|credential|authori[sz]|(?:^|[_-])token$", re.IGNORECASE)
 
 
 def with_language_model(
@@ -119,20 +118,18 @@ def lasting_options(strategy: str | Strategy, options: Mapping[str, Any]) -> dic
     if not kind_of(strategy).asks_language_model:
         return dict(options)
     return {
-        name: value for name, value in without_secrets(options).items() if name not in _OF_THE_RUN
+        name: value for name, value in told_options(options).items() if name not in _OF_THE_RUN
     }
 
 
-def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
+def told_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a strategy as a result may tell them: without where the ledger is, and masked.
 
     A key belongs into the environment. If somebody has put one into the options of a model all
     the same, it does not get into files.
     """
-    kept = {name: value for name, value in options.items() if name != _LEDGER}
-    if isinstance(kept.get("llm_options"), Mapping):
-        kept["llm_options"] = _masked(kept["llm_options"])
-    return kept
+    found: dict[str, Any] = masked({k: v for k, v in options.items() if k != _LEDGER})
+    return found
 
 
 @contextmanager
@@ -183,9 +180,3 @@ def _fresh(folder: Path, *, resume: bool) -> Iterator[Path]:
 
 def _with(request: SearchRequest, path: Path) -> SearchRequest:
     return replace(request, strategy_options={**request.strategy_options, _LEDGER: str(path)})
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: "***" if _SECRET.search(str(k)) else _masked(v) for k, v in value.items()}
-    return [_masked(item) for item in value] if isinstance(value, list) else value

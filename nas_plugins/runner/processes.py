@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+_LONGEST_PID = 9
+"""Digits of a process's number; more of them fit into no system call."""
+
 
 class Life(Enum):
     """What can be said about the process behind a mark."""
@@ -53,7 +56,7 @@ class Owner:
     def parse(cls, text: str) -> Owner | None:
         """Reads a mark; ``None`` when it is not one."""
         parts = str(text).split(" ")
-        if len(parts) != 3 or not parts[1].isdecimal():
+        if len(parts) != 3 or not parts[1].isdecimal() or len(parts[1]) > _LONGEST_PID:
             return None
         return cls(parts[0], int(parts[1]), parts[2])
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from nas_plugins import pareto
 from nas_plugins._doing import what
+from nas_plugins._secrets import without_passwords
 from nas_plugins.history import Objective
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class ProgressDisplay(ABC):
 
     def say(self, text: str) -> None:
         """Writes a remark, above the bars where there are any."""
+        text = without_passwords(text)
         if self._bars is not None:
             self._bars.console.print(text, markup=False)
         elif self.shows:

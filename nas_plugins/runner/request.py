@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nas_plugins import _public, registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._plugin_code import plugin_code, shown
+from nas_plugins._secrets import learn_from, learn_from_environment, learn_from_url, masked
 from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, Strategy
-from nas_plugins.runner.language_model import lasting_options, without_secrets
+from nas_plugins.runner.language_model import lasting_options, told_options
 from nas_plugins.runner.options import at_least, whole
 from nas_plugins.runner.storage import ENGINES, OPTUNA, StorageURL, studies_in
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -81,6 +82,7 @@ class SearchRequest:
     stands_in_for: str | None = None
 
     def __post_init__(self) -> None:
+        self._learn()
         self._check_engine()
         self._check_storage()
         for name, least in (("trials", 1), ("workers", 1), ("seed", 0)):
@@ -95,6 +97,17 @@ class SearchRequest:
             raise UsageError(
                 "`warm_start_trials` and `warm_start_options` go with `warm_start=...`"
             )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._learn()  # a worker knows no other process's secrets
+
+    def _learn(self) -> None:
+        learn_from_environment()
+        for name in ("benchmark", "evaluator", "space", "strategy", "warm_start"):
+            learn_from(getattr(self, f"{name}_options"))
+        if self.storage is not None:
+            learn_from_url(self.storage.text)
 
     def _check_timeout(self, seconds: float) -> None:
         try:
@@ -159,6 +172,7 @@ class SearchRequest:
     def lasting(self, problem: Problem) -> dict[str, Any]:
         """The settings that every run of a study must share."""
         warm = {"evaluator": self.warm_start, "trials": self.warm_start_trials}
+        started = masked(dict(self.warm_start_options))
         return {
             "space": problem.space.name,
             "objectives": [str(objective) for objective in problem.objectives],
@@ -166,11 +180,11 @@ class SearchRequest:
             "evaluators": list(self.evaluators),
             "strategy": self.strategy_name,
             "constraints": [str(constraint) for constraint in problem.constraints],
-            "benchmark_options": dict(self.benchmark_options),
-            "evaluator_options": dict(self.evaluator_options),
+            "benchmark_options": masked(dict(self.benchmark_options)),
+            "evaluator_options": masked(dict(self.evaluator_options)),
             "strategy_options": lasting_options(self.strategy, self.strategy_options),
             "pruner": self.pruner,
-            "warm_start": {**warm, **self.warm_start_options} if self.warm_start else None,
+            "warm_start": {**warm, **started} if self.warm_start else None,
         }
 
     def settings(self, problem: Problem, *, seed: int | None, status: str) -> dict[str, Any]:
@@ -183,9 +197,9 @@ class SearchRequest:
         """
         return {
             **self.lasting(problem),
-            "strategy_options": without_secrets(self.strategy_options),
+            "strategy_options": told_options(self.strategy_options),
             "engine": self.engine,
-            "space_options": dict(self.space_options),
+            "space_options": masked(dict(self.space_options)),
             "trials": self.trials,
             "seed": seed,
             "workers": self.workers,

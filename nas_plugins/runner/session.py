@@ -18,6 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins._plugin_code import named_reason, writable
+from nas_plugins._secrets import without_passwords
 from nas_plugins.errors import PluginError, UsageError, unknown_name
 from nas_plugins.optuna import create_study, objective
 from nas_plugins.optuna.compat import call_back, new_trial
@@ -158,7 +159,7 @@ class Session:
 
     def _ended(self, trial: optuna.Trial, state: TrialState, reason: str) -> Finished:
         if REASON not in trial.user_attrs:
-            trial.set_user_attr(REASON, writable(reason))
+            trial.set_user_attr(REASON, writable(without_passwords(reason)))
         return self.describe(self.study.tell(trial, state=state, skip_if_finished=True))
 
     def describe(self, trial: FrozenTrial) -> Finished:
@@ -166,7 +167,10 @@ class Session:
         if trial.state != TrialState.COMPLETE:
             pruned = trial.state == TrialState.PRUNED
             return Finished(trial.number, reason=reason_of(trial), pruned=pruned)
-        known = convert(trial, self.problem.space)
+        try:
+            known = convert(trial, self.problem.space)
+        except ValueError:  # whoever reads the history is told
+            known = None
         violation = known.violation if known is not None else math.inf
         return Finished(trial.number, tuple(trial.values or ()), violation)
 
@@ -184,7 +188,8 @@ class Session:
 
 def reason_of(trial: FrozenTrial) -> str:
     """Why a trial failed or was pruned."""
-    return str(trial.user_attrs.get(REASON) or "no reason was recorded")
+    reason = trial.user_attrs.get(REASON)
+    return reason if isinstance(reason, str) and reason else "no reason was recorded"
 
 
 def check_pruner(name: str, problem: Problem) -> list[str]:

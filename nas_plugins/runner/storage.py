@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_plugins._secrets import learn_from_url, without_passwords
 from nas_plugins.errors import EngineError, MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
@@ -20,13 +21,7 @@ ENGINES = (OPTUNA, NNI)
 _NNI_URL = "nni:///"
 _JOURNAL = re.compile(r"journal:///(?P<path>.+)")
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]+)(?:\?.*)?")
-_PASSWORD = re.compile(r"(?<=://)(?P<user>[^:/@]*):[^@]*(?=@)")
 _BUSY_SECONDS = 60.0  # how long a worker waits while another writes to the same SQLite file
-
-
-def without_password(text: str) -> str:
-    """Hides the password of a URL; any other text stays as it is."""
-    return _PASSWORD.sub(r"\g<user>:***", text)
 
 
 @dataclass(frozen=True)
@@ -50,9 +45,10 @@ class StorageURL:
         """
         if engine == NNI:
             return cls._of_nni(text)
+        learn_from_url(text)
         url = cls(text)
         if text.startswith("nni:"):
-            raise UsageError(f"`storage={text}` goes with `engine={NNI}`")
+            raise UsageError(f"`storage={url}` goes with `engine={NNI}`")
         if "://" not in text:
             raise UsageError(
                 "`storage` must be a URL such as sqlite:///search.db or journal:///search.log, "
@@ -83,7 +79,7 @@ class StorageURL:
         return Path(self.text.removeprefix(_NNI_URL)).expanduser()
 
     def __str__(self) -> str:
-        return without_password(self.text)
+        return without_passwords(self.text)
 
     @property
     def journal(self) -> Path | None:
@@ -204,7 +200,10 @@ def storage_errors(url: StorageURL | None) -> Iterator[None]:
     except Exception as error:
         if not is_storage_error(error) and not isinstance(error, OSError):
             raise
-        raise EngineError(f"storage {url or 'in memory'}: {_reason(error)}") from error
+        said = f"storage {url or 'in memory'}: {_reason(error)}"
+        # Not chained where the driver repeats the password.
+        cause = error if without_passwords(str(error)) == str(error) else None
+        raise EngineError(said) from cause
 
 
 def is_storage_error(error: BaseException) -> bool:
@@ -224,4 +223,4 @@ def _reason(error: BaseException) -> str:
     innermost: BaseException = error
     while isinstance(cause := innermost.__cause__ or getattr(innermost, "orig", None), Exception):
         innermost = cause
-    return " ".join(str(innermost).split()) or type(innermost).__name__
+    return without_passwords(" ".join(str(innermost).split())) or type(innermost).__name__

@@ -85,7 +85,7 @@ def test_the_unpacked_folder_serves_too(home: Path) -> None:
     folder.mkdir()
     assert files.path("nats-bench") == folder
     assert files.trusted("nats-bench") == folder
-    assert files.verify("nats-bench").status is FileStatus.UNPINNED
+    assert files.verify("nats-bench").status is FileStatus.UNVERIFIED
     assert files.fetch("nats-bench") == folder
 
 
@@ -96,7 +96,7 @@ def test_the_unpacked_folder_serves_too(home: Path) -> None:
         (Checksum("git-blob", "ce013625030ba8dba906f756967f9e9ca394464a"), FileStatus.INTACT),
         (Checksum("git-blob", hashlib.sha1(TEXT).hexdigest()), FileStatus.DAMAGED),
         (Checksum("sha256", "0" * 64), FileStatus.DAMAGED),
-        (None, FileStatus.UNPINNED),
+        (None, FileStatus.UNVERIFIED),
     ],
 )
 def test_verify(
@@ -106,7 +106,8 @@ def test_verify(
     (home / "small.bin").write_bytes(TEXT)
     outcome = files.verify("small")
     assert outcome.status is status
-    assert outcome.ok == (status is not FileStatus.DAMAGED)
+    assert outcome.ok == (status is FileStatus.INTACT)
+    assert outcome.usable == (status is not FileStatus.DAMAGED)
     if status is FileStatus.DAMAGED:
         with pytest.raises(DataError, match="has not the published"):
             files.trusted("small")

@@ -114,3 +114,14 @@ def test_data_verify(run, tmp_path):
     assert ran.code == 3
     (outcome,) = ran.json["files"]
     assert (outcome["name"], outcome["status"], outcome["ok"]) == ("nasbench101", "damaged", False)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("nasbench201-compact",)])
+def test_a_file_without_a_known_checksum_is_unverified_and_that_is_said(run, tmp_path, words):
+    folder = tmp_path / "no-data"
+    folder.mkdir()
+    (folder / "nb201_accuracy.npz").write_bytes(b"x")
+    ran = run("data", "verify", *words)
+    assert ran.code == 3
+    assert '"unverified"' in ran.out if words == ("--json",) else "unverified: " in ran.out
+    assert "UNVERIFIED: nasbench201-compact; nothing tells whether" in ran.err

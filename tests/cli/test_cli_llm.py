@@ -220,6 +220,34 @@ def test_an_endpoint_is_asked_where_the_environment_says(run, tmp_path, loopback
     assert "sk-very-secret" not in ran.out + ran.err
 
 
+def test_no_planted_secret_is_in_any_output(run, tmp_path, loopback, monkeypatch, caplog):
+    pytest.importorskip("openai")
+    canaries = [f"CANARY-{place}-a8f2" for place in ("key", "base", "option", "url")]
+    key, base, option, url = canaries
+
+    def echo(handler, body):
+        told = " ".join([handler.headers["Authorization"], json.dumps(body), *canaries])
+        loopback.says(told)(handler, body)
+
+    with loopback.serving(echo) as server:
+        address = server.url.replace("http://", f"http://me:{base}@")
+        monkeypatch.setenv("OPENAI_BASE_URL", address)
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        ran = run(*SEARCH, "--llm", "openai:gpt-test", *SMALL, "--json", "--out", "kept",
+                  "--llm-calls", 4, "--llm-record", "rec.jsonl",
+                  "--llm-option", f'extra={{"api_key": "{option}"}}',
+                  "--storage", f"sqlite:///file:s.db?uri=true&password={url}", "--study", "a",
+                  "--debug")  # fmt: skip
+        assert ran.code == 0, ran.err
+        assert server.requests
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {"result.json", "trials.csv", "report.html", "rec.jsonl"} <= {f.name for f in files}
+    shown = {file.name: file.read_bytes().decode("utf-8", "replace") for file in files}
+    shown |= {"stdout": ran.out, "stderr": ran.err, "log": caplog.text}
+    assert {n for n, text in shown.items() for c in canaries if c in text} == set()
+    assert any("***" in text for text in shown.values())
+
+
 # -- wrong use -----------------------------------------------------------------------------
 
 
@@ -234,6 +262,12 @@ def test_an_endpoint_is_asked_where_the_environment_says(run, tmp_path, loopback
         ((*MODEL, "--llm-record", "a", "--llm-cache", "b"), 2, "--llm-record or --llm-cache"),
         ((*MODEL, "--strategy-option", "llm=off"), 2, "--llm and --strategy-option llm="),
         ((*MODEL, "--llm-prices", "nothing.json"), 2, "cannot read the prices in nothing.json"),
+        (
+            (*MODEL, "--llm-ledger", "/dev/null/x"),
+            2,
+            "`ledger` must be a file that can be written",
+        ),
+        ((*MODEL, "--llm-record", "/dev/null/x"), 2, "`store` must be a file that can be written"),
     ],
 )
 def test_what_cannot_work_is_told_before_any_trial(run, monkeypatch, words, code, said):

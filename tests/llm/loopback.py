@@ -192,6 +192,25 @@ def drips(every: float = 0.05) -> Behaviour:
     return behave
 
 
+def drips_headers(every: float = 0.02, times: int = 150) -> Behaviour:
+    """Begins the headers and sends one more byte now and then."""
+
+    def behave(handler: Handler, body: dict[str, Any]) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        for _ in range(times):
+            if handler.server.stopping.wait(every):
+                break
+            handler.wfile.write(b"x")
+        handler.close_connection = True
+
+    return behave
+
+
+def redirects(to: str, status: int = 307) -> Behaviour:
+    """Sends the client elsewhere."""
+    return sends(b"", status=status, headers={"Location": to})
+
+
 def breaks_off(after: int = 40) -> Behaviour:
     """Sends the beginning of a completion and then resets the connection."""
 

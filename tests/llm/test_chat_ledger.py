@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from nas_plugins.llm import (
     ChatSession,
     read_ledger,
 )
+from nas_plugins.llm.budget import Spent
 from nas_plugins.llm.jsonl import JsonLines
 from nas_plugins.llm.ledger import Ledger
 
@@ -131,6 +134,10 @@ def test_an_unfinished_call_stays_counted_until_its_end_is_known(tmp_path: Path)
     assert (session.spent(known).calls, session.spent(known).tokens) == (1, 30)
 
 
+_RESERVED = {"event": "reserve", "id": "b", "attempts": 1, "tokens": 9, "usd": 0.1, "started": 1.0}
+_FINISHED = {"event": "done", "id": "b", "attempts": 1, "prompt_tokens": 9, "usd": 0.1}
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -139,6 +146,15 @@ def test_an_unfinished_call_stays_counted_until_its_end_is_known(tmp_path: Path)
         {"event": "reserve", "id": "a"},
         {"event": "later"},
         {},
+        *(
+            {**line, name: value}
+            for line, names in (
+                (_RESERVED, ("attempts", "tokens", "usd", "started")),
+                (_FINISHED, ("attempts", "lost_tokens", "usd", "started", "seconds")),
+            )
+            for name in names
+            for value in (math.nan, math.inf, -1, 10**30, True, "9")
+        ),
     ],
 )
 def test_a_line_that_is_no_call_is_named(tmp_path: Path, line: dict[str, object]) -> None:
@@ -159,6 +175,40 @@ def test_a_ledger_that_breaks_later_is_a_chat_error_and_nothing_is_asked(tmp_pat
         session.ask(ask())
     assert error.value.record is not None
     assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("word", ["calls", "tokens", "usd", "seconds"])
+def test_what_is_no_number_passes_no_limit(word: str) -> None:
+    spent = Spent(**{word: math.nan})
+    with pytest.raises(BudgetExceededError, match=word):
+        Budget(**{f"max_{word}": 10}).check(spent)
+
+
+@pytest.mark.parametrize("place", ["ledger", "store"])
+@pytest.mark.parametrize("fault", ["folder is a file", "folder is read only", "file is read only"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, fault: str
+) -> None:
+    path = tmp_path / "folder" / "calls.jsonl"
+    if fault == "folder is a file":
+        path.parent.write_text("")
+    elif fault == "folder is read only":
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    else:
+        path.parent.mkdir()
+        path.touch()
+
+        def refuse(*_: object) -> int:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ChatError, match=f"`{place}` must be a file that can be written"):
+        ChatSession(ScriptedChat(), mode="record", **{"store": tmp_path / "s", place: path})
+
+
+def test_a_session_that_only_begins_leaves_no_ledger(tmp_path: Path) -> None:
+    ChatSession(ScriptedChat(), ledger=tmp_path / "new" / "ledger.jsonl")
+    assert not list(tmp_path.iterdir())
 
 
 def test_there_must_be_a_ledger_to_read(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ from loopback import (
     breaks_off,
     completion,
     drips,
+    drips_headers,
     fails,
     half_closes,
     hangs,
+    redirects,
     refuses,
     rubbish,
     says,
@@ -191,12 +193,33 @@ def test_a_date_may_say_when_to_come_again(serve: Serve) -> None:
     assert error.retry_after == 0.0
 
 
-@pytest.mark.parametrize("behaviour", [hangs(), drips()], ids=["hangs", "drips"])
+@pytest.mark.parametrize(
+    "behaviour", [hangs(), drips(), drips_headers()], ids=["hangs", "drips", "drips headers"]
+)
 def test_an_endpoint_that_never_ends_is_given_up(serve: Serve, behaviour: Behaviour) -> None:
     error = _failure(serve, behaviour, timeout=0.3)
     assert isinstance(error, TransientChatError)
     assert error.billed
     assert "did not answer within 0.3 seconds" in str(error)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("elsewhere", ["http://localhost:{port}/v1/", "http://127.0.0.1:1/v1/"])
+def test_a_redirect_to_another_host_is_not_followed(
+    serve: Serve, status: int, elsewhere: str
+) -> None:
+    server = serve(says("x"))
+    server.script[:] = [redirects(elsewhere.format(port=server.server_address[1]), status)]
+    with pytest.raises(ChatError, match="which is not followed") as caught:
+        _model().complete(ask())
+    assert not isinstance(caught.value, TransientChatError)
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_on_the_same_host_is_followed(serve: Serve) -> None:
+    server = serve(redirects("/v2/chat/completions"), says("x"))
+    assert _model().complete(ask()).text == "x"
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("behaviour", [breaks_off(), half_closes()], ids=["reset", "half-closed"])

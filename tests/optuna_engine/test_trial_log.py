@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import numpy as np
@@ -14,8 +15,16 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
+from nas_plugins.errors import EngineError
 from nas_plugins.history import Objective, TrialState
-from nas_plugins.optuna import RandomArchitectureSampler, StrategySampler, history
+from nas_plugins.optuna import (
+    ArchiveEvolutionSampler,
+    RandomArchitectureSampler,
+    StrategySampler,
+    history,
+    study_settings,
+    suggest,
+)
 from nas_plugins.optuna import _attributes as attributes
 from nas_plugins.optuna import trial_log as log_module
 from nas_plugins.optuna.trial_log import TrialLog
@@ -194,3 +203,99 @@ def test_notes_with_awkward_names_stay_apart() -> None:
 @pytest.mark.parametrize("junk", ["", "{", "[1]", "3", '"text"', None, 7, {"pieces": 2}])
 def test_foreign_choices_are_no_choices(junk: object) -> None:
     assert attributes.read_choices({"nas_plugins:choices": junk}) == {}
+
+
+_NESTED = "[" * 100_000
+_BAD_CONSTRAINTS = (["x"], [None], [float("nan")], [10**400], [True], "x", {"a": 1}, 7)
+
+
+def _asked_after(entries: list[tuple[str, object]]) -> int:
+    """How many of the trials before a hostile one a further trial of the study still knows."""
+    sampler = ArchiveEvolutionSampler(seed=0, space=SPACE)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(value_of, n_trials=3)
+    trial = study.ask()
+    suggest(trial, SPACE)
+    for key, value in entries:
+        study._storage.set_trial_system_attr(trial._trial_id, key, value)
+    for _ in range(3):
+        suggest(study.ask(), SPACE)
+    study.tell(trial, 1.0)
+    for _ in range(2):
+        suggest(study.ask(), SPACE)
+    return len(history(study, space=SPACE).complete)
+
+
+@pytest.mark.parametrize("value", _BAD_CONSTRAINTS, ids=lambda v: repr(v)[:20])
+def test_a_trial_whose_constraints_are_none_is_left_out_with_one_warning(
+    value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert _asked_after([("constraints", value)]) == 3
+    study = optuna.create_study()
+    study.add_trial(_hostile({"constraints": value}))
+    log = TrialLog(SPACE, (Objective("x", "min"),))
+    caplog.clear()
+    for _ in range(3):
+        assert not log.history(study.get_trials(deepcopy=False)).trials
+    (told,) = caplog.records
+    assert told.getMessage().startswith("Trial#0 is left out: ")
+    assert len(told.getMessage()) < 250
+
+
+def _hostile(system_attrs: dict[str, object]) -> optuna.trial.FrozenTrial:
+    params = {d.name: d.choices[0] for d in SPACE.decisions}
+    return create_trial(
+        params=params, distributions=DISTRIBUTIONS, value=1.0, system_attrs=system_attrs
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(
+            ("nas_plugins:note:x", {"pieces": pieces, "crc32": 0})
+            for pieces in (None, "3", -1, 0, 3 * 10**6, 10**400, float("nan"), [1], {})
+        ),
+        ("nas_plugins:note:x", 7),
+        *(
+            (f"nas_plugins:{name}", text)
+            for name in ("choices", "drawn", "rest")
+            for text in (_NESTED, "{", "7", "[1]", '{"a": [1]}', '{"a": "b"}', '{"a": NaN}', 7)
+        ),
+        ("nas_plugins:constraint-names", [[1]]),
+        ("nas_plugins:constraint-names", 7),
+        ("fixed_params", 7),
+        ("nas_plugins:failure", [1]),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_no_attribute_of_one_trial_stops_or_slows_a_study(key: str, value: object) -> None:
+    assert _asked_after([(key, value)]) >= 3
+
+
+def test_a_head_that_promises_many_pieces_costs_no_more_than_there_are() -> None:
+    class Counting(dict[str, object]):
+        reads = 0
+
+        def get(self, key: str, default: object = None) -> object:
+            Counting.reads += 1
+            return super().get(key, default)
+
+    found = Counting({"nas_plugins:note:x": {"pieces": 3_000_000, "crc32": 0}})
+    assert attributes.read_notes(found) == {}
+    assert Counting.reads < 5
+
+
+@pytest.mark.parametrize("key", ["space", "objectives", "seed", "settings", "versions"])
+@pytest.mark.parametrize("text", [_NESTED, "7.5", "[7]", '{"a": 1}', '"x"'], ids=lambda v: v[:9])
+def test_no_attribute_of_a_study_ends_in_a_traceback(key: str, text: str) -> None:
+    study = optuna.create_study()
+    study.add_trial(_hostile({}))
+    for name, content in attributes.entries(key, text):
+        study.set_user_attr(name, content)
+    foreign = key == "space" and text != _NESTED
+    refused = pytest.raises(EngineError, match="cannot be built here")
+    with refused if foreign else contextlib.nullcontext():
+        assert len(history(study).trials) == 1
+    found = study_settings(study)
+    assert set(found) <= {key}
