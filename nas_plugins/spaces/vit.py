@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._images import square_image_options
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
 from nas_plugins.spaces.graph import Graph, chain_labels
@@ -290,6 +291,10 @@ class ViT(SearchSpace):
         return Architecture(self, tuple(indices))
 
     # -- size of the network ---------------------------------------------------------------
+
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """The side and the channels of square images."""
+        return square_image_options(shape)
 
     def complexity(self, architecture: Architecture, **options: Any) -> Complexity:
         """Parameters and FLOPs of the network.

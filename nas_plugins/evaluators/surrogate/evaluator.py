@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas_plugins._doing import doing
+from nas_plugins._images import shape_text
 from nas_plugins.errors import DataError
 from nas_plugins.evaluators.surrogate.estimator import Surrogate
 from nas_plugins.evaluators.surrogate.features import Encoder
@@ -157,6 +159,35 @@ class SurrogateEvaluator(Evaluator):
         if self._encoder:
             return self._encoder.space
         return self._truth.space
+
+    @property
+    def data_shape(self) -> tuple[int, ...] | None:
+        """That of what measures the labels."""
+        return self._truth.data_shape
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """That of what measures the labels; proxies describe, and have an input of their own."""
+        return self._truth.input_shape
+
+    def for_data(self, shape: tuple[int, ...]) -> SurrogateEvaluator:
+        """Predicts what networks for images of this shape are measured to have.
+
+        Raises:
+            ValueError: What measures the labels was told another shape, or has measured already.
+        """
+        truth = self._truth.for_data(shape)
+        if truth is self._truth:
+            return self
+        if self._known:
+            raise ValueError(
+                f"the surrogate has learned from networks for other images than those of "
+                f"{shape_text(shape)} that the search trains on; build a new one"
+            )
+        fitted = copy.copy(self)
+        fitted._truth = truth
+        fitted._known, fitted._kept, fitted._started = {}, {}, set()
+        return fitted
 
     # -- labels ----------------------------------------------------------------------------
 
