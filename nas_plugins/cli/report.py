@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas_plugins.cli._console import remark
 from nas_plugins.cli._errors import UsageError
+
+if TYPE_CHECKING:
+    from nas_plugins.results import SearchResult
 
 
 def report(
@@ -45,18 +48,26 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
-    from nas_plugins.results import SearchResult
     from nas_plugins.runner.outputs import prepare_file, writing
-    from nas_plugins.runner.studies import load_study
+    from nas_plugins.runner.progress import WaitingDisplay
 
     prepare_file(out)
-    if latent is not None:
-        _write_latent(latent, draws, seed, out)
-        return
-    found = SearchResult.load(result) if result else load_study(str(storage), study, say=remark)
-    with writing(out):
-        found.report(out)
+    with WaitingDisplay(f"writing {out}"):
+        if latent is not None:
+            _write_latent(latent, draws, seed, out)
+        else:
+            found = _loaded(result, storage, study)
+            with writing(out):
+                found.report(out)
     remark(f"wrote {out}")
+
+
+def _loaded(result: Path | None, storage: str | None, study: str | None) -> SearchResult:
+    """A search that was saved, or that a storage holds."""
+    from nas_plugins.results import SearchResult
+    from nas_plugins.runner.studies import load_study
+
+    return SearchResult.load(result) if result else load_study(str(storage), study, say=remark)
 
 
 def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
@@ -71,7 +82,6 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     # A folder goes before a name, so that one's own model cannot be mistaken for ours.
     own = Path(name).is_dir()
     model = ArchVQModel.load(name) if own else ArchVQModel.shipped(name)
-    found = measure(model, name=name, draws=draws, seed=seed, say=remark)
+    found = measure(model, name=name, draws=draws, seed=seed)
     with writing(out):
         write_latent_report(found, out)
-    remark(f"wrote {out}")

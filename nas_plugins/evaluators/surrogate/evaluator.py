@@ -236,7 +236,9 @@ class SurrogateEvaluator(Evaluator):
                 break
             drawn = unseen(space, self._labels - found, rng, taken=taken)
             taken |= {a.key for a in drawn}
-            for architecture, value in zip(drawn, self._true(drawn), strict=True):
+            with doing(f"measuring {len(drawn):,} labels for the surrogate", once=True):
+                measured = self._true(drawn)
+            for architecture, value in zip(drawn, measured, strict=True):
                 if value is not None:
                     self._known.setdefault(architecture.key, (architecture, value))
                     found += 1
@@ -246,8 +248,7 @@ class SurrogateEvaluator(Evaluator):
         """Values of the metric; ``None`` where the truth has none."""
         if not architectures:
             return []
-        with doing(f"measuring {len(architectures):,} labels for the surrogate"):
-            rows = self._truth.evaluate(architectures)
+        rows = self._truth.evaluate(architectures)
         values = [float(row.get(self._metric.name, math.nan)) for row in rows]
         return [value if math.isfinite(value) else None for value in values]
 
