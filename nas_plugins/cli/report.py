@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def report(
     *,
-    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write, or a folder for it.")],
     result: Annotated[
         Path | None, typer.Option(help="A result.json that `search --out` has written.")
     ] = None,
@@ -36,8 +36,16 @@ def report(
         int, typer.Option(help="With --latent: independent draws per temperature.")
     ] = 10_000,
     seed: Annotated[int, typer.Option(help="With --latent: seed of the draws.")] = 0,
+    single_file: Annotated[
+        bool,
+        typer.Option(
+            "--single-file",
+            help="Write one file, of 5 MB, as for mailing, instead of a small page and, beside "
+            "it, the script that draws its plots.",
+        ),
+    ] = False,
 ) -> None:
-    """Write a report as one HTML file that needs no network.
+    """Write a report as an HTML page that needs no network.
 
     Of a search: give --result, or --storage and --study. Of an Arch-VQ model, its codes and its
     draws: give --latent.
@@ -48,17 +56,20 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
+    from nas_plugins.report import LATENT_FILE, page_file
+    from nas_plugins.results import REPORT_FILE
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.progress import WaitingDisplay
 
+    out = page_file(out, REPORT_FILE if latent is None else LATENT_FILE)
     prepare_file(out)
     with WaitingDisplay(f"writing {out}"):
         if latent is not None:
-            _write_latent(latent, draws, seed, out)
+            _write_latent(latent, draws, seed, out, single_file=single_file)
         else:
             found = _loaded(result, storage, study)
             with writing(out):
-                found.report(out)
+                found.report(out, single_file=single_file)
     remark(f"wrote {out}")
 
 
@@ -70,7 +81,7 @@ def _loaded(result: Path | None, storage: str | None, study: str | None) -> Sear
     return SearchResult.load(result) if result else load_study(str(storage), study, say=remark)
 
 
-def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
+def _write_latent(name: str, draws: int, seed: int, out: Path, *, single_file: bool) -> None:
     """Measures a model and writes its page."""
     from nas_plugins.report import measure, write_latent_report
     from nas_plugins.runner.options import at_least
@@ -84,4 +95,4 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     model = ArchVQModel.load(name) if own else ArchVQModel.shipped(name)
     found = measure(model, name=name, draws=draws, seed=seed)
     with writing(out):
-        write_latent_report(found, out)
+        write_latent_report(found, out, single_file=single_file)

@@ -74,8 +74,8 @@ def test_the_result_is_that_of_the_other_engine_trial_by_trial(strategy: str) ->
 def test_a_silence_says_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
     monkeypatch.setattr(Activity, "tell", lambda _, key, deed: heard.append(deed and deed.text))
-    ran = run("search", "--space", "fbnet", "--evaluator", "sum", "--objective", "score", "--engine",
-              "nni", "--trials", 2,
+    ran = run("search", "--space", "fbnet", "--evaluator", "sum", "--objective", "score",
+              "--engine", "nni", "--trials", 2,
               "--warm-start", "complexity", "--warm-start-option", "pool=9")  # fmt: skip
     assert ran.code == 0, ran.err
     assert "scoring a pool of 9 for the warm start" in heard

@@ -221,7 +221,9 @@ def test_the_file_is_written_as_a_whole(latent: Latent, tmp_path: Path) -> None:
     path = tmp_path / "new" / "latent.html"
     assert write_latent_report(latent, path, title="A & B") == path
     assert "<h1>A &amp; B</h1>" in path.read_text(encoding="utf-8")
-    assert [p.name for p in path.parent.iterdir()] == ["latent.html"]
+    assert write_latent_report(latent, tmp_path / "folder") == tmp_path / "folder" / "latent.html"
+    alone = write_latent_report(latent, tmp_path / "alone" / "a.html", single_file=True)
+    assert [list(p.parent.glob("plotly-*.js")) != [] for p in (path, alone)] == [True, False]
 
 
 def test_a_search_in_a_latent_space_says_how_to_look_into_it() -> None:
