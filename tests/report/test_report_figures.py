@@ -116,6 +116,36 @@ def test_the_first_view_shows_the_found_front_in_every_pair() -> None:
             assert low <= min(front[axis]) <= max(front[axis]) <= high
 
 
+@pytest.mark.parametrize(
+    ("violation", "true_front", "views"),
+    [
+        (1.0, ((70.0, 1.0), (95.0, 3.0)), ["All trials", "Around the true front"]),
+        (1.0, ((70.0, 1.0),), []),
+        (1.0, (), []),
+        (0.0, (), []),  # the first trial dominates all others
+    ],
+    ids=["nothing feasible", "one true point", "no true front", "one found point"],
+)
+def test_all_trials_are_in_the_first_view_where_no_front_spans_one(
+    violation: float, true_front: tuple[tuple[float, ...], ...], views: list[str]
+) -> None:
+    space = nap.space("nasbench201")
+    architectures = space.architectures(space.random(30, np.random.default_rng(0)))
+    trials = tuple(
+        Trial(i, a, values=(90.0 - i, 1.0 + 10 * i), constraints={"mem<=9": violation})
+        for i, a in enumerate(architectures)
+    )
+    history = History(space, OBJECTIVES[:2], trials)
+    page = page_of(SearchResult(history, true_front=true_front))
+    figure = page.figures["front"]
+    assert "outside the view around" not in page.text
+    assert [name for name in figure.get("views", {}) if "Logarithmic" not in name] == views
+    for axis in ("x", "y"):
+        low, high = figure["layout"][f"{axis}axis"].get("range", (-np.inf, np.inf))
+        shown = [v for trace in figure["data"] for v in trace[axis]]
+        assert low < min(shown) <= max(shown) < high
+
+
 def test_a_skewed_axis_is_offered_logarithmic() -> None:
     views = page_of(_skewed()).figures["front"]["views"]
     assert list(views) == [
