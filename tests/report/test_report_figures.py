@@ -11,6 +11,7 @@ from report_helpers import OBJECTIVES, made_up, page_of
 import nas_plugins as nap
 from nas_plugins import pareto
 from nas_plugins._frozen import FrozenDict
+from nas_plugins.drawing.svg import text_width
 from nas_plugins.history import History, Objective, Trial
 from nas_plugins.protocols import Metric
 from nas_plugins.report import _format
@@ -313,3 +314,25 @@ def test_titles_of_parallel_axes_have_room() -> None:
     labels = [d["label"] for d in page.figures["parallel"]["data"][0]["dimensions"]]
     width = float(re.sub(r"\D", "", plot["style"] or ""))
     assert (width - 146) / (len(labels) - 1) > 6.3 * max(map(len, labels))
+
+
+def test_parallel_axes_of_a_cell_are_whole_on_a_desktop() -> None:
+    space = nap.space("nasbench201")
+    objectives = (Objective("val_accuracy"), Objective("params_m", "min"))
+    rng = np.random.default_rng(0)
+    trials = [
+        Trial(i, a, values=rng.random(2))
+        for i, a in enumerate(space.architectures(space.random(30, rng)))
+    ]
+    metrics = (Metric("val_accuracy", "%", "max"), Metric("params_m", "M", "min"))
+    page = page_of(SearchResult(History(space, objectives, tuple(trials)), metrics=metrics))
+    plot = next(a for a in page.named("div") if a.get("id") == "plot-parallel")
+    assert len(page.figures["parallel"]["data"][0]["dimensions"]) == 8
+    assert float(re.sub(r"\D", "", plot["style"] or "")) < 1024  # px within a page's margins
+
+
+def test_titles_beside_the_low_plot_of_the_hypervolume_fit() -> None:
+    for true_front in ((), ((0.9, 0.1), (0.5, 0.05))):
+        figure = page_of(made_up(10, 2, true_front=true_front)).figures["hypervolume"]
+        title = figure["layout"]["yaxis"]["title"]["text"]
+        assert text_width(title, 15.6) < 200  # the plot is 280 px high on a phone
