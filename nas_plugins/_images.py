@@ -29,3 +29,21 @@ def check_channels_first(what: str, shape: Sequence[int]) -> None:
         f"{what} must have the channels first, {first}, and {tuple(shape)} looks like {names}; "
         f"write `images.transpose{order}` in NumPy, `images.permute{order}` in PyTorch"
     )
+
+
+def square_image_options(shape: Sequence[int]) -> dict[str, int]:
+    """Options of a `complexity` that counts square images, for images of a shape `(C, H, W)`.
+
+    Raises:
+        ValueError: They are not square, or no images.
+    """
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ValueError(
+            f"networks are counted for square images, got images of {shape_text(shape)}"
+        )
+    return {"resolution": shape[1], "in_channels": shape[0]}
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape in words, e.g. ``"3x32x32"``."""
+    return "x".join(map(str, shape))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -108,6 +108,21 @@ class Combined(Evaluator):
         rows = range(len(architectures))
         return [self._joined({name: values[i] for name, values in found.items()}) for i in rows]
 
+    @property
+    def data_shape(self) -> tuple[int, ...] | None:
+        """That of the data set among them."""
+        return _first(source.data_shape for source in self.sources.values())
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """What the networks take that they measure, where they do."""
+        return _first(source.input_shape for source in self.sources.values())
+
+    def for_data(self, shape: tuple[int, ...]) -> Combined:
+        """Lets all measure networks for images of this shape; see `Evaluator.for_data`."""
+        sources = {name: source.for_data(shape) for name, source in self.sources.items()}
+        return replace(self, sources=FrozenDict(sources))
+
     def check(self, space: SearchSpace) -> None:
         """Asks each evaluator that is needed; see `Evaluator.check`."""
         for name in self._asked:
@@ -206,10 +221,10 @@ def same_data(sources: Mapping[str, Evaluator]) -> dict[str, Evaluator]:
     Raises:
         ValueError: Two have data sets of different shapes, or one was told another shape.
     """
-    shapes = [found.data_shape for found in sources.values() if found.data_shape is not None]
-    if not shapes:
+    shape = _first(found.data_shape for found in sources.values())
+    if shape is None:
         return dict(sources)
-    return {name: found.for_data(shapes[0]) for name, found in sources.items()}
+    return {name: found.for_data(shape) for name, found in sources.items()}
 
 
 def origin(name: str, sources: Mapping[str, Evaluator]) -> Origin:
@@ -238,6 +253,10 @@ def metric_names(sources: Mapping[str, Evaluator]) -> list[str]:
 def source_of(evaluator: Evaluator) -> str:
     """Where an evaluator's numbers come from."""
     return as_evaluator(evaluator).source
+
+
+def _first(shapes: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+    return next((shape for shape in shapes if shape is not None), None)
 
 
 def _plain(names: Mapping[str, Origin]) -> dict[str, str]:

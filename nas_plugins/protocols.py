@@ -516,6 +516,21 @@ class _AdaptedEvaluator(Evaluator):
         return space
 
     @property
+    def data_shape(self) -> tuple[int, ...] | None:
+        shape: tuple[int, ...] | None = getattr(self.given, "data_shape", None)
+        return shape
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        shape: tuple[int, ...] | None = getattr(self.given, "input_shape", None)
+        return shape
+
+    def for_data(self, shape: tuple[int, ...]) -> Evaluator:
+        if not hasattr(self.given, "for_data"):
+            return self
+        return as_evaluator(self.given.for_data(shape))
+
+    @property
     def measured_rows(self) -> Rows | None:
         rows: Rows | None = getattr(self.given, "measured_rows", None)
         return rows

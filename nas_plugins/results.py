@@ -245,7 +245,8 @@ class SearchResult:
 
         Args:
             path: A folder, which is made and gets ``result.json``, ``trials.csv`` and
-                ``report.html``; or one file whose name ends with ``.json``.
+                ``report.html`` with the script of its plots; or one file whose name ends with
+                ``.json``.
 
         Raises:
             OSError: Something cannot be written.
@@ -342,15 +343,24 @@ class SearchResult:
         figure.update_layout(xaxis_title=titles[0], yaxis_title=titles[1])
         return figure
 
-    def report(self, path: str | Path) -> None:
-        """Writes the report, one HTML page that needs no network.
+    def report(self, path: str | Path, *, single_file: bool = False) -> Path:
+        """Writes the report, an HTML page that needs no network.
+
+        Args:
+            path: The file; or a folder, named without a dot, which is made and gets
+                ``report.html``.
+            single_file: Whether the page is a single file, of 5 MB, as for mailing. Otherwise the
+                script that draws its plots lies beside it, once for all reports of a folder.
+
+        Returns:
+            The file.
 
         Raises:
             OSError: The file cannot be written.
         """
         from nas_plugins.report import write_report  # the one import upwards
 
-        write_report(self, Path(path))
+        return write_report(self, Path(path), single_file=single_file)
 
     def __repr__(self) -> str:
         columns, rows = self._best_rows()

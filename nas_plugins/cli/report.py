@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas_plugins.cli._console import remark
 from nas_plugins.cli._errors import UsageError
 
+if TYPE_CHECKING:
+    from nas_plugins.results import SearchResult
+
 
 def report(
     *,
-    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write, or a folder for it.")],
     result: Annotated[
         Path | None, typer.Option(help="A result.json that `search --out` has written.")
     ] = None,
@@ -33,8 +36,16 @@ def report(
         int, typer.Option(help="With --latent: independent draws per temperature.")
     ] = 10_000,
     seed: Annotated[int, typer.Option(help="With --latent: seed of the draws.")] = 0,
+    single_file: Annotated[
+        bool,
+        typer.Option(
+            "--single-file",
+            help="Write one file, of 5 MB, as for mailing, instead of a small page and, beside "
+            "it, the script that draws its plots.",
+        ),
+    ] = False,
 ) -> None:
-    """Write a report as one HTML file that needs no network.
+    """Write a report as an HTML page that needs no network.
 
     Of a search: give --result, or --storage and --study. Of an Arch-VQ model, its codes and its
     draws: give --latent.
@@ -45,21 +56,32 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
-    from nas_plugins.results import SearchResult
+    from nas_plugins.report import LATENT_FILE, page_file
+    from nas_plugins.results import REPORT_FILE
     from nas_plugins.runner.outputs import prepare_file, writing
-    from nas_plugins.runner.studies import load_study
+    from nas_plugins.runner.progress import WaitingDisplay
 
+    out = page_file(out, REPORT_FILE if latent is None else LATENT_FILE)
     prepare_file(out)
-    if latent is not None:
-        _write_latent(latent, draws, seed, out)
-        return
-    found = SearchResult.load(result) if result else load_study(str(storage), study, say=remark)
-    with writing(out):
-        found.report(out)
+    with WaitingDisplay(f"writing {out}"):
+        if latent is not None:
+            _write_latent(latent, draws, seed, out, single_file=single_file)
+        else:
+            found = _loaded(result, storage, study)
+            with writing(out):
+                found.report(out, single_file=single_file)
     remark(f"wrote {out}")
 
 
-def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
+def _loaded(result: Path | None, storage: str | None, study: str | None) -> SearchResult:
+    """A search that was saved, or that a storage holds."""
+    from nas_plugins.results import SearchResult
+    from nas_plugins.runner.studies import load_study
+
+    return SearchResult.load(result) if result else load_study(str(storage), study, say=remark)
+
+
+def _write_latent(name: str, draws: int, seed: int, out: Path, *, single_file: bool) -> None:
     """Measures a model and writes its page."""
     from nas_plugins.report import measure, write_latent_report
     from nas_plugins.runner.options import at_least
@@ -71,7 +93,6 @@ def _write_latent(name: str, draws: int, seed: int, out: Path) -> None:
     # A folder goes before a name, so that one's own model cannot be mistaken for ours.
     own = Path(name).is_dir()
     model = ArchVQModel.load(name) if own else ArchVQModel.shipped(name)
-    found = measure(model, name=name, draws=draws, seed=seed, say=remark)
+    found = measure(model, name=name, draws=draws, seed=seed)
     with writing(out):
-        write_latent_report(found, out)
-    remark(f"wrote {out}")
+        write_latent_report(found, out, single_file=single_file)

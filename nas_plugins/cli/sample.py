@@ -64,6 +64,7 @@ def sample(
     from nas_plugins.runner import sampling
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.problem import build_space
+    from nas_plugins.runner.progress import WaitingDisplay
 
     if space is None and model is None:
         raise UsageError("say what to draw from: give --space NAME or --model DIR")
@@ -72,17 +73,18 @@ def sample(
     if out is not None:
         prepare_file(out)
     options = read_options(space_option or (), "--space-option")
-    result = sampling.sample(
-        None if space is None else build_space(space, options),
-        n,
-        model=model,
-        seed=seed,
-        temperature=temperature,
-        decoding=decoding,
-        unique=unique,
-        exclude=() if exclude is None else exclude,
-        exclude_train=exclude_train,
-    )
+    with WaitingDisplay("sampling", shown=not quiet):
+        result = sampling.sample(
+            None if space is None else build_space(space, options),
+            n,
+            model=model,
+            seed=seed,
+            temperature=temperature,
+            decoding=decoding,
+            unique=unique,
+            exclude=() if exclude is None else exclude,
+            exclude_train=exclude_train,
+        )
     if out is not None:
         with writing(out):
             result.save(out)

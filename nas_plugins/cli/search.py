@@ -155,7 +155,6 @@ def search(
     Long because its options are declared with their help.
     """
     from nas_plugins.runner.language_model import with_language_model
-    from nas_plugins.runner.progress import SearchDisplay
     from nas_plugins.runner.request import SearchRequest, named, with_stand_in
     from nas_plugins.runner.search import SearchBrokenError, run
     from nas_plugins.runner.storage import StorageURL
@@ -204,7 +203,7 @@ def search(
         remark(absent)
     broken = None
     try:
-        result = run(request, partial(SearchDisplay, shown=not quiet, words=in_options))
+        result = run(request, shown=not quiet, words=in_options)
     except SearchBrokenError as error:
         result, broken = error.result, error
     _give_out(result, request, as_json=as_json, quiet=quiet, words=context.obj or [])
@@ -216,7 +215,7 @@ def _give_out(
 ) -> None:
     """Prints the result and writes its files; `words` is the command line as it was given."""
     from nas_plugins.cli._output import print_result
-    from nas_plugins.runner.outputs import writing
+    from nas_plugins.runner.search import write
 
     if as_json:
         print_json(result.summary())
@@ -224,8 +223,7 @@ def _give_out(
         print_result(result)
     _say_how_to_go_on(result, request, words)
     if request.out is not None:
-        with writing(request.out):
-            result.save(request.out)
+        write(result, request.out, shown=not quiet)
         if not quiet:
             remark(f"wrote {request.out}")
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._doing import doing
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._secrets import without_secrets
 from nas_plugins.errors import DataError
@@ -213,7 +214,8 @@ class ChatSession:
         """One attempt; whatever it costs is noted in `call`."""
         request, used = call.request, 0
         try:
-            reply = self.model.complete(request)
+            with doing(f"asking {self.model.name}"):
+                reply = self.model.complete(request)
             if not isinstance(reply, ChatReply):
                 raise ChatError(f"{self.model.name} returned {type(reply).__name__}, no reply")
             reply = self._priced(_clean(reply))

@@ -1,4 +1,4 @@
-"""The latent page: what an Arch-VQ model has learned, as one HTML file."""
+"""The latent page: what an Arch-VQ model has learned, as an HTML page."""
 
 from __future__ import annotations
 
@@ -25,25 +25,33 @@ from nas_plugins.report._latent_figures import (
 from nas_plugins.report._tables import breakable, copied, pairs_table, plain_table, tile
 
 
-def write_latent_report(latent: Latent, path: Path, *, title: str | None = None) -> Path:
-    """Writes the latent page of a model as one HTML file that loads nothing from anywhere.
+def write_latent_report(
+    latent: Latent, path: Path, *, title: str | None = None, single_file: bool = False
+) -> Path:
+    """Writes the latent page of a model, which loads nothing from the network.
 
     Args:
         latent: What `measure` found.
-        path: The file. Missing folders are made.
+        path: The file; or a folder, which gets ``latent.html``. Missing folders are made.
         title: Heading of the page; by default which model it is.
+        single_file: As of `write_report`.
 
     Returns:
-        `path`.
+        The file.
 
     Raises:
         OSError: The file cannot be written.
     """
-    return _document.write(render_latent_report(latent, title=title), path)
+    page = _document_of(latent, title, single_file=single_file)
+    return _document.write(page, path, _document.LATENT_FILE)
 
 
 def render_latent_report(latent: Latent, *, title: str | None = None) -> str:
-    """Renders the latent page; equal measurements give equal pages."""
+    """Renders the latent page as a single file; equal measurements give equal pages."""
+    return _document_of(latent, title, single_file=True).html
+
+
+def _document_of(latent: Latent, title: str | None, *, single_file: bool) -> _document.Document:
     heading = title or f"Latent space: {latent.name}"
     use, parts, curves = (
         use_figures(latent),
@@ -62,7 +70,8 @@ def render_latent_report(latent: Latent, *, title: str | None = None) -> str:
         PageSection("model", "Model and versions", _model(latent)),
     ]
     figures = [*use, *parts, *curves]
-    return _document.render(heading, _header(latent, heading), sections, figures)
+    header = _header(latent, heading)
+    return _document.render(heading, header, sections, figures, single_file=single_file)
 
 
 # -- head ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._doing import doing
 from nas_plugins.errors import DataError
 from nas_plugins.spaces.base import Architecture, Rows
 from nas_plugins.strategies.arch_vq.data import digest, split
@@ -135,7 +136,6 @@ def measure(
     temperatures: Sequence[float] = TEMPERATURES,
     cells: int = 6,
     seed: int = 0,
-    say: Callable[[str], None] = lambda text: None,
 ) -> Latent:
     """Draws and counts.
 
@@ -146,7 +146,6 @@ def measure(
         temperatures: Of the sweep.
         cells: Architectures to show.
         seed: Seed of everything drawn here.
-        say: Is told what is done next.
 
     Raises:
         DataError: The training set cannot be drawn again.
@@ -155,23 +154,24 @@ def measure(
     if draws < 1:
         raise ValueError(f"`draws` must be >= 1, got {draws}")
     space, rng = model.space, np.random.default_rng(seed)
-    rows = _train_rows(model)
     # Far cheaper than drawing, unless the published way of counting needs a key per raw graph.
     published = has_published_test(space)
-    keys = TrainKeys.of(space, rows) if published else _canonical_only(model, rows)
+    with doing("drawing the training set again"):
+        rows = _train_rows(model)
+        keys = TrainKeys.of(space, rows) if published else _canonical_only(model, rows)
     encoded = rows[rng.permutation(len(rows))[:MAX_ENCODED]]
-    say(f"encoding {len(encoded):,} of {len(rows):,}")
-    train = _counts(model, model.encode(encoded))
+    with doing(f"encoding {len(encoded):,} of {len(rows):,} architectures"):
+        train = _counts(model, model.encode(encoded))
     found: list[Sweep] = []
     generated: Counts | None = None
     for temperature in temperatures:
-        say(f"drawing {draws:,} at temperature {temperature:g}")
-        drawn = model.draw(draws, temperature=temperature, seed=seed)
-        if temperature == 1.0:
-            generated = _counts(model, drawn.codes)
-        graphs = Graphs.from_columns(drawn.labels, drawn.columns)
-        how = lenient(space, graphs, keys) if published else None
-        found.append(Sweep(temperature, strict(space, graphs, keys), how))
+        with doing(f"drawing {draws:,} at temperature {temperature:g} and counting them"):
+            drawn = model.draw(draws, temperature=temperature, seed=seed)
+            if temperature == 1.0:
+                generated = _counts(model, drawn.codes)
+            graphs = Graphs.from_columns(drawn.labels, drawn.columns)
+            how = lenient(space, graphs, keys) if published else None
+            found.append(Sweep(temperature, strict(space, graphs, keys), how))
     if generated is None:
         generated = _counts(model, model.draw(draws, seed=seed).codes)
     return Latent(

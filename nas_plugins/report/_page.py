@@ -15,45 +15,57 @@ from nas_plugins.report._progress import hypervolume_figure, progress_figure
 from nas_plugins.report._scatter import MAX_PAIRS, front_figures
 from nas_plugins.report._sections import render_blocks
 from nas_plugins.report._tables import FactsOf
-from nas_plugins.results import SearchResult
+from nas_plugins.results import REPORT_FILE, SearchResult
 from nas_plugins.strategy_report import facts_of, sections_of
 
 _SETTINGS = "settings"
 
 
-def write_report(result: SearchResult, path: Path, *, title: str | None = None) -> Path:
-    """Writes the report of a search as one HTML file that loads nothing from anywhere.
+def write_report(
+    result: SearchResult, path: Path, *, title: str | None = None, single_file: bool = False
+) -> Path:
+    """Writes the report of a search as an HTML page that loads nothing from the network.
 
     An older file is replaced only when the new one is complete. Missing folders are made.
 
     Args:
         result: The search.
-        path: The file, e.g. ``Path("report.html")``.
+        path: The file, e.g. ``Path("report.html")``; or a folder, which gets ``report.html``.
         title: Heading of the page; by default what was searched.
+        single_file: Whether the page is a single file, of 5 MB, as for mailing. Otherwise the
+            script that draws its plots is written beside it, once for all pages of a folder.
 
     Returns:
-        `path`.
+        The file.
 
     Raises:
         OSError: The file cannot be written.
     """
-    return _document.write(render_report(result, title=title), path)
+    return _document.write(_document_of(result, title, single_file=single_file), path, REPORT_FILE)
 
 
 def render_report(result: SearchResult, *, title: str | None = None) -> str:
-    """Renders the report of a search; equal results give equal pages.
+    """Renders the report of a search as a single file; equal results give equal pages.
 
     Args:
         result: The search; it may be empty, interrupted, or have failed throughout.
         title: Heading of the page; by default what was searched.
     """
+    return _document_of(result, title, single_file=True).html
+
+
+def _document_of(
+    result: SearchResult, title: str | None, *, single_file: bool
+) -> _document.Document:
     heading = title or _header.default_title(result)
     _ = result.history.seen  # canonical keys in one batch, which is much faster than one by one
     sections, figures = _sections(result)
     header = _header.header(result, heading)
     shared = {"hover": shared_texts(result)} if figures else {}
     anchors = _tables.other_drawings(result, _tables.best_rows(result.history))[1]
-    return _document.render(heading, header, sections, figures, shared, anchors=anchors)
+    return _document.render(
+        heading, header, sections, figures, shared, anchors=anchors, single_file=single_file
+    )
 
 
 def _sections(result: SearchResult) -> tuple[list[PageSection], list[Figure]]:

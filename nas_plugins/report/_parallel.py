@@ -22,6 +22,7 @@ _MAX_CHOICES = 14  # more tick labels than this overlap
 _SCATTER = 0.33  # how far lines spread around a choice
 _TAIL = 0.1
 _LABEL = 14  # characters of a name above an axis
+_LEFT, _RIGHT = 84, 62  # margins in px, for what the outer axes say
 
 
 def parallel_figure(result: SearchResult) -> Figure | None:
@@ -76,13 +77,14 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         {
             "data": [trace],
             "layout": {
-                "margin": {"l": 84, "r": 62, "t": 44, "b": 20},
+                "margin": {"l": _LEFT, "r": _RIGHT, "t": 44, "b": 20},
                 "paper_bgcolor": css("paper"),
             },
         },
         f"Parallel coordinates of {count(len(chosen), 'decision')} and "
         f"{count(len(shown), 'objective')} of {count(len(trials), 'trial')}",
-        min_width=round(110 + max(92, widest + 10) * len(dimensions)),  # titles stay apart
+        # Titles stay apart; there is a gap less than there are axes.
+        min_width=round(_LEFT + _RIGHT + max(92, widest + 10) * (len(dimensions) - 1)),
     )
 
 

@@ -25,7 +25,7 @@ def hypervolume_figure(result: SearchResult) -> Figure | None:
             "the axes are scaled so that the true front runs from 0 to 1 in each objective (FN)"
         )
     else:
-        title = "Hypervolume, scaled to the trials seen"
+        title = "Scaled hypervolume"
         scale = (
             "no true front is known, so the axes are scaled by the best and the worst value of "
             "the feasible trials of this search (ideal and nadir); the numbers cannot be "

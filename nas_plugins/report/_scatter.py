@@ -79,6 +79,8 @@ def front_views(
     """Starts a plot around the front where other trials are far off.
 
     Every point of the found front is in the first view, however far it lies from the others.
+    Where none is found, or the fronts are one point, there is nothing to look at closely, and the
+    first view shows all trials.
 
     Args:
         values: Of the trials on the axes, `(n, 2)`.
@@ -97,17 +99,17 @@ def front_views(
     core = _core(front)
 
     def around(points: pareto.Floats) -> list[list[float]]:
-        if not len(points):
+        if bool((points == points[:1]).all()):  # none, or one and the same
             return whole
         return [focus(values[:, i], points[:, i], shown[i]) for i in range(2)]
 
-    ranges = around(np.concatenate([found, core]))
+    ranges = around(np.concatenate([found, core])) if len(found) else whole
     inside = [(values[:, i] >= r[0]) & (values[:, i] <= r[1]) for i, r in enumerate(ranges)]
     outside = int((~(inside[0] & inside[1])).sum())
     views = {"Around the front": _axes(ranges)} if outside else {}
     views["All trials"] = _axes(whole)
     if around(core) != ranges:
-        views["Most of the front"] = _axes(around(core))
+        views["Most of the front" if len(found) else "Around the true front"] = _axes(around(core))
     skewed = [
         bool(len(front)) and everything[:, i].min() > 0 and _spread(front[:, i]) >= LOG_FROM
         for i in range(2)

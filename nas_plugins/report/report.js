@@ -80,7 +80,25 @@
     Object.keys(report.figures).forEach(draw);
   }
 
-  if (typeof Plotly !== "undefined") {
+  const draws = typeof Plotly !== "undefined";
+  if (!draws && report.script) {
+    const notice = document.createElement("p");
+    notice.className = "missing";
+    notice.setAttribute("role", "alert");
+    notice.textContent =
+      `The plots are not drawn: the file ${report.script}, which was written beside this page, ` +
+      "is not there. Put it back, or write the page as a single file with " +
+      "\u201cnas-plugins report --single-file\u201d. Everything else is here.";
+    document.querySelector("main > nav").before(notice);
+    document.querySelectorAll(".plots").forEach((area) => {
+      const text = document.createElement("p");
+      text.className = "lead";
+      text.textContent = `Not drawn, as ${report.script} is not there.`;
+      area.replaceChildren(text);
+    });
+  }
+
+  if (draws) {
     for (const name of Object.keys(report.figures)) {
       draw(name).then((target) => {
         target.on("plotly_click", (event) => {

@@ -11,11 +11,11 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from nas_plugins._doing import heard_by
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.history import REASON_NOTE, Trial, TrialState
@@ -26,9 +26,9 @@ from nas_plugins.results import SearchResult
 from nas_plugins.runner.nni_evaluator import RequestEvaluator
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.problem import Problem
-from nas_plugins.runner.progress import Finished, SearchDisplay
 from nas_plugins.runner.request import SearchRequest
 from nas_plugins.runner.search import BROKEN, FINISHED, INTERRUPTED, TERMINATED, TIMEOUT, Ended
+from nas_plugins.runner.search_display import Finished, SearchDisplay
 from nas_plugins.runner.session import Callbacks
 from nas_plugins.runner.signals import Interruptible, Stop
 from nas_plugins.runner.storage import StorageURL
@@ -304,10 +304,16 @@ class _Watch:
         """Shows a trial."""
         self._shown.add(_finished(trial))
 
-    def searching(self) -> AbstractContextManager[None]:
-        """A second Ctrl-C does not wait for trial processes; in this one it ends evaluations."""
+    @contextlib.contextmanager
+    def searching(self) -> Iterator[None]:
+        """Lets the display hear what is done, on whatever thread the strategy runs.
+
+        A second Ctrl-C does not wait for trial processes; in this one it ends evaluations.
+        """
         here = self._request.workers == 1
-        return contextlib.nullcontext() if here else self._stop.interruptible()
+        end = contextlib.nullcontext() if here else self._stop.interruptible()
+        with heard_by(self._shown.activity), end:
+            yield
 
 
 def _finished(trial: Trial) -> Finished:

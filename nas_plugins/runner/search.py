@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,9 @@ from nas_plugins.runner.language_model import kind_of, ledger, with_language_mod
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import prepare_folder, writing
 from nas_plugins.runner.problem import Problem, prepare
-from nas_plugins.runner.progress import Finished, Score, SearchDisplay, logging_to
+from nas_plugins.runner.progress import WaitingDisplay
 from nas_plugins.runner.request import Measures, SearchRequest, named, with_stand_in
+from nas_plugins.runner.search_display import Finished, Score, SearchDisplay, logging_to
 from nas_plugins.runner.signals import Stop
 from nas_plugins.runner.storage import NNI, StorageURL, open_storage, storage_errors
 from nas_plugins.spaces.base import Choice, SearchSpace
@@ -201,11 +201,11 @@ def search(
         out=None if out is None else Path(out),
     )
     try:
-        result = run(request, partial(SearchDisplay, shown=progress), callbacks)
+        result = run(request, callbacks, shown=progress)
     except SearchBrokenError as broken:
-        _write(broken.result, request.out)
+        write(broken.result, request.out, shown=progress)
         raise
-    _write(result, request.out)
+    write(result, request.out, shown=progress)
     return result
 
 
@@ -262,9 +262,14 @@ def _check_types(texts: Mapping[str, object], options: Mapping[str, object]) -> 
             raise TypeError(f"`{name}` must be a dictionary, got {value!r}")
 
 
-def _write(result: SearchResult, out: Path | None) -> None:
+def write(result: SearchResult, out: Path | None, *, shown: bool | None) -> None:
+    """Writes the files of a result into a folder, if there is one.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
     if out is not None:
-        with writing(out):
+        with writing(out), WaitingDisplay(f"writing {out}", shown=shown):
             result.save(out)
 
 
@@ -288,14 +293,19 @@ class Ended:
 
 
 def run(
-    request: SearchRequest, show: Callable[[Score], SearchDisplay], callbacks: Callbacks = ()
+    request: SearchRequest,
+    callbacks: Callbacks = (),
+    *,
+    shown: bool | None = None,
+    words: Callable[[str], str] = str,
 ) -> SearchResult:
     """Runs a search to its end, whatever ends it.
 
     Args:
         request: What to search.
-        show: Makes the display.
         callbacks: As those of `search`.
+        shown: As `progress` of `search`.
+        words: Puts what is said into the words of whoever asked for the search.
 
     Raises:
         NasPluginsError: It could not begin.
@@ -311,18 +321,20 @@ def run(
     request, absent = with_stand_in(request)
     with contextlib.ExitStack() as stack:
         request = stack.enter_context(ledger(request))
-        problem = prepare(request)
-        front = problem.true_front()
-        shown = show(Score(problem.objectives, front))
-        stack.enter_context(logging_to(shown))
+        with WaitingDisplay("preparing", shown=shown, words=words):
+            problem = prepare(request)
+            front = problem.true_front()
+        display = SearchDisplay(Score(problem.objectives, front), shown=shown, words=words)
+        stack.enter_context(display)
+        stack.enter_context(logging_to(display))
         for remark in [*filter(None, [absent]), *problem.remarks()]:
-            shown.say(remark)
+            display.say(remark)
         if request.engine == NNI:
             from nas_plugins.runner import nni
 
-            ended = nni.run(request, problem, shown, callbacks, stack=stack)
+            ended = nni.run(request, problem, display, callbacks, stack=stack)
         else:
-            ended = _run(request, problem, shown, callbacks, stack=stack, begun=begun)
+            ended = _run(request, problem, display, callbacks, stack=stack, begun=begun)
     from nas_plugins.runner.results import with_problem
 
     settings = ended.request.settings(problem, seed=ended.seed, status=ended.status)
@@ -487,7 +499,7 @@ class _Run:
         from nas_plugins.runner.workers import Pool
 
         pool = Pool(session, self._request, stop=self._stop)
-        pool.run(self._take, self._ended, self._shown.say)
+        pool.run(self._take, self._ended, self._shown.say, self._shown.activity)
 
     def _take(self) -> bool:
         """Whether one more trial may begin; counts it if so."""

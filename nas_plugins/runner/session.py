@@ -25,7 +25,7 @@ from nas_plugins.optuna.compat import call_back, new_trial
 from nas_plugins.optuna.trial_log import REASON, convert
 from nas_plugins.runner.problem import Problem
 from nas_plugins.runner.processes import Life, Owner
-from nas_plugins.runner.progress import Finished
+from nas_plugins.runner.search_display import Finished
 from nas_plugins.runner.signals import Interruptible, Stop
 from nas_plugins.runner.storage import is_storage_error
 

@@ -14,8 +14,8 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -23,6 +23,7 @@ from multiprocessing.process import BaseProcess
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins._doing import Activity, Deed, heard_by
 from nas_plugins._plugin_code import writable
 from nas_plugins.errors import (
     EngineError,
@@ -33,8 +34,8 @@ from nas_plugins.errors import (
 )
 from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.processes import Owner
-from nas_plugins.runner.progress import Finished
 from nas_plugins.runner.request import SearchRequest
+from nas_plugins.runner.search_display import Finished
 from nas_plugins.runner.session import OWNER, Session
 from nas_plugins.runner.signals import Stop
 from nas_plugins.runner.storage import open_storage, storage_errors
@@ -42,8 +43,21 @@ from nas_plugins.runner.storage import open_storage, storage_errors
 _TICK = 0.2  # seconds after which the parent looks at the clock and at signals again
 
 
-# A worker sends `None` to ask whether it may begin a trial, what it logs as text, each trial that
-# has ended as `Finished`, and `Broken` as its last word.
+# A worker sends `None` to ask whether it may begin a trial, what it logs as text, what it does as
+# `Doing`, each trial that has ended as `Finished`, and `Broken` as its last word.
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a worker does; the parent's view of `Activity.tell`.
+
+    Attributes:
+        key: Of the worker's.
+        deed: ``None`` when it is over.
+    """
+
+    key: int
+    deed: Deed | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,7 @@ class _Worker:
         granted: Trials that it was allowed to begin.
         reported: Numbers of the trials that it has ended.
         asking: Whether it waits for an answer.
+        doing: Keys of what it does.
         open: Whether it has not ended yet.
     """
 
@@ -81,6 +96,7 @@ class _Worker:
     granted: int = 0
     reported: set[int] = field(default_factory=set)
     asking: bool = False
+    doing: set[int] = field(default_factory=set)
     open: bool = True
 
     @property
@@ -112,6 +128,7 @@ class Pool:
         take: Callable[[], bool],
         report: Callable[[Finished], None],
         say: Callable[[str], None],
+        activity: Activity,
     ) -> None:
         """Runs the trials.
 
@@ -120,13 +137,14 @@ class Pool:
                 without asking it.
             report: Told of each trial that has ended.
             say: Told of lost workers and of what workers log.
+            activity: Told of what workers do.
 
         Raises:
             EngineError: A worker met an error of the storage, or all workers are gone.
             PluginError: A plug-in does not keep to its role; likewise `MissingDependencyError`.
             KeyboardInterrupt: A second Ctrl-C.
         """
-        self._report, self._say = report, say
+        self._report, self._say, self._activity = report, say, activity
         try:
             self._workers += [self._start(i) for i in range(self._request.workers)]
             while any(worker.open for worker in self._workers):
@@ -176,6 +194,8 @@ class Pool:
             self._report(message)
         elif isinstance(message, str):
             self._say(message)
+        elif isinstance(message, Doing):
+            self._does(worker, message.key, message.deed)
         elif isinstance(message, Broken):
             self._broken = self._broken or message
 
@@ -204,6 +224,8 @@ class Pool:
 
     def _ended(self, worker: _Worker) -> None:
         worker.open = worker.asking = False
+        for key in tuple(worker.doing):
+            self._does(worker, key, None)
         worker.pipe.close()
         worker.process.join()
         reason = f"its worker was lost ({_ending(worker)})"
@@ -217,6 +239,10 @@ class Pool:
             elif trial.number not in worker.reported:
                 self._report(self._session.describe(trial))
         self._returned += max(worker.granted - len(begun), 0)
+
+    def _does(self, worker: _Worker, key: int, deed: Deed | None) -> None:
+        (worker.doing.discard if deed is None else worker.doing.add)(key)
+        self._activity.tell((worker.owner, key), deed)
 
     def _begun(self, worker: _Worker) -> list[FrozenTrial]:
         return [t for t in self._session.trials() if t.user_attrs.get(OWNER) == worker.owner]
@@ -297,8 +323,9 @@ def work(request: SearchRequest, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = Stop()
     try:
-        with stop.listening(signal.SIGTERM):
+        with stop.listening(signal.SIGTERM), ExitStack() as stack:
             _log_to(pipe)
+            stack.enter_context(heard_by(_PipeActivity(pipe)))
             session = _session(request)
 
             def take() -> bool:
@@ -337,6 +364,19 @@ def _session(request: SearchRequest) -> Session:
             settings={},
             pruner=request.pruner,
         )
+
+
+class _PipeActivity(Activity):
+    """Sends what is done to the parent."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def tell(self, key: Hashable, deed: Deed | None) -> None:
+        """As of every one; an object's identity tells it from others as long as it is there."""
+        with suppress(OSError):
+            self._pipe.send(Doing(id(key), deed))
 
 
 class _PipeHandler(logging.Handler):

@@ -34,6 +34,7 @@ class DARTSNetworkShape:
             Default 20 or 14.
         classes: Outputs of the classifier. Default 10 or 1000.
         resolution: Input height and width in pixels. Default 32 or 224.
+        in_channels: Channels of the input.
         auxiliary: Whether the auxiliary head for training is there.
     """
 
@@ -42,6 +43,7 @@ class DARTSNetworkShape:
     layers: int = 0
     classes: int = 0
     resolution: int = 0
+    in_channels: int = 3
     auxiliary: bool = False
 
     @classmethod
@@ -53,6 +55,7 @@ class DARTSNetworkShape:
         layers: int | None = None,
         classes: int | None = None,
         resolution: int | None = None,
+        in_channels: int = 3,
         auxiliary: bool = False,
     ) -> DARTSNetworkShape:
         """Fills in what is ``None`` from the settings of the DARTS paper for `stem`.
@@ -73,10 +76,10 @@ class DARTSNetworkShape:
             name: default if value is None else value
             for (name, value), default in zip(given.items(), _DEFAULTS[stem], strict=True)
         }
-        at_least(1, **numbers)
+        at_least(1, in_channels=in_channels, **numbers)
         if numbers["channels"] % 2:
             raise ValueError(f"`channels` must be even, got {numbers['channels']}")
-        return cls(stem=stem, auxiliary=auxiliary, **numbers)
+        return cls(stem=stem, in_channels=in_channels, auxiliary=auxiliary, **numbers)
 
     @property
     def reductions(self) -> tuple[int, ...]:
@@ -174,10 +177,10 @@ def _count_stem(tally: _Tally, shape: DARTSNetworkShape) -> tuple[int, int, int]
     width, side = shape.channels, shape.resolution
     if shape.stem == "cifar":
         width *= _STEM_MULTIPLIER
-        tally.convolution(27 * width, side**2, width)
+        tally.convolution(9 * shape.in_channels * width, side**2, width)
         return width, width, side
     half = width // 2
-    for inputs, outputs in ((3, half), (half, width), (width, width)):
+    for inputs, outputs in ((shape.in_channels, half), (half, width), (width, width)):
         side = _halved(side)
         tally.convolution(9 * inputs * outputs, side**2, outputs)
     return width, width, side

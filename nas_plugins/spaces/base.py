@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._images import shape_text
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces._random import different
 from nas_plugins.spaces.graph import Graph
@@ -424,6 +425,20 @@ class SearchSpace(ABC):
             TypeError: The space has no closed form.
         """
         raise TypeError(f"space {self.name!r} defines no complexity")
+
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Options of `complexity` that count networks for images of a shape; ours tell them.
+
+        Args:
+            shape: Channels, height and width.
+
+        Raises:
+            ValueError: There are no networks for such images, or the space does not tell.
+        """
+        raise ValueError(
+            f"space {self.name!r} does not tell how its `complexity` depends on the images, "
+            f"which are {shape_text(shape)} here; its class must define `complexity_options`"
+        )
 
     def complexities(
         self, rows: npt.NDArray[np.integer[Any]], **options: Any

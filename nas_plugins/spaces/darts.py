@@ -7,13 +7,14 @@ these are the architectures of NAS-Bench-301 (Zela et al., ICLR 2022).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._images import square_image_options
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.spaces._darts_notation import Genotype, Pairs, compact_cells, parse_cells
 from nas_plugins.spaces._darts_size import DARTSNetworkShape, network_sizes
@@ -150,6 +151,10 @@ class GenotypeSpace(SearchSpace):
 
     # -- size ------------------------------------------------------------------------------
 
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """The side and the channels of square images."""
+        return square_image_options(shape)
+
     def complexity(
         self,
         architecture: Architecture,
@@ -159,6 +164,7 @@ class GenotypeSpace(SearchSpace):
         layers: int | None = None,
         classes: int | None = None,
         resolution: int | None = None,
+        in_channels: int = 3,
         auxiliary: bool = False,
         **options: Any,
     ) -> Complexity:
@@ -176,6 +182,7 @@ class GenotypeSpace(SearchSpace):
             layers: Number of cells; 20 or 14.
             classes: Outputs of the classifier; 10 or 1000.
             resolution: Input height and width in pixels; 32 or 224.
+            in_channels: Channels of the input.
             auxiliary: Whether to count the auxiliary head.
             **options: None is known; raises ``TypeError``.
         """
@@ -188,6 +195,7 @@ class GenotypeSpace(SearchSpace):
             layers=layers,
             classes=classes,
             resolution=resolution,
+            in_channels=in_channels,
             auxiliary=auxiliary,
         )[0].tolist()
         return Complexity(params, flops)

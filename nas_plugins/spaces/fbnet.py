@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._checks import at_least
+from nas_plugins._images import square_image_options
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
 from nas_plugins.spaces.decision_features import decision_features
@@ -90,6 +91,7 @@ class FBNetShape:
         head_channels: Channels of the 1x1 convolution before the pooling.
         classes: Outputs of the classifier.
         resolution: Input height and width in pixels.
+        in_channels: Channels of the input.
     """
 
     stem_stride: int
@@ -97,10 +99,16 @@ class FBNetShape:
     head_channels: int
     classes: int
     resolution: int
+    in_channels: int = 3
 
     @classmethod
     def of(
-        cls, *, stem: str = "cifar", classes: int | None = None, resolution: int | None = None
+        cls,
+        *,
+        stem: str = "cifar",
+        classes: int | None = None,
+        resolution: int | None = None,
+        in_channels: int = 3,
     ) -> FBNetShape:
         """Returns the ``"cifar"`` or the ``"imagenet"`` setting.
 
@@ -110,6 +118,7 @@ class FBNetShape:
                 head of 1984 channels.
             classes: Outputs of the classifier; 100 or 1000 if ``None``.
             resolution: Input height and width in pixels; 32 or 224 if ``None``.
+            in_channels: Channels of the input.
 
         Raises:
             UnknownNameError: `stem` is neither.
@@ -121,6 +130,7 @@ class FBNetShape:
         numbers = {
             "classes": setting.classes if classes is None else classes,
             "resolution": setting.resolution if resolution is None else resolution,
+            "in_channels": in_channels,
         }
         at_least(1, **numbers)
         return cls(
@@ -200,6 +210,10 @@ class FBNet(SearchSpace):
         labels = chain_labels(graph, N_LAYERS + 2)
         return Architecture(self, tuple(_index(i, b) for i, b in enumerate(labels)))
 
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """The side and the channels of square images."""
+        return square_image_options(shape)
+
     def complexity(
         self,
         architecture: Architecture,
@@ -207,6 +221,7 @@ class FBNet(SearchSpace):
         stem: str = "cifar",
         classes: int | None = None,
         resolution: int | None = None,
+        in_channels: int = 3,
         **options: Any,
     ) -> Complexity:
         """Parameters and FLOPs of the network.
@@ -219,11 +234,14 @@ class FBNet(SearchSpace):
             stem: ``"cifar"`` or ``"imagenet"``; see `FBNetShape.of`.
             classes: Outputs of the classifier; 100 or 1000 if ``None``.
             resolution: Input height and width in pixels; 32 or 224 if ``None``.
+            in_channels: Channels of the input.
             **options: None is known; raises ``TypeError``.
         """
         if options:
             raise TypeError(f"unknown options of complexity: {sorted(options)}")
-        shape = FBNetShape.of(stem=stem, classes=classes, resolution=resolution)
+        shape = FBNetShape.of(
+            stem=stem, classes=classes, resolution=resolution, in_channels=in_channels
+        )
         return _complexity(self.blocks(architecture), shape)
 
 
@@ -276,7 +294,8 @@ def _index(layer: int, entry: Any) -> int:
 
 def _complexity(blocks: tuple[str, ...], shape: FBNetShape) -> Complexity:
     side = _strided(shape.resolution, shape.stem_stride)
-    params, flops = (27 + 2) * STEM_CHANNELS, 27 * STEM_CHANNELS * side**2
+    stem = 9 * shape.in_channels * STEM_CHANNELS
+    params, flops = stem + 2 * STEM_CHANNELS, stem * side**2
     for block, layer in zip(blocks, shape.layers, strict=True):
         before, side = side**2, _strided(side, layer.stride)
         if block != SKIP:

@@ -6,13 +6,14 @@ Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search", I
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._images import square_image_options
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces import nasbench101_cells as cells
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
@@ -255,6 +256,10 @@ class NASBench101(SearchSpace):
 
     # -- network ---------------------------------------------------------------------------
 
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """The side and the channels of square images."""
+        return square_image_options(shape)
+
     def complexity(
         self,
         architecture: Architecture,
@@ -264,6 +269,7 @@ class NASBench101(SearchSpace):
         modules_per_stack: int = 3,
         classes: int = 10,
         resolution: int = 32,
+        in_channels: int = 3,
         **options: Any,
     ) -> Complexity:
         """Parameters and FLOPs of the benchmark's network, built from the canonical cell.
@@ -279,6 +285,7 @@ class NASBench101(SearchSpace):
             modules_per_stack: Cells per stack.
             classes: Outputs of the classifier.
             resolution: Input height and width in pixels.
+            in_channels: Channels of the input.
             **options: None is known; raises ``TypeError``.
 
         Raises:
@@ -288,7 +295,7 @@ class NASBench101(SearchSpace):
         if options:
             raise TypeError(f"unknown options of complexity: {sorted(options)}")
         matrix, operations = self.cell(self.canonical(architecture))
-        weights, outputs = 27 * stem_channels, stem_channels
+        weights, outputs = 9 * in_channels * stem_channels, stem_channels
         flops = weights * resolution**2
         params, inputs, side = weights + 2 * outputs, stem_channels, resolution
         for stack in range(stacks):

@@ -7,13 +7,14 @@ ICLR 2020; the topology space of NATS-Bench.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._images import square_image_options
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
 from nas_plugins.spaces.graph import Graph
@@ -163,6 +164,10 @@ class NASBench201(SearchSpace):
                 raise InvalidArchitectureError(f"node {node} must be an operation, got {label!r}")
         return Architecture(self, tuple(OPERATIONS.index(label) for label in labels[1:7]))
 
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """The side and the channels of square images."""
+        return square_image_options(shape)
+
     def complexity(
         self,
         architecture: Architecture,
@@ -171,6 +176,7 @@ class NASBench201(SearchSpace):
         cells: int = 5,
         classes: int = 10,
         resolution: int = 32,
+        in_channels: int = 3,
         **options: Any,
     ) -> Complexity:
         """Parameters and FLOPs of the benchmark's network, as its tables count them.
@@ -184,11 +190,14 @@ class NASBench201(SearchSpace):
             cells: Cells per stage.
             classes: Outputs of the classifier.
             resolution: Input height and width in pixels.
+            in_channels: Channels of the input.
             **options: None is known; raises ``TypeError``.
         """
         if options:
             raise TypeError(f"unknown options of complexity: {sorted(options)}")
-        return _complexity(architecture.indices, channels, cells, classes, resolution)
+        return _complexity(
+            architecture.indices, channels, cells, classes, resolution, in_channels=in_channels
+        )
 
 
 def _class_string(indices: Sequence[int]) -> str:
@@ -209,10 +218,17 @@ def _class_string(indices: Sequence[int]) -> str:
 
 
 def _complexity(
-    indices: Sequence[int], channels: int, cells: int, classes: int, resolution: int
+    indices: Sequence[int],
+    channels: int,
+    cells: int,
+    classes: int,
+    resolution: int,
+    *,
+    in_channels: int,
 ) -> Complexity:
     area = resolution**2
-    params, flops = (27 + 2) * channels, 27 * channels * area
+    stem = 9 * in_channels * channels
+    params, flops = stem + 2 * channels, stem * area
     for stage in range(3):
         width = channels * 2**stage
         if stage:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._images import square_image_options
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
 from nas_plugins.spaces.decision_features import decision_features
@@ -305,6 +306,10 @@ class ViT(SearchSpace):
         return decision_features(self.decisions, labels, rows, active=active, counted=groups)
 
     # -- size of the network ---------------------------------------------------------------
+
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """The side and the channels of square images."""
+        return square_image_options(shape)
 
     def complexity(self, architecture: Architecture, **options: Any) -> Complexity:
         """Parameters and FLOPs of the network.

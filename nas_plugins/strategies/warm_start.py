@@ -166,7 +166,7 @@ class WarmStart(Strategy):
         """Mean over the metrics of each candidate's rank from 1, the best, `(P,)`."""
         known = {metric.name: metric for metric in self._scorer.metrics}
         metrics = [known[name] for name in self.ranked_by]
-        with doing(f"scoring a pool of {len(pool):,} for the warm start"):
+        with doing(f"scoring a pool of {len(pool):,} for the warm start", once=True):
             rows = measured(self._scorer, pool)
         signs = np.array([1.0 if metric.direction == "min" else -1.0 for metric in metrics])
         losses = np.array([[row.get(m.name, np.nan) for m in metrics] for row in rows]) * signs

@@ -121,7 +121,13 @@ def test_out_holds_result_trials_and_report(run, tmp_path: Path):
     ran = run(*TOY, *BOTH, "--trials", 8, "--seed", 0, "--out", "deep/folder", "--quiet")
     assert ran.code == 0
     folder = tmp_path / "deep" / "folder"
-    assert {p.name for p in folder.iterdir()} == {"result.json", "trials.csv", "report.html"}
+    script = next(folder.glob("plotly-*.js")).name
+    names = {"result.json", "trials.csv", "report.html", script}
+    assert {p.name for p in folder.iterdir()} == names
+    run("report", "--result", folder, "--out", "pages")
+    assert {p.name for p in (tmp_path / "pages").iterdir()} == {"report.html", script}
+    run("report", "--result", folder, "--out", "alone/a.html", "--single-file")
+    assert [p.name for p in (tmp_path / "alone").iterdir()] == ["a.html"]
     with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["number"]) for row in rows] == list(range(8))

@@ -19,6 +19,7 @@ from command_line import Ran
 from nni_cli import ended, plugin_site, run, start
 
 import nas_plugins as nap
+from nas_plugins._doing import Activity
 from nas_plugins.errors import DataError
 from nas_plugins.results import SearchResult
 
@@ -68,6 +69,16 @@ def test_the_result_is_that_of_the_other_engine_trial_by_trial(strategy: str) ->
     tables = [Path(e, "trials.csv").read_text(encoding="utf-8") for e in ("optuna", "nni")]
     assert tables[0] == tables[1]
     assert Path("nni/report.html").read_text(encoding="utf-8").startswith("<!")
+
+
+def test_a_silence_says_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(Activity, "tell", lambda _, key, deed: heard.append(deed and deed.text))
+    ran = run("search", "--space", "fbnet", "--evaluator", "sum", "--objective", "score",
+              "--engine", "nni", "--trials", 2,
+              "--warm-start", "complexity", "--warm-start-option", "pool=9")  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "scoring a pool of 9 for the warm start" in heard
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from report_helpers import OBJECTIVES, made_up, page_of
 import nas_plugins as nap
 from nas_plugins import pareto
 from nas_plugins._frozen import FrozenDict
+from nas_plugins.drawing.svg import text_width
 from nas_plugins.history import History, Objective, Trial
 from nas_plugins.protocols import Metric
 from nas_plugins.report import _format
@@ -114,6 +115,36 @@ def test_the_first_view_shows_the_found_front_in_every_pair() -> None:
         for axis in ("x", "y"):
             low, high = layout[f"{axis}axis"].get("range", (-np.inf, np.inf))
             assert low <= min(front[axis]) <= max(front[axis]) <= high
+
+
+@pytest.mark.parametrize(
+    ("violation", "true_front", "views"),
+    [
+        (1.0, ((70.0, 1.0), (95.0, 3.0)), ["All trials", "Around the true front"]),
+        (1.0, ((70.0, 1.0),), []),
+        (1.0, (), []),
+        (0.0, (), []),  # the first trial dominates all others
+    ],
+    ids=["nothing feasible", "one true point", "no true front", "one found point"],
+)
+def test_all_trials_are_in_the_first_view_where_no_front_spans_one(
+    violation: float, true_front: tuple[tuple[float, ...], ...], views: list[str]
+) -> None:
+    space = nap.space("nasbench201")
+    architectures = space.architectures(space.random(30, np.random.default_rng(0)))
+    trials = tuple(
+        Trial(i, a, values=(90.0 - i, 1.0 + 10 * i), constraints={"mem<=9": violation})
+        for i, a in enumerate(architectures)
+    )
+    history = History(space, OBJECTIVES[:2], trials)
+    page = page_of(SearchResult(history, true_front=true_front))
+    figure = page.figures["front"]
+    assert "outside the view around" not in page.text
+    assert [name for name in figure.get("views", {}) if "Logarithmic" not in name] == views
+    for axis in ("x", "y"):
+        low, high = figure["layout"][f"{axis}axis"].get("range", (-np.inf, np.inf))
+        shown = [v for trace in figure["data"] for v in trace[axis]]
+        assert low < min(shown) <= max(shown) < high
 
 
 def test_a_skewed_axis_is_offered_logarithmic() -> None:
@@ -283,3 +314,25 @@ def test_titles_of_parallel_axes_have_room() -> None:
     labels = [d["label"] for d in page.figures["parallel"]["data"][0]["dimensions"]]
     width = float(re.sub(r"\D", "", plot["style"] or ""))
     assert (width - 146) / (len(labels) - 1) > 6.3 * max(map(len, labels))
+
+
+def test_parallel_axes_of_a_cell_are_whole_on_a_desktop() -> None:
+    space = nap.space("nasbench201")
+    objectives = (Objective("val_accuracy"), Objective("params_m", "min"))
+    rng = np.random.default_rng(0)
+    trials = [
+        Trial(i, a, values=rng.random(2))
+        for i, a in enumerate(space.architectures(space.random(30, rng)))
+    ]
+    metrics = (Metric("val_accuracy", "%", "max"), Metric("params_m", "M", "min"))
+    page = page_of(SearchResult(History(space, objectives, tuple(trials)), metrics=metrics))
+    plot = next(a for a in page.named("div") if a.get("id") == "plot-parallel")
+    assert len(page.figures["parallel"]["data"][0]["dimensions"]) == 8
+    assert float(re.sub(r"\D", "", plot["style"] or "")) < 1024  # px within a page's margins
+
+
+def test_titles_beside_the_low_plot_of_the_hypervolume_fit() -> None:
+    for true_front in ((), ((0.9, 0.1), (0.5, 0.05))):
+        figure = page_of(made_up(10, 2, true_front=true_front)).figures["hypervolume"]
+        title = figure["layout"]["yaxis"]["title"]["text"]
+        assert text_width(title, 15.6) < 200  # the plot is 280 px high on a phone

@@ -12,7 +12,9 @@ import pytest
 import torch
 from report_helpers import HOSTILE, Page, made_up, page_of
 
+from nas_plugins._doing import Activity
 from nas_plugins._frozen import FrozenDict
+from nas_plugins.cli import main
 from nas_plugins.errors import DataError
 from nas_plugins.report import Latent, measure, render_latent_report, write_latent_report
 from nas_plugins.results import SearchResult
@@ -55,6 +57,19 @@ def page(latent: Latent) -> Page:
 
 def train_rows(model: ArchVQModel) -> np.ndarray:
     return split(model.space, RECIPE.architectures, RECIPE.held_out, 1).train
+
+
+def test_the_command_says_what_it_does(
+    model: ArchVQModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(Activity, "tell", lambda _, key, deed: heard.append(deed and deed.text))
+    model.save(tmp_path / "model")
+    code = main(["report", "--latent", str(tmp_path / "model"), "--draws", "20",
+                 "--out", str(tmp_path / "page.html")])  # fmt: skip
+    assert code == 0
+    assert heard[:4:2] == ["drawing the training set again", "encoding 24 of 24 architectures"]
+    assert "drawing 20 at temperature 1 and counting them" in heard
 
 
 # -- measurements --------------------------------------------------------------------------
@@ -206,7 +221,9 @@ def test_the_file_is_written_as_a_whole(latent: Latent, tmp_path: Path) -> None:
     path = tmp_path / "new" / "latent.html"
     assert write_latent_report(latent, path, title="A & B") == path
     assert "<h1>A &amp; B</h1>" in path.read_text(encoding="utf-8")
-    assert [p.name for p in path.parent.iterdir()] == ["latent.html"]
+    assert write_latent_report(latent, tmp_path / "folder") == tmp_path / "folder" / "latent.html"
+    alone = write_latent_report(latent, tmp_path / "alone" / "a.html", single_file=True)
+    assert [list(p.parent.glob("plotly-*.js")) != [] for p in (path, alone)] == [True, False]
 
 
 def test_a_search_in_a_latent_space_says_how_to_look_into_it() -> None:

@@ -367,7 +367,43 @@ def test_a_report_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
     for title in ("old", "A & B"):
         assert write_report(made_up(), path, title=title) == path
     assert "<h1>A &amp; B</h1>" in path.read_text(encoding="utf-8")
-    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    assert not list(path.parent.glob("*.partial"))
+
+
+def test_reports_are_small_and_share_their_script(tmp_path: Path) -> None:
+    one, two = (write_report(made_up(n), tmp_path / f"{n}.html") for n in (5, 50))
+    script = next(tmp_path.glob("plotly-*.js"))
+    assert {path.name for path in tmp_path.iterdir()} == {one.name, two.name, script.name}
+    assert one.stat().st_size < 1_000_000 < script.stat().st_size
+    for path in (one, two):
+        page = Page(path.read_text(encoding="utf-8"))
+        assert [a["src"] for a in page.named("script") if "src" in a] == [script.name]
+        assert script.name in page.text  # the page says what must lie beside it
+
+
+def test_a_torn_script_is_written_again(tmp_path: Path) -> None:
+    write_report(made_up(), tmp_path / "r.html")
+    script = next(tmp_path.glob("plotly-*.js"))
+    whole = script.stat().st_size
+    script.write_text("torn")
+    write_report(made_up(), tmp_path / "r.html")
+    assert script.stat().st_size == whole
+
+
+def test_a_single_file_needs_nothing_beside_it(tmp_path: Path) -> None:
+    path = write_report(made_up(), tmp_path / "r.html", single_file=True)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == render_report(made_up())
+
+
+@pytest.mark.parametrize(
+    ("named", "written"),
+    [("there.1", "there.1/report.html"), ("new", "new/report.html"), ("r.htm", "r.htm")],
+)
+def test_a_folder_gets_a_report(named: str, written: str, tmp_path: Path) -> None:
+    (tmp_path / "there.1").mkdir()
+    assert made_up().report(str(tmp_path / named)) == tmp_path / written
+    assert (tmp_path / written).is_file()
 
 
 @pytest.mark.slow

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import numpy as np
 import pytest
 
-from nas_plugins._doing import doing, what
+from nas_plugins._doing import Activity, doing, heard_by
 from nas_plugins.history import Objective
 from nas_plugins.runner.progress import (
     CountingDisplay,
     DownloadDisplay,
-    Finished,
-    Score,
-    SearchDisplay,
     TrainingDisplay,
+    WaitingDisplay,
 )
+from nas_plugins.runner.search_display import Finished, Score, SearchDisplay
 from nas_plugins.strategies.arch_vq.fit import Progress
 
 
@@ -203,31 +203,87 @@ def test_the_bar_draws_on_standard_error_only(
 
 def test_a_long_silence_says_what_is_done_meanwhile(capsys):
     clock = Clock()
-    lines = SearchDisplay(Score(TWO, None), clock=clock)
-    lines.start([], 5)
-    clock.now = 1.9
-    lines.silence()
-    assert capsys.readouterr().err == ""
-    clock.now = 2.1
-    with doing("scoring a pool of 500 for the warm start"):
+    with SearchDisplay(Score(TWO, None), clock=clock) as lines:
+        lines.start([], 5)
+        clock.now = 1.9
         lines.silence()
-        lines.silence()  # once
-    assert capsys.readouterr().err == (
-        "0/5 trials · 0.0 trials/s · scoring a pool of 500 for the warm start\n"
-    )
-    clock.now = 7.2
-    lines.silence()
-    assert capsys.readouterr().err == "0/5 trials · 0.0 trials/s · nothing feasible yet\n"
-    lines.close()
+        assert capsys.readouterr().err == ""
+        clock.now = 2.1
+        with doing("scoring a pool of 500 for the warm start"):
+            lines.silence()
+            lines.silence()  # once
+        assert capsys.readouterr().err == (
+            "0/5 trials · 0.0 trials/s · scoring a pool of 500 for the warm start\n"
+        )
+        clock.now = 7.2
+        lines.silence()
+        assert capsys.readouterr().err == "0/5 trials · 0.0 trials/s · nothing feasible yet\n"
     clock.now = 100.0
     lines.silence()
     assert capsys.readouterr().err == ""
 
 
+def test_what_comes_once_does_not_count_for_the_time_left(capsys):
+    clock = Clock()
+    with SearchDisplay(Score(TWO, None), clock=clock) as lines:
+        lines.start([], 10)
+        with doing("scoring a pool", once=True), doing("scoring"):
+            clock.now = 100.0
+        with doing("training"):
+            clock.now = 102.0
+        lines.add(Finished(0, (1.0, 1.0)))
+    assert "1/10 trials · 0.5 trials/s · 0:00:18 left" in capsys.readouterr().err
+
+
+def test_waiting_says_what_is_done_and_for_how_long(capsys):
+    clock = Clock()
+    with WaitingDisplay("preparing", words=str.upper, clock=clock) as waiting:
+        clock.now = 1.0
+        waiting.silence()
+        assert capsys.readouterr().err == ""
+        clock.now = 2.0
+        with doing("measuring 50 architectures") as tell:
+            waiting.silence()
+            clock.now = 7.0
+            tell("measuring 30 architectures")
+            waiting.silence()
+        clock.now = 12.0
+        waiting.silence()
+    assert capsys.readouterr().err.splitlines() == [
+        "MEASURING 50 ARCHITECTURES · 0:00:02",
+        "MEASURING 30 ARCHITECTURES · 0:00:07",
+        "PREPARING · 0:00:12",
+    ]
+
+
 def test_what_is_done_is_known_while_it_is_done():
-    assert what() == ""
-    with doing("a"):
-        with doing("b"):
-            assert what() == "b"
-        assert what() == "a"
-    assert what() == ""
+    with doing("unheard"):
+        pass
+    activity, inner = Activity(), Activity()
+    with heard_by(activity):
+        with doing("a"):
+            with doing("b"):
+                assert activity.text == "b"
+            assert activity.text == "a"
+            with heard_by(inner), doing("c"):
+                assert (activity.text, inner.text) == ("a", "c")
+        assert activity.text == ""
+
+
+def test_two_searches_at_a_time_do_not_hear_each_other():
+    heard: dict[str, str] = {}
+    both = threading.Barrier(2)
+
+    def run(name: str) -> None:
+        activity = Activity()
+        with heard_by(activity), doing(name):
+            both.wait(10)
+            heard[name] = activity.text
+            both.wait(10)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == {"one": "one", "two": "two"}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import nas_plugins as nap
+from nas_plugins._doing import Activity, Deed
 from nas_plugins.cli import main
 from nas_plugins.cli._errors import in_options
 from nas_plugins.errors import (
@@ -181,7 +182,41 @@ def test_a_language_model_is_an_argument_of_its_own() -> None:
 # -- engines, workers, storages -------------------------------------------------------------
 
 
-def test_workers_keep_to_the_budget_and_callbacks_are_called_here() -> None:
+WARM = {"warm_start": "complexity", "warm_start_trials": 2, "warm_start_options": {"pool": 30}}
+
+
+@pytest.fixture
+def deeds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said to be done while a search runs, as its display hears it; "" when it is over."""
+    heard: list[str] = []
+    tell = Activity.tell
+
+    def listen(self: Activity, key: Hashable, deed: Deed | None) -> None:
+        heard.append(deed.text if deed else "")
+        tell(self, key, deed)
+
+    monkeypatch.setattr(Activity, "tell", listen)
+    return heard
+
+
+def test_what_takes_long_is_told_before_and_in_the_search(deeds: list[str]) -> None:
+    nap.search(
+        "nasbench201", ["latency-model", "surrogate"], trials=1, seed=0, **WARM,
+        objectives=["latency-model.params_m", "surrogate.flops_m"],
+        evaluator_options={
+            "latency-model.source": "complexity", "latency-model.metric": "params_m",
+            "latency-model.n": 30, "surrogate.truth": "complexity", "surrogate.metric": "flops_m",
+            "surrogate.labels": 9, "surrogate.proxies": None,
+        },
+    )  # fmt: skip
+    assert [deed for deed in deeds if deed] == [
+        "measuring 30 architectures for the latency model",
+        "scoring a pool of 30 for the warm start",
+        "measuring 9 labels for the surrogate",
+    ]
+
+
+def test_workers_keep_to_the_budget_and_callbacks_are_called_here(deeds: list[str]) -> None:
     seen: list[tuple[int, str, int]] = []
 
     def note(study: Any, trial: Any) -> None:
@@ -189,10 +224,11 @@ def test_workers_keep_to_the_budget_and_callbacks_are_called_here() -> None:
 
     result = nap.search(
         "nasbench201", measured, objectives=["score:max", "cost:min"], trials=11, seed=0,
-        workers=2, callbacks=[note],
+        workers=2, callbacks=[note], **WARM,
     )  # fmt: skip
     assert result.counts()["complete"] == 11
     assert sorted(seen) == [(i, "COMPLETE", os.getpid()) for i in range(11)]
+    assert set(deeds) == {"scoring a pool of 30 for the warm start", ""}  # in another process
 
 
 def test_what_does_not_reach_workers_is_told_before_the_search() -> None:
@@ -380,7 +416,7 @@ def test_a_result_says_when_nothing_is_feasible_and_how_it_ended() -> None:
 
 def test_a_result_is_kept(result: nap.SearchResult, tmp_path: Path) -> None:
     result.save(str(tmp_path / "out"))
-    names = {path.name for path in (tmp_path / "out").iterdir()}
+    names = {path.name for path in (tmp_path / "out").iterdir() if path.suffix != ".js"}
     assert names == {"result.json", "trials.csv", "report.html"}
     result.save(tmp_path / "one" / "kept.json")
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["kept.json"]

@@ -59,6 +59,8 @@ class LatencyModel:
         quality: Held-out error, by cross-validation within these.
         recipe: The columns in use.
         function: Constant and weights.
+        shape: Channels, height and width of the inputs that were measured; ``None`` where that
+            is not known.
     """
 
     space: SearchSpace
@@ -69,6 +71,7 @@ class LatencyModel:
     quality: Quality
     recipe: FeatureRecipe
     function: ridge.LinearFunction
+    shape: tuple[int, ...] | None = None
 
     @classmethod
     def fit(
@@ -80,6 +83,7 @@ class LatencyModel:
         unit: str = "ms",
         source: str = "",
         counted: str = "auto",
+        shape: tuple[int, ...] | None = None,
     ) -> LatencyModel:
         """Fits the model and states its error.
 
@@ -97,6 +101,7 @@ class LatencyModel:
             counted: What costs: ``"flops"`` alone, ``"all"`` operations, ``"live"`` ones
                 (those with no path from input to output cost nothing), ``"both"`` readings, or
                 ``"auto"`` for what fits best.
+            shape: Of the inputs that were measured, where it is known.
 
         Raises:
             ValueError: Too few architectures, a value that is not a latency, or a choice that
@@ -115,7 +120,7 @@ class LatencyModel:
             held_out[fold == k] = function(parts.columns(recipe)[0][fold == k])
         recipe, function = _best(parts, values, recipes, np.ones(len(values), dtype=bool))
         quality = Quality.of(np.maximum(held_out, 0.0), values)
-        return cls(space, metric, unit, source, len(values), quality, recipe, function)
+        return cls(space, metric, unit, source, len(values), quality, recipe, function, shape)
 
     def predict(self, architectures: Sequence[Architecture]) -> Floats:
         """Predicts `(B,)` values in the order of `architectures`.
@@ -152,6 +157,7 @@ class LatencyModel:
             "constant": self.function.constant,
             "weights": self.function.weights.tolist(),
             "loo": self.function.loo,
+            **({} if self.shape is None else {"shape": list(self.shape)}),
         }
 
     @classmethod
@@ -166,6 +172,7 @@ class LatencyModel:
             raise DataError(f"`format` of a latency model must be {FORMAT}, got {found}")
         weights = np.array(data["weights"], dtype=np.float64)
         constant = float(data["constant"])
+        shape = data.get("shape")
         model = cls(
             space=space_from_json(data["space"]),
             metric=str(data["metric"]),
@@ -175,6 +182,7 @@ class LatencyModel:
             quality=Quality.from_json(data["quality"]),
             recipe=FeatureRecipe(**data["recipe"]),
             function=ridge.LinearFunction(constant, weights, float(data["loo"])),
+            shape=None if shape is None else tuple(map(int, shape)),
         )
         one = [model.space.sample(np.random.default_rng(0))]
         columns, _ = ingredients(model.space, one).columns(model.recipe)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._doing import doing
 from nas_plugins.errors import DataError, MetricUnavailableError
 from nas_plugins.protocols import Evaluator
 from nas_plugins.spaces.base import Architecture, Key, Rows, SearchSpace
@@ -73,7 +74,9 @@ def measured_sample(
     # A source that measures none of the first n is broken, not picky.
     while (len(found) < n or missing) and tried < (_MORE * n if found else n):
         asked.update(architecture.key for architecture in waiting)
-        for architecture, result in zip(waiting, source.evaluate(waiting), strict=True):
+        with doing(f"measuring {len(waiting)} architectures for the latency model", once=True):
+            rows = source.evaluate(waiting)
+        for architecture, result in zip(waiting, rows, strict=True):
             try:
                 values.append(result[metric])
             except (KeyError, MetricUnavailableError) as error:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from nas_plugins._checks import at_least
-from nas_plugins._images import check_channels_first
+from nas_plugins._images import check_channels_first, shape_text
 from nas_plugins._torch import nn, torch, usable_device
 from nas_plugins._wording import count
 from nas_plugins.errors import (
@@ -159,7 +159,7 @@ class LatencyEvaluator(Evaluator):
         if self.input_shape == shape:
             return self
         if self._told:
-            told, data = ("x".join(map(str, one)) for one in (self.input_shape, shape))
+            told, data = map(shape_text, (self.input_shape, shape))
             raise ValueError(
                 f"`shape` of the latency is {told}, and the search trains on images of {data}; "
                 f"leave it out or give {list(shape)}"

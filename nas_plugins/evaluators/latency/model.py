@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._images import shape_text
 from nas_plugins._public import evaluator as build_evaluator
 from nas_plugins._public import evaluator_class
 from nas_plugins._public import space as build_space
@@ -57,7 +58,6 @@ class LatencyModelEvaluator(Evaluator):
         model: LatencyModel | str | Path | None = None,
         **options: Any,
     ) -> None:
-        self._shape: tuple[int, ...] | None = None
         wanted = build_space(space) if isinstance(space, str) else space
         if model is not None:
             if options:
@@ -65,7 +65,6 @@ class LatencyModelEvaluator(Evaluator):
             self._model = _given(model, wanted)
             return
         measuring = _source(source, wanted, options)
-        self._shape = measuring.input_shape
         if wanted is None:
             wanted = measuring.space or build_space("nasbench201")
         unit = _unit(measuring, metric)
@@ -77,7 +76,13 @@ class LatencyModelEvaluator(Evaluator):
             unit=unit,
             source=measuring.source,
             counted=counted,
+            shape=measuring.input_shape,
         )
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Channels, height and width of the inputs it was fitted on, where that is known."""
+        return self._model.shape
 
     def for_data(self, shape: tuple[int, ...]) -> LatencyModelEvaluator:
         """Itself, as it has been fitted.
@@ -85,10 +90,10 @@ class LatencyModelEvaluator(Evaluator):
         Raises:
             ValueError: To inputs of another shape.
         """
-        if self._shape not in (None, shape):
+        if self._model.shape not in (None, shape):
             raise ValueError(
                 f"the latency model was fitted to networks for another input than the images of "
-                f"{'x'.join(map(str, shape))} that the search trains on; give "
+                f"{shape_text(shape)} that the search trains on; give "
                 f"`shape={list(shape)}, in_channels={shape[0]}`"
             )
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas_plugins._doing import doing
+from nas_plugins._images import shape_text
 from nas_plugins.errors import DataError
 from nas_plugins.evaluators.surrogate.estimator import Surrogate
 from nas_plugins.evaluators.surrogate.features import Encoder
@@ -158,6 +160,35 @@ class SurrogateEvaluator(Evaluator):
             return self._encoder.space
         return self._truth.space
 
+    @property
+    def data_shape(self) -> tuple[int, ...] | None:
+        """That of what measures the labels."""
+        return self._truth.data_shape
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """That of what measures the labels; proxies describe, and have an input of their own."""
+        return self._truth.input_shape
+
+    def for_data(self, shape: tuple[int, ...]) -> SurrogateEvaluator:
+        """Predicts what networks for images of this shape are measured to have.
+
+        Raises:
+            ValueError: What measures the labels was told another shape, or has measured already.
+        """
+        truth = self._truth.for_data(shape)
+        if truth is self._truth:
+            return self
+        if self._known:
+            raise ValueError(
+                f"the surrogate has learned from networks for other images than those of "
+                f"{shape_text(shape)} that the search trains on; build a new one"
+            )
+        fitted = copy.copy(self)
+        fitted._truth = truth
+        fitted._known, fitted._kept, fitted._started = {}, {}, set()
+        return fitted
+
     # -- labels ----------------------------------------------------------------------------
 
     def observe(self, architectures: Sequence[Architecture], values: Sequence[float]) -> None:
@@ -205,7 +236,9 @@ class SurrogateEvaluator(Evaluator):
                 break
             drawn = unseen(space, self._labels - found, rng, taken=taken)
             taken |= {a.key for a in drawn}
-            for architecture, value in zip(drawn, self._true(drawn), strict=True):
+            with doing(f"measuring {len(drawn):,} labels for the surrogate", once=True):
+                measured = self._true(drawn)
+            for architecture, value in zip(drawn, measured, strict=True):
                 if value is not None:
                     self._known.setdefault(architecture.key, (architecture, value))
                     found += 1
@@ -215,8 +248,7 @@ class SurrogateEvaluator(Evaluator):
         """Values of the metric; ``None`` where the truth has none."""
         if not architectures:
             return []
-        with doing(f"measuring {len(architectures):,} labels for the surrogate"):
-            rows = self._truth.evaluate(architectures)
+        rows = self._truth.evaluate(architectures)
         values = [float(row.get(self._metric.name, math.nan)) for row in rows]
         return [value if math.isfinite(value) else None for value in values]
 

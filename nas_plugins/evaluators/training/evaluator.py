@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._images import shape_text
 from nas_plugins._torch import chosen_device, torch
 from nas_plugins.errors import EvaluationError
 from nas_plugins.evaluators.training.checkpoint import Checkpoint
@@ -135,9 +136,9 @@ class TrainingEvaluator(Evaluator):
             ValueError: Its images have another shape.
         """
         if shape != self.data_shape:
-            sizes = ["x".join(map(str, one)) for one in (self.data_shape, shape)]
             raise ValueError(
-                f"training on images of {sizes[0]} does not go with a data set of {sizes[1]}; "
+                f"training on images of {shape_text(self.data_shape)} does not go with a data set "
+                f"of {shape_text(shape)}; "
                 "give both `resolution` and the same channels"
             )
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nas_plugins import registry
 from nas_plugins._checks import at_least
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._images import shape_text
 from nas_plugins.evaluators.zero_cost.cache import CachedScore, ScoreCache
 from nas_plugins.evaluators.zero_cost.networks import (
     network_options,
@@ -78,7 +80,8 @@ class ZeroCostEvaluator(Evaluator):
             other devices than the CPU, and for proxies or spaces that no other process can
             import, ``None`` is 1.
         batch: Images, or a pair of images and labels, instead of the input of the settings.
-        **overrides: Fields of `Settings`.
+        **overrides: Fields of `Settings`. Where another evaluator of the search trains on a data
+            set, the input has the shape of its images unless `resolution` is given.
 
     Raises:
         UnknownNameError: A proxy, preset, input or setting is not known; suggests the nearest.
@@ -124,6 +127,7 @@ class ZeroCostEvaluator(Evaluator):
         self._versions = {one.name: one.version for one in self._proxies if one.name in installed}
         self._batch = make_batch(self._settings, batch)
         self._given = batch is not None
+        self._told = "resolution" in overrides
         self._cache = cache
         self._workers = workers
 
@@ -151,6 +155,32 @@ class ZeroCostEvaluator(Evaluator):
         shape = "x".join(map(str, self._batch.inputs.shape))
         what = "a batch of the user's" if self._given else self._settings.input
         return f"zero-cost proxies on {what} {shape}, seed {self._settings.seed}"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of the images that the networks see."""
+        return tuple(self._batch.inputs.shape[1:])
+
+    def for_data(self, shape: tuple[int, ...]) -> ZeroCostEvaluator:
+        """Scores networks for images of this shape, unless other images were given.
+
+        Raises:
+            ValueError: Others were given, by `batch` or `resolution`.
+        """
+        if self.input_shape == shape:
+            return self
+        other = self._told and any(side != self._settings.resolution for side in shape[1:])
+        if self._given or other:
+            argument = "batch" if self._given else "resolution"
+            raise ValueError(
+                f"`{argument}` of zero-cost gives images of {shape_text(self.input_shape)}, and "
+                f"the search trains on images of {shape_text(shape)}; leave it out"
+            )
+        from nas_plugins.evaluators.zero_cost.inputs import make_batch
+
+        fitted = copy.copy(self)
+        fitted._batch = make_batch(self._settings, shape=shape)
+        return fitted
 
     def check(self, space: SearchSpace) -> None:
         """Refuses a space that has no networks.

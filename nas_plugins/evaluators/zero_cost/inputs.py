@@ -17,11 +17,15 @@ from nas_plugins.evaluators.zero_cost.settings import Settings
 _SIDE = 8  # of scikit-learn's digits, in pixels
 
 
-def make_batch(settings: Settings, given: Any = None) -> Batch:
+def make_batch(
+    settings: Settings, given: Any = None, shape: tuple[int, ...] | None = None
+) -> Batch:
     """Returns the batch that the settings describe, or the user's own after a check.
 
     Args:
         settings: `input`, `batch_size`, `resolution`, `classes` and `seed` count.
+        shape: Channels, height and width of noise and digits; by default three channels of
+            `resolution`.
         given: ``None``; or images `(B, C, H, W)`; or a pair of images and labels `(B,)`; or a
             `Batch`. Tensors or anything that numpy reads. Images without labels get labels as
             noise has them.
@@ -33,13 +37,14 @@ def make_batch(settings: Settings, given: Any = None) -> Batch:
     """
     if given is not None:
         return _given(given, settings)
+    size = shape or (3, settings.resolution, settings.resolution)
     if settings.input == "digits":
-        return _digits(settings)
+        return _digits(settings, size)
     generator = torch.Generator().manual_seed(settings.seed)
-    shape = (settings.batch_size, 3, settings.resolution, settings.resolution)
+    all_sizes = (settings.batch_size, *size)
     return Batch(
-        torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu"),
-        balanced_labels(shape[0], settings.classes),
+        torch.randn(all_sizes, generator=generator, dtype=torch.float32, device="cpu"),
+        balanced_labels(settings.batch_size, settings.classes),
     )
 
 
@@ -59,8 +64,8 @@ def batch_digest(batch: Batch) -> str:
     return state.hexdigest()[:16]
 
 
-def _digits(settings: Settings) -> Batch:
-    """Digits with mean 0 and variance 1, scaled up, grey in three channels."""
+def _digits(settings: Settings, size: tuple[int, ...]) -> Batch:
+    """Digits with mean 0 and variance 1, scaled to a size, the same grey in every channel."""
     owner = "the input 'digits' is scikit-learn's"
     with needing(f"{owner}, which cannot be imported", "'nas-plugins[surrogate]'"):
         from sklearn.datasets import load_digits
@@ -69,9 +74,9 @@ def _digits(settings: Settings) -> Batch:
     chosen = _of_classes(digits, wanted.numpy(), np.random.default_rng(settings.seed))
     images = (pixels[chosen] - pixels.mean()) / pixels.std()
     grey = torch.from_numpy(images.astype(np.float32)).reshape(-1, 1, _SIDE, _SIDE)
-    side = (settings.resolution, settings.resolution)
-    scaled = torch.nn.functional.interpolate(grey, side, mode="bilinear", align_corners=False)
-    return Batch(scaled.repeat(1, 3, 1, 1), wanted)
+    channels, *sides = size
+    scaled = torch.nn.functional.interpolate(grey, sides, mode="bilinear", align_corners=False)
+    return Batch(scaled.repeat(1, channels, 1, 1), wanted)
 
 
 def _of_classes(

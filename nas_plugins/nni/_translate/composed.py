@@ -242,6 +242,13 @@ class ComposedSpace(CategoricalSpace):
         cell = Architecture(self.core, architecture.indices[: self._n_core])
         return self.core.complexity(cell, **options)
 
+    def complexity_options(self, shape: tuple[int, ...]) -> Mapping[str, Any]:
+        """Those of the core."""
+        core = self.core
+        return (
+            super().complexity_options(shape) if core is None else core.complexity_options(shape)
+        )
+
 
 def _plain(conditions: Conditions) -> dict[str, Any]:
     return {

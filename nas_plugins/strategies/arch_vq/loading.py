@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas_plugins._doing import doing
 from nas_plugins.benchmarks import files
 from nas_plugins.errors import DataError
 from nas_plugins.spaces.base import SearchSpace
@@ -111,7 +112,17 @@ def trained(space: SearchSpace, settings: Recipe | None = None) -> ArchVQModel:
             "learning %r for Arch-VQ; this takes up to a few minutes, once for this space", space
         )
     partial = _partial(folder)
-    model = train(space, settings=settings, seed=_SEED, out=partial, device="cpu")
+    with doing("learning the space for Arch-VQ", once=True) as tell:
+        model = train(
+            space,
+            settings=settings,
+            seed=_SEED,
+            out=partial,
+            device="cpu",
+            on_epoch=lambda p: tell(
+                f"learning the space for Arch-VQ, {p.stage} {p.epoch}/{p.epochs}"
+            ),
+        )
     if partial is None:
         return model
     try:
