@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
-from nas_plugins import pareto
 from nas_plugins.history import History, Proposal, Trial, TrialState
 from nas_plugins.optuna import _attributes
 from nas_plugins.sampling import Known
@@ -207,30 +205,46 @@ def unfinished(records: Records) -> list[Proposal]:
     return [open_[key] for key in sorted(keys, key=lambda key: (key in running, tries[key]))]
 
 
+@dataclass(frozen=True)
+class _Best:
+    """The history that `best_values` returns, carried on as trials come.
+
+    Attributes:
+        history: Of the trials so far.
+        groups: The complete ones that are kept of each architecture.
+    """
+
+    history: History
+    groups: Mapping[Key, tuple[Trial, ...]]
+
+    def grown(self, trials: Sequence[Trial]) -> _Best:
+        """What follows when these trials come next."""
+        single = len(self.history.objectives) == 1
+        changed: dict[Key, tuple[Trial, ...]] = {}
+        for trial in trials:
+            if trial.state is not TrialState.COMPLETE:
+                continue
+            key = trial.architecture.key
+            group = (*changed.get(key, self.groups.get(key, ())), trial)
+            if len(group) > 1:
+                front = History(self.history.space, self.history.objectives, group).front
+                group = front[:1] if single else front
+            changed[key] = group
+        kept = {trial.number for group in changed.values() for trial in group}
+        before = {t.number for key in changed for t in self.groups.get(key, ())}
+        new = [t for t in trials if t.state is not TrialState.COMPLETE or t.number in kept]
+        history, gone = self.history, before - kept
+        if gone:  # seldom: an architecture is better than it ever was
+            left = tuple(t for t in history.trials if t.number not in gone)
+            history = History(history.space, history.objectives, left)
+        return _Best(history.extend(new).derived(), {**self.groups, **changed})
+
+
 def best_values(history: History) -> History:
     """The history in which each architecture stands with the best values it had.
 
     Complete trials of an architecture that another of its trials is better than are left out;
     with several objectives those stay that no other dominates.
     """
-    groups: dict[Key, list[int]] = {}
-    for i, trial in enumerate(history.complete):
-        groups.setdefault(trial.architecture.key, []).append(i)
-    kept: set[int] = set()
-    for group in groups.values():
-        rows = np.array(group)
-        if len(group) > 1:
-            mask = pareto.constrained_front(history.losses[rows], history.violations[rows])
-            rows = rows[mask]
-        kept.update(rows[:1].tolist() if len(history.objectives) == 1 else rows.tolist())
-    if len(kept) == len(history.complete):
-        return history
-    numbers = {history.complete[i].number for i in kept}
-    return History(
-        history.space,
-        history.objectives,
-        tuple(
-            t for t in history.trials if t.state is not TrialState.COMPLETE or t.number in numbers
-        ),
-        history.fixed,
-    )
+    empty = _Best(History(history.space, history.objectives), {})
+    return history.growing(_Best, lambda: empty).history.fixing(history.fixed)
