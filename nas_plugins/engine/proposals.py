@@ -25,6 +25,7 @@ from nas_plugins.errors import (
     UnknownNameError,
 )
 from nas_plugins.history import History, Proposal
+from nas_plugins.llm.errors import ChatSetupError
 from nas_plugins.protocols import Strategy, class_name, owner
 from nas_plugins.results import STRATEGY_FAILED
 from nas_plugins.sampling import Known, unseen
@@ -42,6 +43,7 @@ CANNOT_HEAL = (
     NotImplementedError,
     PluginError,
     UnknownNameError,
+    ChatSetupError,
 )
 """Failures of a strategy that no other trial would be spared of."""
 

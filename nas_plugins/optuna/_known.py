@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
-from nas_plugins import pareto
 from nas_plugins.history import History, Proposal, Trial, TrialState
 from nas_plugins.optuna import _attributes
 from nas_plugins.sampling import Known
@@ -56,46 +54,91 @@ class Record:
         """One of `STATES`."""
         return "interrupted" if self.interrupted else self.trial.state.value
 
-    @property
-    def kind(self) -> Kind:
-        """What it tells apart from its architecture."""
-        return Kind(self.state, bool(self.rest), self.asked is not None)
 
-
-class Kind(NamedTuple):
-    """What records may have in common.
+@dataclass
+class _Group:
+    """What the trials of one state and one rest have tried.
 
     Attributes:
-        state: One of `STATES`.
-        has_rest: Whether they have other parameters than decisions.
-        is_partial: Whether they have recorded a part of the decisions.
+        keys: Of their architectures.
+        partial: Of those that have recorded a part of the decisions, by its positions.
     """
 
-    state: str
-    has_rest: bool
-    is_partial: bool
+    keys: set[Key] = field(default_factory=set)
+    partial: dict[tuple[int, ...], set[tuple[int, ...]]] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        """Enters a trial."""
+        architecture = record.trial.architecture
+        self.keys.add(architecture.key)
+        if record.asked is not None:
+            chosen = tuple(architecture.indices[position] for position in record.asked)
+            self.partial.setdefault(record.asked, set()).add(chosen)
 
 
-class Records(list[Record]):
-    """The records of a study's trials, and the kinds there are among them.
+class Records:
+    """The records of a study's trials, entered one by one, so that nobody reads them all again.
+
+    Another thread may enter records while they are read, which is why no loop here runs over a
+    dictionary or a set that grows.
 
     Args:
         records: In order of the trials.
-        kinds: Of the records; kept by who knows, as a long study is not read for every trial.
+        before: Records of earlier trials, which are looked at too.
     """
 
-    def __init__(self, records: Iterable[Record], kinds: Set[Kind]) -> None:
-        super().__init__(records)
-        self.kinds = kinds
+    def __init__(self, records: Iterable[Record] = (), before: Records | None = None) -> None:
+        self._before = before
+        self._groups: dict[str, dict[Rest, _Group]] = {}
+        self._names: tuple[frozenset[str], ...] = ()
+        self._keys: dict[str, set[Key]] = {}
+        self._unfinished: list[Record] = []
+        self._tries: Counter[Key] = Counter()
+        self.add(records)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Enters the records of later trials."""
+        for record in records:
+            group = self._groups.setdefault(record.state, {}).setdefault(record.rest, _Group())
+            group.add(record)
+            names = frozenset(name for name, _ in record.rest)
+            if names not in self._names:
+                self._names = (*self._names, names)
+            self._keys.setdefault(record.state, set()).add(record.trial.architecture.key)
+            self._tries[record.trial.architecture.key] += 1
+            if record.state not in ("complete", "pruned"):
+                self._unfinished.append(record)
+
+    @property
+    def _parts(self) -> list[Records]:
+        return [self] if self._before is None else [*self._before._parts, self]
+
+    @property
+    def unfinished(self) -> list[Record]:
+        """Those of trials without values, in order."""
+        return [record for part in self._parts for record in part._unfinished]
 
     @property
     def has_rest(self) -> bool:
         """Whether any trial has other parameters than decisions."""
-        return any(kind.has_rest for kind in self.kinds)
+        return any(any(part._names) for part in self._parts)
 
     def has(self, state: str) -> bool:
         """Whether any trial is in a state."""
-        return any(kind.state == state for kind in self.kinds)
+        return any(state in part._groups for part in self._parts)
+
+    def tried(self, key: Key) -> int:
+        """How many trials an architecture has."""
+        return sum(part._tries[key] for part in self._parts)
+
+    def has_in(self, states: Set[str], key: Key) -> bool:
+        """Whether a trial in one of the states has the architecture."""
+        return any(
+            key in part._keys[state]
+            for part in self._parts
+            for state in states
+            if state in part._keys
+        )
 
     def plain(self, states: Set[str]) -> bool:
         """Whether each trial's architecture is known, and it alone.
@@ -103,9 +146,18 @@ class Records(list[Record]):
         Args:
             states: Those that count as seen.
         """
+        groups = [(s, g) for part in self._parts for s, g in list(part._groups.items())]
         return not self.has_rest and all(
-            kind.state in states and not kind.is_partial for kind in self.kinds
+            state in states and not any(group.partial for group in list(found.values()))
+            for state, found in groups
         )
+
+    def within(self, rest: Rest, states: Set[str]) -> Iterator[_Group]:
+        """What trials in the states have tried whose rest is part of this one."""
+        for part in self._parts:
+            parts = {frozenset(pair for pair in rest if pair[0] in n) for n in part._names}
+            for state in [state for state in states if state in part._groups]:
+                yield from (g for r in parts if (g := part._groups[state].get(r)) is not None)
 
 
 def rest_of(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Rest:
@@ -153,27 +205,31 @@ def seen(records: Records, rest: Rest, space: SearchSpace, states: Set[str]) -> 
     They are known if all that a trial in one of the states has recorded is part of the
     configuration, or if they have been interrupted again and again.
     """
-    given_up = {key for key, number in _endings(records, {"interrupted"}).items() if number <= 0}
-    tried = [
-        record
-        for record in records
-        if record.rest <= rest
-        and (record.state in states or record.trial.architecture.key in given_up)
-    ]
-    keys = frozenset(record.trial.architecture.key for record in tried)
+    given_up = {key for key, number in _interruptions(records).items() if number <= 0}
+    groups = list(records.within(rest, states))
+    again = _Group()
+    for record in records.unfinished if given_up else ():
+        if (
+            record.interrupted
+            and record.rest <= rest
+            and record.trial.architecture.key in given_up
+        ):
+            again.add(record)
+    groups.append(again)
+    keys = frozenset[Key]().union(*(group.keys for group in groups))
     partial: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     if type(space).keys is SearchSpace.keys:  # else the space itself tells what is the same
-        for record in tried:
-            if record.asked is not None:
-                indices = record.trial.architecture.indices
-                chosen = tuple(indices[position] for position in record.asked)
-                partial.setdefault(record.asked, set()).add(chosen)
+        for group in groups:
+            for positions, chosen in list(group.partial.items()):
+                partial.setdefault(positions, set()).update(chosen)
     return Known(keys, space, partial) if partial else keys
 
 
-def _endings(records: Records, states: Set[str]) -> dict[Key, int]:
-    """Attempts that architectures have left which ended in these states so far."""
-    ended = Counter(r.trial.architecture.key for r in records if r.state in states)
+def _interruptions(records: Records) -> dict[Key, int]:
+    """Attempts that architectures have left which were interrupted so far."""
+    if not records.has("interrupted"):
+        return {}
+    ended = Counter(r.trial.architecture.key for r in records.unfinished if r.interrupted)
     return {key: MAX_ATTEMPTS - number for key, number in ended.items()}
 
 
@@ -181,14 +237,14 @@ def interrupted(records: Records, states: Set[str]) -> list[Proposal]:
     """Architectures to evaluate at last, oldest first: all their trials were interrupted."""
     if "interrupted" in states or not records.has("interrupted"):
         return []
-    others = {r.trial.architecture.key for r in records if not r.interrupted}
-    left = _endings(records, {"interrupted"})
+    others = set(STATES) - {"interrupted"}
+    left = _interruptions(records)
     found = {
         r.trial.architecture.key: Proposal(r.trial.architecture, r.trial.notes)
-        for r in records
+        for r in records.unfinished
         if r.interrupted
     }
-    return [p for key, p in found.items() if key not in others and left[key] > 0]
+    return [p for key, p in found.items() if left[key] > 0 and not records.has_in(others, key)]
 
 
 def unfinished(records: Records) -> list[Proposal]:
@@ -197,16 +253,51 @@ def unfinished(records: Records) -> list[Proposal]:
     Those that have failed come before those that may still run, of which each is worth another
     attempt too, as their process may be gone.
     """
-    done = {r.trial.architecture.key for r in records if r.state in ("complete", "pruned")}
-    tries = Counter(r.trial.architecture.key for r in records)
-    running = {r.trial.architecture.key for r in records if r.state == "running"}
-    open_ = {
-        r.trial.architecture.key: Proposal(r.trial.architecture)
-        for r in records
-        if r.trial.architecture.key not in done
-    }
-    keys = [key for key in open_ if tries[key] < MAX_ATTEMPTS]
-    return [open_[key] for key in sorted(keys, key=lambda key: (key in running, tries[key]))]
+    waiting = {r.trial.architecture.key: r for r in records.unfinished}
+    running = {r.trial.architecture.key for r in records.unfinished if r.state == "running"}
+    tries = {key: records.tried(key) for key in waiting}
+    keys = [
+        key
+        for key in waiting
+        if tries[key] < MAX_ATTEMPTS and not records.has_in({"complete", "pruned"}, key)
+    ]
+    keys.sort(key=lambda key: (key in running, tries[key]))
+    return [Proposal(waiting[key].trial.architecture) for key in keys]
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The history that `best_values` returns, carried on as trials come.
+
+    Attributes:
+        history: Of the trials so far.
+        groups: The complete ones that are kept of each architecture.
+    """
+
+    history: History
+    groups: Mapping[Key, tuple[Trial, ...]]
+
+    def grown(self, trials: Sequence[Trial]) -> _Best:
+        """What follows when these trials come next."""
+        single = len(self.history.objectives) == 1
+        changed: dict[Key, tuple[Trial, ...]] = {}
+        for trial in trials:
+            if trial.state is not TrialState.COMPLETE:
+                continue
+            key = trial.architecture.key
+            group = (*changed.get(key, self.groups.get(key, ())), trial)
+            if len(group) > 1:
+                front = History(self.history.space, self.history.objectives, group).front
+                group = front[:1] if single else front
+            changed[key] = group
+        kept = {trial.number for group in changed.values() for trial in group}
+        before = {t.number for key in changed for t in self.groups.get(key, ())}
+        new = [t for t in trials if t.state is not TrialState.COMPLETE or t.number in kept]
+        history, gone = self.history, before - kept
+        if gone:  # seldom: an architecture is better than it ever was
+            left = tuple(t for t in history.trials if t.number not in gone)
+            history = History(history.space, history.objectives, left)
+        return _Best(history.extend(new).derived(), {**self.groups, **changed})
 
 
 def best_values(history: History) -> History:
@@ -215,24 +306,5 @@ def best_values(history: History) -> History:
     Complete trials of an architecture that another of its trials is better than are left out;
     with several objectives those stay that no other dominates.
     """
-    groups: dict[Key, list[int]] = {}
-    for i, trial in enumerate(history.complete):
-        groups.setdefault(trial.architecture.key, []).append(i)
-    kept: set[int] = set()
-    for group in groups.values():
-        rows = np.array(group)
-        if len(group) > 1:
-            mask = pareto.constrained_front(history.losses[rows], history.violations[rows])
-            rows = rows[mask]
-        kept.update(rows[:1].tolist() if len(history.objectives) == 1 else rows.tolist())
-    if len(kept) == len(history.complete):
-        return history
-    numbers = {history.complete[i].number for i in kept}
-    return History(
-        history.space,
-        history.objectives,
-        tuple(
-            t for t in history.trials if t.state is not TrialState.COMPLETE or t.number in numbers
-        ),
-        history.fixed,
-    )
+    empty = _Best(History(history.space, history.objectives), {})
+    return history.growing(_Best, lambda: empty).history.fixing(history.fixed)

@@ -208,7 +208,8 @@ class StrategySampler(BaseSampler):
             common = self._memory(study).known_parameters(study)
             own = {name: dist for name, dist in common.items() if dimensions.choices(dist)}
             names = set(own)
-        rest = self._rest_sampler(study, trial).infer_relative_search_space(study, trial)
+        sampler = self._independent_sampler or self._memory(study).tpe
+        rest = sampler.infer_relative_search_space(study, trial)
         if self._independent_sampler is None:
             rest = {name: dist for name, dist in rest.items() if not dimensions.huge(dist)}
         return own | {name: dist for name, dist in rest.items() if name not in names}

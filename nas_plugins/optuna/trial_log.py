@@ -13,7 +13,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.optuna import _attributes, compat
-from nas_plugins.optuna._known import Kind, Record, Records, asked, recorded_rest
+from nas_plugins.optuna._known import Record, Records, asked, recorded_rest
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
 _logger = logging.getLogger(__name__)
@@ -133,8 +133,7 @@ class TrialLog:
 
     def _reset(self) -> None:
         self._base = self._empty
-        self._records: list[Record] = []
-        self._kinds: set[Kind] = set()
+        self._records = Records()
         self._settled = 0
         self._hanging: dict[int, Record | None] = {}
         self._finished: dict[int, Record | None] = {}
@@ -151,18 +150,16 @@ class TrialLog:
     def look(
         self, trials: Sequence[FrozenTrial], *, exclude: int | None = None
     ) -> tuple[History, Records]:
-        """As `history`, and the record of each of its trials."""
+        """As `history`, and the records of its trials, to be read before the next call."""
         self._check(trials)
         if len(trials) < self._settled or (exclude is not None and exclude < self._settled):
             # A view older than the base (of another thread), or a trial asked for long ago.
-            base, settled, kinds, tail = self._empty, [], set[Kind](), trials
+            base, settled, tail = self._empty, None, trials
         else:
             self._settle(trials, exclude)
-            base, settled, kinds = self._base, self._records, self._kinds
-            tail = trials[self._settled :]
+            base, settled, tail = self._base, self._records, trials[self._settled :]
         rest = [r for r in self._converted(tail) if r is not None and r.trial.number != exclude]
-        records = Records(settled + rest, kinds | {record.kind for record in rest})
-        return base.extend(record.trial for record in rest), records
+        return base.extend(record.trial for record in rest), Records(rest, settled)
 
     def _check(self, trials: Sequence[FrozenTrial]) -> None:
         """Starts over where a trial that hung has moved on."""
@@ -189,8 +186,7 @@ class TrialLog:
             position += 1
         self._settled = position
         if settled:
-            self._records += settled
-            self._kinds |= {record.kind for record in settled}
+            self._records.add(settled)
             self._base = self._base.extend(record.trial for record in settled).derived()
 
     def _record(self, trial: FrozenTrial) -> Record | None:

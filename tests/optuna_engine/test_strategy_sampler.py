@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import pickle
 import re
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -32,8 +33,10 @@ from optuna.samplers import PartialFixedSampler, RandomSampler
 
 import nas_plugins as nap
 from nas_plugins.history import Proposal, TrialState
+from nas_plugins.llm import ChatSetupError
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
+    LLMCoEvolutionSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
     StrategySampler,
@@ -514,6 +517,23 @@ def test_what_cannot_heal_ends_the_study(
     with pytest.raises(error, match=text):
         study.optimize(value_of, n_trials=3)
     assert len(study.trials) == (1 if space is not None else 2)
+
+
+@pytest.mark.parametrize(
+    ("llm", "error", "text"),
+    [
+        ("openai", ChatSetupError, "`openai` must name a model"),
+        ("transformers:a/b", nap.errors.MissingDependencyError, "pip install"),
+    ],
+)
+def test_a_language_model_that_cannot_be_used_ends_the_study(
+    llm: str, error: type[Exception], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    study = optuna.create_study(sampler=LLMCoEvolutionSampler(llm=llm, space=SPACE, seed=0))
+    with pytest.raises(error, match=text):
+        study.optimize(value_of, n_trials=3)
+    assert len(study.trials) == 1
 
 
 def test_a_taken_proposal_gives_way_to_the_next_candidate() -> None:

@@ -139,3 +139,35 @@ def test_a_history_that_grew_and_one_made_at_once_have_the_same_proposals(name: 
         done = next((i for i, t in enumerate(running) if not t.values), len(running))
         if done:
             settled, running = settled.extend(running[:done]).derived(), running[done:]
+
+
+def cell_and_rate(trial: optuna.Trial) -> float:
+    """An architecture may come again with another rate."""
+    return toy_values(suggest(trial, SPACE), 1)[0] + trial.suggest_float("rate", 0, 1)
+
+
+def layers(trial: optuna.Trial) -> float:
+    """A trial records a part of the decisions."""
+    n = trial.suggest_categorical("n", [4, 5, 6, 7, 8])
+    return float(sum(trial.suggest_categorical(f"d{i}", [0, 1, 2, 3]) for i in range(n)))
+
+
+@pytest.mark.parametrize("objective", [cell_and_rate, layers])
+def test_what_a_study_has_tried_is_not_read_anew_for_every_trial(
+    objective: Callable[[optuna.Trial], float],
+) -> None:
+    """What samples the rate is not counted: Optuna's TPE reads all trials itself."""
+    source = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    source.optimize(objective, n_trials=800)
+    work = []
+    for n in (100, 800):
+        sampler = StrategySampler(
+            "random", seed=0, independent_sampler=optuna.samplers.RandomSampler(seed=0)
+        )
+        study = optuna.create_study(sampler=sampler)
+        study.add_trials(source.get_trials(deepcopy=False)[:n])
+        study.optimize(objective, n_trials=1)
+        with counted() as count:
+            study.optimize(objective, n_trials=ASKED)
+        work.append(count[0] / ASKED)
+    assert work[1] < 2 * work[0]

@@ -29,7 +29,13 @@ import nas_plugins as nap
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import UnknownNameError
 from nas_plugins.history import History, Trial, TrialState
-from nas_plugins.llm import ChatError, ChatRequest, RefusedChatError, TransientChatError
+from nas_plugins.llm import (
+    ChatError,
+    ChatRequest,
+    ChatSetupError,
+    RefusedChatError,
+    TransientChatError,
+)
 from nas_plugins.strategies.llm_coevolution.config import CoEvolutionOptions
 from nas_plugins.strategies.llm_coevolution.log import (
     NOTE,
@@ -334,13 +340,22 @@ def test_a_reply_about_rules_that_cannot_be_used_costs_no_children() -> None:
     assert log.counts["malformed"] == 2 * 9
 
 
-def test_a_model_that_cannot_be_built_is_noted_or_told_when_prepared(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_used_is_told_before_anything_is_proposed(tmp_path: Path) -> None:
     strategy = LLMCoEvolution(f"replay:{tmp_path}/absent.jsonl", n_initial=1)
-    history = run(strategy, 12)
-    assert log_of(history).origins["classical"] == 6
-    assert "cannot be used" in next(iter(log_of(history).fallbacks))
-    with pytest.raises(Exception, match="absent"):
+    with pytest.raises(ChatSetupError, match="absent"):
         strategy.prepare(space())
+    with pytest.raises(ChatSetupError, match="absent"):
+        run(strategy, 12)
+
+
+def test_a_model_that_breaks_while_it_is_loaded_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(options: CoEvolutionOptions) -> None:
+        raise OSError("the disk is away")
+
+    monkeypatch.setattr(CoEvolutionOptions, "session", broken)
+    log = log_of(run(LLMCoEvolution("null", n_initial=1), 12))
+    assert log.origins["classical"] == 6
+    assert list(log.fallbacks) == ["the language model cannot be used: OSError: the disk is away"]
 
 
 # -- budgets -------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from nas_plugins.errors import PluginError
 from nas_plugins.history import History, Proposal, Trial
+from nas_plugins.llm.errors import ChatSetupError
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws
 from nas_plugins.sections import Facts, Section, StrategySummary
@@ -45,7 +47,7 @@ class LLMCoEvolution(CoEvolutionOptions, Strategy):
 
     Nothing is kept but caches: replies, rules and the calls made are notes on trials, which
     `coevolution_log` reads. The first trial of a generation waits for the model, others take the
-    children that wait. A model that fails, or whose budget is used up, is replaced by the
+    children that wait. A model whose answers fail, or whose budget is used up, is replaced by the
     classical operator, with the reason in the note; the search goes on. While the engine fixes
     choices (an enqueued trial), the classical operator proposes.
 
@@ -69,7 +71,11 @@ class LLMCoEvolution(CoEvolutionOptions, Strategy):
     def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Returns `n` proposals; fewer when the space is exhausted.
 
-        Never raises on account of the model.
+        Whatever the model answers, or if it does not, the classical operator stands in.
+
+        Raises:
+            ChatSetupError: The model cannot be used so: no key, no such file, no price.
+            MissingDependencyError: A package is absent; the message gives the pip command.
         """
         schedule = NicheSchedule(history, self._partition(history.space), self)
         draws = FreshDraws(history, rng, avoid_duplicates=self.avoid_duplicates)
@@ -164,7 +170,9 @@ class LLMCoEvolution(CoEvolutionOptions, Strategy):
             if "fault" not in self._cache:
                 try:
                     return self._session(), ""
-                except Exception as error:  # the search goes on; whoever wants to know prepares
+                except (ImportError, PluginError, ChatSetupError):
+                    raise  # no later trial would be spared of it
+                except Exception as error:
                     _logger.warning("the language model cannot be used", exc_info=error)
                     self._cache["fault"] = f"{type(error).__name__}: {error}"
             return None, f"the language model cannot be used: {self._cache['fault']}"
