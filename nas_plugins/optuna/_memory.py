@@ -59,7 +59,10 @@ class StudyMemory:
     def space_of(self, parameters: Mapping[str, BaseDistribution]) -> SearchSpace | None:
         """The space of those parameters that are decisions."""
         with self._lock:
-            if parameters != self._parameters:
+            known = self._parameters
+            if known.keys() != parameters.keys() or not all(
+                dimensions.same(known[name], dist) for name, dist in parameters.items()
+            ):
                 self._parameters = dict(parameters)
                 self._space = dimensions.space_of(parameters)
             return self._space
