@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import zlib
@@ -107,8 +108,8 @@ class StrategySampler(BaseSampler):
             The space that the strategy searches, its registered name, or a dictionary of
             choices such as ``{"op": ["conv", "pool"]}``. Its decisions are sampled jointly from
             the first trial on. If :obj:`None`, the space consists of the parameters of the
-            study's trials: the categorical ones and short integer ranges, also those that an
-            objective asks for in some trials only.
+            study's trials: the categorical ones and ranges of at most 4,096 values, whole
+            numbers or with a step, also those that an objective asks for in some trials only.
         seed:
             Seed, a non-negative integer. If :obj:`None`, entropy of the system is used.
         independent_sampler:
@@ -174,6 +175,12 @@ class StrategySampler(BaseSampler):
     def space(self) -> SearchSpace | None:
         """The space given, or ``None`` where it follows from the trials."""
         return self._space
+
+    def over(self, space: SearchSpace) -> StrategySampler:
+        """This sampler over another space, to go on with its study there."""
+        other = copy.copy(self)
+        other._space = space
+        return other
 
     # -- Optuna's interface ----------------------------------------------------------------
 

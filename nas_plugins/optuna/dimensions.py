@@ -53,9 +53,7 @@ def is_relative(distribution: BaseDistribution) -> bool:
     if not isinstance(distribution, CategoricalDistribution):
         return True
     found = distribution.choices
-    return len(found) <= _MANY_CHOICES and all(
-        is_plain(c) and not isinstance(c, np.generic) for c in found
-    )
+    return len(found) <= _MANY_CHOICES and all(is_its_label(c) for c in found)
 
 
 def as_space(
@@ -118,16 +116,26 @@ def check(space: SearchSpace) -> SearchSpace:
 
 
 def suggest(trial: Trial, decision: Decision) -> Any:
-    """Asks a trial for a choice of a decision, or its label where storages cannot keep it.
+    """Asks a trial for a choice of a decision, or its label where storages cannot keep it."""
+    asked = asked_as(decision)
+    if isinstance(asked, IntDistribution):
+        return trial.suggest_int(decision.name, asked.low, asked.high, step=asked.step)
+    return trial.suggest_categorical(decision.name, decision.labels)
 
-    Whole numbers in order and at equal distances are asked for as a range.
-    """
+
+def asked_as(decision: Decision) -> IntDistribution | CategoricalDistribution:
+    """How `suggest` asks: for whole numbers in order, at equal distances, as a range."""
     found = decision.choices
     if decision.ordered and len(found) > 1 and all(type(c) is int for c in found):
         step = found[1] - found[0]
         if step > 0 and found == tuple(range(found[0], found[-1] + 1, step)):
-            return trial.suggest_int(decision.name, found[0], found[-1], step=step)
-    return trial.suggest_categorical(decision.name, decision.labels)
+            return IntDistribution(found[0], found[-1], step=step)
+    return CategoricalDistribution(decision.labels)
+
+
+def is_its_label(choice: Choice) -> bool:
+    """Whether every storage keeps a choice as it is."""
+    return is_plain(choice) and not isinstance(choice, np.generic)
 
 
 def space_of(search_space: Mapping[str, BaseDistribution]) -> CategoricalSpace | None:

@@ -14,11 +14,15 @@ from optuna.distributions import CategoricalDistribution
 
 import nas_plugins as nap
 from nas_plugins import History, Proposal
+from nas_plugins.errors import EngineError, UnknownNameError, UsageError
 from nas_plugins.optuna import (
     LocalSearchSampler,
     RandomArchitectureSampler,
     StrategySampler,
+    continue_study,
+    create_study,
     history,
+    set_constraints,
     suggest,
 )
 from nas_plugins.strategies.random import RandomSearch
@@ -160,3 +164,73 @@ def test_a_space_may_be_given_by_ranges() -> None:
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 10
     with pytest.raises(ValueError, match="`space` must give decision 'lr' at most 4,096 values"):
         LocalSearchSampler(space={"lr": optuna.distributions.FloatDistribution(0.0, 1.0)})
+
+
+def _narrow(trial: optuna.Trial) -> float:
+    width, depth = trial.suggest_categorical("width", [8, 16]), trial.suggest_int("depth", 1, 2)
+    if width == 8 and trial.number > 1:
+        raise RuntimeError("too small")
+    return float(width + depth)
+
+
+def test_a_study_with_more_choices_keeps_its_trials() -> None:
+    old = optuna.create_study(
+        study_name="s", direction="maximize", sampler=LocalSearchSampler(seed=0)
+    )
+    old.optimize(_narrow, n_trials=4, catch=(RuntimeError,))
+    old.ask()
+    space = {"width": [8, 16, 32], "depth": range(1, 5), "kernel": [3, 5]}
+    new = continue_study(old, space=space, defaults={"kernel": 3})
+    assert new.study_name == "s-continued"
+    assert [t.state for t in new.trials] == [t.state for t in old.trials[:-1]]
+    assert all(t.params["kernel"] == 3 for t in new.trials)
+    read = history(new, space=space)
+    assert [t.values for t in read.complete] == [
+        (t.value,) for t in old.trials if t.value is not None
+    ]
+    new.optimize(
+        lambda t: float(
+            t.suggest_categorical("width", [8, 16, 32])
+            + t.suggest_int("depth", 1, 4)
+            + t.suggest_categorical("kernel", [3, 5])
+        ),
+        n_trials=24 - len({tuple(sorted(t.params.items())) for t in new.trials}),
+    )
+    assert len({tuple(sorted(t.params.items())) for t in new.trials}) == 24
+    assert new.best_value == 32 + 4 + 5
+    with pytest.raises(EngineError, match="study 's-continued' exists already"):
+        continue_study(old, space=space, defaults={"kernel": 3})
+
+
+def test_what_a_continued_study_leaves_out_or_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    old = optuna.create_study(study_name="s", sampler=RandomArchitectureSampler(seed=0))
+    old.optimize(lambda t: float(t.suggest_categorical("a", [1, 2])), n_trials=2)
+    new = continue_study(old, space={"a": [2, 3]})
+    assert [trial.params for trial in new.trials] == [{"a": 2}]
+    assert "1 trial of study 's' left out" in caplog.text
+    with pytest.raises(UsageError, match=r"`defaults` must name .*'a'.*7"):
+        continue_study(old, space={"a": [2, 3]}, defaults={"a": 7}, name="t")
+    with pytest.raises(UnknownNameError, match="'b'"):
+        continue_study(old, space={"a": [2, 3]}, defaults={"b": 7}, name="t")
+
+
+def test_a_continued_study_of_ours_knows_its_new_space_and_constraints() -> None:
+    old = create_study({"a": [1, 2]}, ["x:max"], strategy="local-search", seed=0, name="s")
+    trial = old.ask()
+    suggest(trial, {"a": [1, 2]})
+    set_constraints(trial, {"size": 1.0})
+    old.tell(trial, 3.0)
+    new = continue_study(old, space={"a": [1, 2, 3]})
+    read = history(new)
+    assert read.space.size == 3
+    assert [o.name for o in read.objectives] == ["x"]
+    assert [dict(t.constraints) for t in read.trials] == [{"size": 1.0}]
+    with pytest.raises(EngineError, match=r"has `space` 'options' 'decisions' 'a' \[1, 2\], not"):
+        create_study(
+            {"a": [1, 4]},
+            ["x:max"],
+            strategy="random",
+            name="s",
+            storage=old._storage,
+            resume=True,
+        )
