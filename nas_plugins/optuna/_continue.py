@@ -18,7 +18,7 @@ from nas_plugins.optuna import _attributes, _study, compat, dimensions
 from nas_plugins.optuna._sampler import StrategySampler
 from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
 
-_logger = logging.getLogger(__name__)
+_logger = compat.follow_optuna(logging.getLogger(__name__))
 
 
 def continue_study(

@@ -17,7 +17,7 @@ from nas_plugins.optuna import _known, compat, dimensions
 from nas_plugins.optuna.trial_log import TrialLog, objectives_in
 from nas_plugins.spaces.base import Choice, SearchSpace
 
-_logger = logging.getLogger(__name__)
+_logger = compat.follow_optuna(logging.getLogger(__name__))
 
 
 class StudyMemory:

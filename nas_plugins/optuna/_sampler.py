@@ -29,7 +29,8 @@ from nas_plugins.optuna.trial_log import restrict
 from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Architecture, Choice, Decision, Label, SearchSpace
 
-_logger = logging.getLogger(__name__)
+_logger = compat.follow_optuna(logging.getLogger(__name__))
+compat.follow_optuna(logging.getLogger(proposals.__name__))
 
 _MAX_STUDIES = 8
 _MAX_CLAIMS = 12

@@ -24,6 +24,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins.errors import EngineError, UsageError
+from nas_plugins.optuna.compat import quiet_optuna
 from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.processes import Owner
 from nas_plugins.runner.progress import Finished
@@ -281,7 +282,7 @@ def work(request: SearchRequest, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = Stop()
     try:
-        with stop.listening(signal.SIGTERM):
+        with stop.listening(signal.SIGTERM), quiet_optuna():
             _log_to(pipe)
             session = _session(request)
 
@@ -329,7 +330,6 @@ class _PipeHandler(logging.Handler):
 
 
 def _log_to(pipe: Connection) -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     logger = logging.getLogger("nas_plugins")
     logger.addHandler(_PipeHandler(pipe))
