@@ -180,7 +180,7 @@ def test_without_a_space_the_common_parameters_of_few_values_are_the_strategys()
         assert type(trial.params["layers"]) is int
 
 
-def test_odd_categories_are_left_to_independent_sampling() -> None:
+def test_odd_categories_asked_for_at_once_are_given_as_they_are() -> None:
     with pytest.warns(UserWarning, match="persistent storage"):
         odd = CategoricalDistribution([(1, 2), (3, 4)])
     alike = CategoricalDistribution([1, True, 1.0])
