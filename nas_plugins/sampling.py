@@ -203,14 +203,17 @@ class FreshDraws:
     ) -> Architecture | None:
         """Draws a mutation of `parent`, or returns ``None`` when `tries` draws were all taken.
 
-        `n_changes` is cut to the number of decisions that have a choice.
+        `n_changes` is cut to the number of decisions that have a choice. Ordered decisions go to
+        neighbours first: further away in the second half of the draws.
         """
         changes = min(n_changes, self._open)
         if changes < 1:
             return None
-        for _ in range(tries):
+        for attempt in range(tries):
+            far = self.space.has_order and attempt > tries // 2
+            further = {"reach": 1 << (attempt - tries // 2)} if far else {}
             try:
-                child = self.space.mutate(parent, self.rng, n_changes=changes)
+                child = self.space.mutate(parent, self.rng, n_changes=changes, **further)
             except SpaceExhaustedError:
                 return None
             if child.key not in self.taken:

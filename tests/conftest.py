@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,3 +25,11 @@ settings.load_profile("nas_plugins")
 # A shell starts its background jobs deaf to Ctrl-C, and they hand that down to what tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _optuna_stays_as_loud() -> Iterator[None]:
+    """What a test silences of Optuna, and with it of ours, the next one hears again."""
+    yield
+    if (optuna := sys.modules.get("optuna")) is not None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)

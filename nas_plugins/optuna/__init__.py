@@ -16,6 +16,7 @@ from nas_plugins._lazy import lazy
 from nas_plugins.constraints import Constraint
 
 if TYPE_CHECKING:
+    from nas_plugins.optuna._continue import continue_study
     from nas_plugins.optuna._named import (
         ArchiveEvolutionSampler,
         ArchVQSampler,
@@ -45,6 +46,7 @@ __getattr__, __dir__ = lazy(
         "RandomArchitectureSampler": "_named",
         "RegularizedEvolutionSampler": "_named",
         "StrategySampler": "_sampler",
+        "continue_study": "_continue",
         "create_study": "_study",
         "history": "_study",
         "objective": "_objective",
@@ -66,6 +68,7 @@ __all__ = [
     "RandomArchitectureSampler",
     "RegularizedEvolutionSampler",
     "StrategySampler",
+    "continue_study",
     "create_study",
     "history",
     "objective",

@@ -98,6 +98,29 @@ def read_choices(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {n: c for n, c in choices.items() if c is None or isinstance(c, str | int | float)}
 
 
+def with_choices(attributes: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a trial that has moved to another space, with its choices there.
+
+    Where nothing was published, as another sampler was at work, nothing is.
+    """
+    told = _CHOICES in {_name(key) for key in attributes}
+    kept = {k: v for k, v in attributes.items() if _name(k) not in (_CHOICES, _DRAWN)}
+    if interrupted(attributes):
+        kept.update([failure_entry(interrupted=True)])
+    return {**kept, **dict(choices_entries(choices))} if told else kept
+
+
+def belongs_to(key: str, name: str) -> bool:
+    """Whether an attribute is a text of ours, or a piece of it."""
+    return key.startswith(PREFIX) and _name(key) == name
+
+
+def _name(key: str) -> str:
+    """The name of the text that an attribute is, or is a piece of."""
+    name = key.removeprefix(PREFIX)
+    return name.split(":", 2)[-1] if name.startswith("piece:") else name
+
+
 def drawn_entries(drawn: Mapping[str, int]) -> Iterator[tuple[str, Any]]:
     """Yields the attributes that publish decisions drawn one by one, as indices of choices."""
     return entries(_DRAWN, json.dumps(dict(drawn)))

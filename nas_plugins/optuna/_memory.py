@@ -17,7 +17,7 @@ from nas_plugins.optuna import _known, compat, dimensions
 from nas_plugins.optuna.trial_log import TrialLog, objectives_in
 from nas_plugins.spaces.base import Choice, SearchSpace
 
-_logger = logging.getLogger(__name__)
+_logger = compat.follow_optuna(logging.getLogger(__name__))
 
 
 class StudyMemory:
@@ -59,7 +59,10 @@ class StudyMemory:
     def space_of(self, parameters: Mapping[str, BaseDistribution]) -> SearchSpace | None:
         """The space of those parameters that are decisions."""
         with self._lock:
-            if parameters != self._parameters:
+            known = self._parameters
+            if known.keys() != parameters.keys() or not all(
+                dimensions.same(known[name], dist) for name, dist in parameters.items()
+            ):
                 self._parameters = dict(parameters)
                 self._space = dimensions.space_of(parameters)
             return self._space

@@ -23,7 +23,10 @@ _METRIC = "metric:"
 def suggest(
     trial: optuna.Trial, space: SearchSpace | str | Mapping[str, Sequence[Choice]]
 ) -> Architecture:
-    """Asks a trial for an architecture, one categorical parameter per decision.
+    """Asks a trial for an architecture, one parameter per decision.
+
+    Parameters are categorical, or an integer range where a decision is one. Choices that no
+    storage keeps, such as classes, are recorded by their labels.
 
     Works with any sampler. One that samples each parameter on its own, such as Optuna's
     default, may combine choices that are not an architecture together.
@@ -38,9 +41,7 @@ def suggest(
         ValueError: Optuna cannot tell two choices of a decision apart, such as 1 and True.
     """
     space = dimensions.check(dimensions.as_space(space))
-    return space.architecture(
-        {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
-    )
+    return space.architecture({d.name: dimensions.suggest(trial, d) for d in space.decisions})
 
 
 def objective(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,14 +21,16 @@ from optuna.trial import FrozenTrial, TrialState
 from nas_plugins import _public
 from nas_plugins._checks import at_least
 from nas_plugins.engine import proposals
+from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Proposal
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
 from nas_plugins.optuna._memory import StudyMemory
 from nas_plugins.optuna.trial_log import restrict
 from nas_plugins.protocols import Strategy, as_strategy
-from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
+from nas_plugins.spaces.base import Architecture, Choice, Decision, Label, SearchSpace
 
-_logger = logging.getLogger(__name__)
+_logger = compat.follow_optuna(logging.getLogger(__name__))
+compat.follow_optuna(logging.getLogger(proposals.__name__))
 
 _MAX_STUDIES = 8
 _MAX_CLAIMS = 12
@@ -45,6 +48,10 @@ _REST_WARNING = (
 _NAMES = (
     "Trial#%d has not asked for %s of %r, so that the search learns nothing of them%s. The "
     "objective must suggest each decision by its name."
+)
+_EQUALS = (
+    "Trial#%d asks for %r, whose choice %r Optuna records as %r, which equals it, in study %r; "
+    "the search does without it. Write %r as text if it means something else."
 )
 _REST_STREAM = 1 << 32
 """Random numbers for what is not the strategy's; above every checksum of a parameter's name."""
@@ -102,8 +109,8 @@ class StrategySampler(BaseSampler):
             The space that the strategy searches, its registered name, or a dictionary of
             choices such as ``{"op": ["conv", "pool"]}``. Its decisions are sampled jointly from
             the first trial on. If :obj:`None`, the space consists of the parameters of the
-            study's trials: the categorical ones and short integer ranges, also those that an
-            objective asks for in some trials only.
+            study's trials: the categorical ones and ranges of at most 4,096 values, whole
+            numbers or with a step, also those that an objective asks for in some trials only.
         seed:
             Seed, a non-negative integer. If :obj:`None`, entropy of the system is used.
         independent_sampler:
@@ -170,6 +177,12 @@ class StrategySampler(BaseSampler):
         """The space given, or ``None`` where it follows from the trials."""
         return self._space
 
+    def over(self, space: SearchSpace) -> StrategySampler:
+        """This sampler over another space, to go on with its study there."""
+        other = copy.copy(self)
+        other._space = space
+        return other
+
     # -- Optuna's interface ----------------------------------------------------------------
 
     def reseed_rng(self) -> None:
@@ -206,10 +219,10 @@ class StrategySampler(BaseSampler):
             names = {decision.name for decision in self._space.decisions}
         else:
             common = self._memory(study).known_parameters(study)
-            own = {name: dist for name, dist in common.items() if dimensions.choices(dist)}
-            names = set(own)
-        sampler = self._independent_sampler or self._memory(study).tpe
-        rest = sampler.infer_relative_search_space(study, trial)
+            decisions = {n: dist for n, dist in common.items() if dimensions.is_decision(dist)}
+            own = {n: dist for n, dist in decisions.items() if dimensions.is_relative(dist)}
+            names = set(decisions)
+        rest = self._rest_space(study, trial, names)
         if self._independent_sampler is None:
             rest = {name: dist for name, dist in rest.items() if not dimensions.huge(dist)}
         return own | {name: dist for name, dist in rest.items() if name not in names}
@@ -221,8 +234,14 @@ class StrategySampler(BaseSampler):
         names = {decision.name for decision in space.decisions} if space is not None else set()
         others = {name: dist for name, dist in search_space.items() if name not in names}
         params = self._sample_rest(study, trial, others)
-        if space is not None and len(others) < len(search_space):
-            params = self._configuration(study, trial, space, others, params)
+        decided = compat.fixed_params_of(study).keys() - search_space.keys()
+        if space is not None and any(
+            len(d.choices) > 1 and d.name not in decided for d in space.decisions
+        ):
+            params, architecture = self._configuration(study, trial, space, others, params)
+            for decision, index in zip(space.decisions, architecture.indices, strict=True):
+                if (dist := search_space.get(decision.name)) is not None:
+                    params[decision.name] = dimensions.value(dist, decision, index)
         # PartialFixedSampler deletes keys of what we return, so it is a dictionary of its own.
         return {name: params[name] for name in search_space}
 
@@ -234,10 +253,15 @@ class StrategySampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         stream = zlib.crc32(param_name.encode("utf-8", "surrogatepass"))
-        own = self._decides(param_name, param_distribution) or dimensions.huge(param_distribution)
+        decides = self._decides(param_name, param_distribution)
+        if decides:
+            self._warn_of_equals(study, trial, param_name, param_distribution)
+            for handed in self._handed_out(study, trial, param_name, param_distribution):
+                return handed
+        own = decides or dimensions.huge(param_distribution)
         if own and self._independent_sampler is None:
             rng = self._rng(trial, stream)
-            if self._space is None and dimensions.choices(param_distribution):
+            if self._space is None and decides:
                 return self._draw_apart(study, trial, param_name, param_distribution, rng)
             return dimensions.draw(param_distribution, rng)
         self._warn(study, trial, [param_name])
@@ -290,7 +314,7 @@ class StrategySampler(BaseSampler):
     def _decides(self, name: str, distribution: BaseDistribution) -> bool:
         """Whether a parameter is the strategy's, even where it cannot be sampled jointly yet."""
         if self._space is None:
-            return bool(dimensions.choices(distribution))
+            return dimensions.is_decision(distribution)
         return any(decision.name == name for decision in self._space.decisions)
 
     def _draw_apart(
@@ -307,44 +331,70 @@ class StrategySampler(BaseSampler):
         choices those are taken that the fewest trials have together with what is set already;
         each draw is published, and drawn again if another worker has come to the same.
         """
-        choices = dimensions.choices(distribution)
+        decision = dimensions.decision_of(name, distribution)
+        assert decision is not None
+        n = len(decision.choices)
         drawn = _attributes.read_drawn(compat.attributes(study, trial))
         for _ in range(_MAX_CLAIMS):
-            counts = self._companions(study, trial, name, choices)
+            counts = self._companions(study, trial, decision)
             fewest = [i for i, count in enumerate(counts) if count == min(counts)]
-            if len(fewest) == len(choices):
-                index = choices.index(dimensions.draw(distribution, rng))
+            if len(fewest) == n:
+                index = decision.index(dimensions.draw(distribution, rng))
             else:
                 index = fewest[rng.integers(len(fewest))]
             _write(study, trial, _attributes.drawn_entries({**drawn, name: index}))
-            if self._companions(study, trial, name, choices)[index] <= counts[index]:
+            if self._companions(study, trial, decision)[index] <= counts[index]:
                 break
-        return choices[index]
+        return dimensions.value(distribution, decision, index)
 
-    def _companions(
-        self, study: Study, trial: FrozenTrial, name: str, choices: Sequence[Any]
-    ) -> list[int]:
+    def _companions(self, study: Study, trial: FrozenTrial, decision: Decision) -> list[int]:
         """How many other trials have each choice together with all that this one has set."""
         own = {
-            key: (value, dimensions.choices(trial.distributions[key]))
-            for key, value in trial.params.items()
+            key: known
+            for key, dist in trial.distributions.items()
+            if (known := dimensions.decision_of(key, dist)) is not None
         }
-        own = {key: known for key, known in own.items() if known[1]}
-        counts = [0] * len(choices)
+        wanted = {key: known.index(trial.params[key]) for key, known in own.items()}
+        counts = [0] * len(decision.choices)
         for other in compat.all_trials(study, fresh=True)[-_MAX_COMPANIONS:]:
             if other.number == trial.number:
                 continue
             drawn = _attributes.read_drawn(other.system_attrs)
-            held = {
-                key: values[drawn[key]]
-                for key, values in [(name, choices), *((k, known[1]) for k, known in own.items())]
-                if drawn.get(key, len(values)) < len(values)
-            }
-            held |= {**_attributes.read_choices(other.system_attrs), **other.params}
-            together = {name: held.get(name), **{key: value for key, (value, _) in own.items()}}
-            if name in held and held[name] in choices:
-                counts[choices.index(held[name])] += together.items() <= held.items()
+            told = {**_attributes.read_choices(other.system_attrs), **other.params}
+            index = _held(decision, told, drawn)
+            if index is not None:
+                counts[index] += all(
+                    _held(known, told, drawn) == wanted[key] for key, known in own.items()
+                )
         return counts
+
+    def _handed_out(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> list[Any]:
+        """The choice that was made jointly for a decision which Optuna was not told of, if any."""
+        published = _attributes.read_choices(compat.attributes(study, trial))
+        if name not in published:
+            return []
+        space = self._space or self._space_around(study, {})
+        decision = next((d for d in space.decisions if d.name == name), None) if space else None
+        if decision is None:
+            return []
+        try:
+            return [dimensions.value(distribution, decision, decision.index(published[name]))]
+        except InvalidArchitectureError:
+            return []
+
+    def _rest_space(
+        self, study: Study, trial: FrozenTrial, decisions: Set[str]
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that are not the strategy's, as far as they are sampled jointly."""
+        if self._independent_sampler is None:
+            # Optuna takes its time to compare many choices.
+            known = self._memory(study).known_parameters(study)
+            if known.keys() <= decisions:
+                return {}
+        sampler = self._independent_sampler or self._memory(study).tpe
+        return sampler.infer_relative_search_space(study, trial)
 
     def _rest_sampler(self, study: Study, trial: FrozenTrial, *stream: int) -> BaseSampler:
         """What samples the parameters that are not the strategy's.
@@ -379,8 +429,8 @@ class StrategySampler(BaseSampler):
         space: SearchSpace,
         others: Mapping[str, BaseDistribution],
         params: dict[str, Any],
-    ) -> dict[str, Any]:
-        """Adds an architecture to the other parameters, which are drawn anew if it must be."""
+    ) -> tuple[dict[str, Any], Architecture]:
+        """The other parameters, which are drawn anew if it must be, and an architecture."""
         fixed = compat.fixed_params(study, trial)
         known = {**self._memory(study).known_parameters(study), **others}
         for decision in space.decisions:
@@ -404,7 +454,7 @@ class StrategySampler(BaseSampler):
                 study, trial, space, rest, refine=refine and not attempt, last=last
             )
             attempt += 1
-        return {**params, **architecture.choices}
+        return params, architecture
 
     def _inherited(
         self,
@@ -480,7 +530,7 @@ class StrategySampler(BaseSampler):
                 left = self._met(_known.unfinished(records), history)
                 choice = proposals.Chosen(left[0], exhausted=True) if left else choice
             architecture = choice.proposal.architecture
-            _write(study, trial, _attributes.choices_entries(architecture.choices))
+            _write(study, trial, _attributes.choices_entries(architecture.labels))
             if may_repeat or choice.exhausted:
                 break
             history = look(fresh=True).fixing(fixed)
@@ -523,8 +573,12 @@ class StrategySampler(BaseSampler):
     @staticmethod
     def _met(found: list[Proposal], history: History) -> list[Proposal]:
         """Those of the proposals that have the fixed choices."""
-        fixed = history.fixed.items()
-        return [p for p in found if all(p.architecture.choices[n] == c for n, c in fixed)]
+        places = {d.name: i for i, d in enumerate(history.space.decisions)}
+        fixed = {
+            places[name]: history.space.decisions[places[name]].index(choice)
+            for name, choice in history.fixed.items()
+        }
+        return [p for p in found if all(p.architecture.indices[i] == c for i, c in fixed.items())]
 
     def _is_exhausted(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether nothing new is left once this trial has ended."""
@@ -543,7 +597,7 @@ class StrategySampler(BaseSampler):
 
     def _warn_of_names(self, space: SearchSpace, trial: FrozenTrial) -> None:
         """Tells once that the objective asks for decisions by other names than the space's."""
-        decisions = {d.name: d.choices for d in space.decisions if len(d.choices) > 1}
+        decisions = {d.name: d.labels for d in space.decisions if len(d.choices) > 1}
         missing = [name for name in decisions if name not in trial.params]
         if not missing or _NAMES in self._warned:
             return
@@ -552,13 +606,24 @@ class StrategySampler(BaseSampler):
             name: other
             for name in missing
             for other in others
-            if _choices_of(trial.distributions[other]) == decisions[name]
+            if _labels_of(trial.distributions[other]) == decisions[name]
             and (name in other or other in name)
         }
         if alike or len(missing) == len(decisions):
             self._warned.add(_NAMES)
             hint = "".join(f"; {n!r} may be its {o!r}" for n, o in list(alike.items())[:1])
             _logger.warning(_NAMES, trial.number, ", ".join(map(repr, missing)), space, hint)
+
+    def _warn_of_equals(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> None:
+        """Tells once per parameter which of its choices are never proposed."""
+        key = f"{_EQUALS}{name}"
+        if key in self._warned:
+            return
+        self._warned.add(key)
+        for kept, lost in dimensions.mistaken(distribution)[:1]:
+            _logger.warning(_EQUALS, trial.number, name, lost, kept, study.study_name, lost)
 
     def _warn(self, study: Study, trial: FrozenTrial, names: Sequence[str]) -> None:
         """Tells once per parameter, from the second trial on, that it is not the strategy's."""
@@ -571,8 +636,20 @@ class StrategySampler(BaseSampler):
             _logger.warning(_REST_WARNING, ", ".join(map(repr, new)), type(self).__name__)
 
 
-def _choices_of(distribution: BaseDistribution) -> tuple[Any, ...]:
-    return getattr(distribution, "choices", ())
+def _labels_of(distribution: BaseDistribution) -> tuple[Label, ...]:
+    found = dimensions.decision_of("", distribution)
+    return () if found is None else found.labels
+
+
+def _held(decision: Decision, told: Mapping[str, Any], drawn: Mapping[str, int]) -> int | None:
+    """The position of the choice that a trial has of a decision, as far as it is known."""
+    if decision.name not in told:
+        index = drawn.get(decision.name, -1)
+        return index if 0 <= index < len(decision.choices) else None
+    try:
+        return decision.index(told[decision.name])
+    except InvalidArchitectureError:
+        return None
 
 
 def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:

@@ -180,11 +180,11 @@ def _check(
     """Raises where a resumed study searches something else."""
     _check_directions(study, objectives)
     for key, value in expected.items():
-        found = _recorded(study, key)
-        if found is not None and found != json.loads(json.dumps(value)):
+        found, wanted = _recorded(study, key), json.loads(json.dumps(value))
+        if found is not None and found != wanted:
             raise EngineError(
-                f"study {study.study_name!r} has `{key}` {_short(found)}, not {_short(value)}; "
-                "choose another `name`"
+                f"study {study.study_name!r} {_difference(f'`{key}`', found, wanted)}; resume it "
+                "with the same or choose another name"
             )
 
 
@@ -224,6 +224,32 @@ def _recorded_space(study: optuna.Study) -> SearchSpace | None:
             f"study {study.study_name!r} searches a space that cannot be built here: {error}; "
             "pass `space`"
         ) from error
+
+
+def copy_record(old: optuna.Study, new: optuna.Study, space: SearchSpace) -> None:
+    """Tells a study what is known of the one that it continues, but for the space."""
+    for key, value in old.user_attrs.items():
+        if not _attributes.belongs_to(key, _SPACE):
+            new.set_user_attr(key, value)
+    if old.metric_names is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            new.set_metric_names(old.metric_names)
+    if _recorded(old, _SPACE) is not None:
+        _record(new, {_SPACE: space.to_json()})
+
+
+def _difference(where: str, found: Any, value: Any) -> str:
+    """What differs between JSON values, told of the first part of them that does."""
+    if isinstance(found, dict) and isinstance(value, dict):
+        for key in {**found, **value}:
+            if key not in value:
+                return f"has {key!r} in {where}, which is missing now"
+            if key not in found:
+                return f"has no {key!r} in {where}"
+            if found[key] != value[key]:
+                return _difference(f"{where} {key!r}", found[key], value[key])
+    return f"has {where} {_short(found)}, not {_short(value)}"
 
 
 def _short(value: Any) -> str:

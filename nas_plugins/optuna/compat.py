@@ -7,9 +7,11 @@ Only what a study seen through ``HyperbandPruner`` (``_BracketStudy``) allows is
 from __future__ import annotations
 
 import copy
+import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -140,6 +142,38 @@ def stop(study: Study) -> None:
     """Ends ``Study.optimize``; nothing where trials are asked for by hand."""
     if getattr(study._thread_local, "in_optimize_loop", False):
         study.stop()
+
+
+def follow_optuna(logger: logging.Logger) -> logging.Logger:
+    """Keeps quiet what ``optuna.logging.set_verbosity`` keeps quiet of Optuna's own."""
+    logger.addFilter(_is_loud)
+    return logger
+
+
+def _is_loud(record: logging.LogRecord) -> bool:
+    return record.levelno >= optuna.logging.get_verbosity()
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keeps Optuna's own words away, errors excepted, but not ours, which its verbosity would."""
+    optuna.logging.get_verbosity()  # makes its handler, if there is none yet
+    logger = logging.getLogger(optuna.__name__)
+    handlers, propagate = list(logger.handlers), logger.propagate
+    for handler in handlers:  # which may be those of other loggers too
+        handler.addFilter(_is_no_chatter)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = propagate
+        for handler in handlers:
+            handler.removeFilter(_is_no_chatter)
+
+
+def _is_no_chatter(record: logging.LogRecord) -> bool:
+    of_optuna = record.name.partition(".")[0] == optuna.__name__
+    return record.levelno >= logging.ERROR or not of_optuna
 
 
 def directions(study: Study) -> list[str]:

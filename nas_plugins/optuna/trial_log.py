@@ -14,7 +14,7 @@ from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.optuna import _attributes, compat
 from nas_plugins.optuna._known import Record, Records, asked, recorded_rest
-from nas_plugins.spaces.base import Architecture, Choice, SearchSpace
+from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
 
 _logger = logging.getLogger(__name__)
 
@@ -78,10 +78,18 @@ def _evaluates(trial: FrozenTrial, space: SearchSpace) -> bool:
 def _chosen(trial: FrozenTrial, space: SearchSpace) -> dict[str, Choice]:
     given = {**compat.enqueued_params(trial), **trial.params}
     published = _attributes.read_choices(trial.system_attrs)
-    if any(published.get(name, value) != value for name, value in given.items()):
+    decisions = {d.name: d for d in space.decisions if d.name in given and d.name in published}
+    if any(_at(d, published[name]) != _at(d, given[name]) for name, d in decisions.items()):
         published = {}
     single = {d.name: d.choices[0] for d in space.decisions if len(d.choices) == 1}
     return {**single, **published, **given}
+
+
+def _at(decision: Decision, choice: Choice) -> int | None:
+    try:
+        return decision.index(choice)
+    except InvalidArchitectureError:
+        return None
 
 
 def convert(trial: FrozenTrial, space: SearchSpace, *, inactive: bool = False) -> Trial | None:

@@ -127,7 +127,7 @@ def _decision(decision: Decision, indices: npt.NDArray[np.int16], ranks: pareto.
         "values": (indices + _SCATTER * (1 - 2 * ranks)).round(3).tolist(),
         "range": [-0.5, n - 0.5],
         "tickvals": ticks,
-        "ticktext": [plot_text(short(str(decision.choices[i]), _LABEL)) for i in ticks],
+        "ticktext": [plot_text(short(str(decision.labels[i]), _LABEL)) for i in ticks],
     }
 
 

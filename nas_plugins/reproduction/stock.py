@@ -49,7 +49,7 @@ def stock_versions() -> str:
 
 def suggest_choices(trial: Trial, space: SearchSpace) -> Architecture | None:
     """One categorical parameter per decision; ``None`` where they are no architecture together."""
-    choices = {d.name: trial.suggest_categorical(d.name, d.choices) for d in space.decisions}
+    choices = {d.name: trial.suggest_categorical(d.name, d.labels) for d in space.decisions}
     try:
         return space.architecture(choices)
     except InvalidArchitectureError:

@@ -184,17 +184,17 @@ def logging_to(shown: SearchDisplay) -> Iterator[None]:
     """Sends the package's warnings to a display that shows, and keeps Optuna's chatter away."""
     import optuna
 
+    from nas_plugins.optuna.compat import quiet_optuna
+
     logger, handler = logging.getLogger("nas_plugins"), _DisplayHandler(shown)
-    propagate, verbosity = logger.propagate, optuna.logging.get_verbosity()
+    propagate = logger.propagate
     if shown.shows:
         logger.addHandler(handler)
         logger.propagate = False
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet_optuna():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
-        optuna.logging.set_verbosity(verbosity)

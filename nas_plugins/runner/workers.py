@@ -32,6 +32,7 @@ from nas_plugins.errors import (
     PluginError,
     UsageError,
 )
+from nas_plugins.optuna.compat import quiet_optuna
 from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.processes import Owner
 from nas_plugins.runner.request import SearchRequest
@@ -323,7 +324,7 @@ def work(request: SearchRequest, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = Stop()
     try:
-        with stop.listening(signal.SIGTERM), ExitStack() as stack:
+        with stop.listening(signal.SIGTERM), quiet_optuna(), ExitStack() as stack:
             _log_to(pipe)
             stack.enter_context(heard_by(_PipeActivity(pipe)))
             session = _session(request)
@@ -392,7 +393,6 @@ class _PipeHandler(logging.Handler):
 
 
 def _log_to(pipe: Connection) -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     logger = logging.getLogger("nas_plugins")
     logger.addHandler(_PipeHandler(pipe))

@@ -32,11 +32,14 @@ from nas_plugins.spaces.values import (
     Complexity,
     Decision,
     Key,
+    Label,
     Rows,
     space_from_json,
 )
 
 _MAX_TRIES = 1000
+_MAX_LISTED = 2**20
+_TRIES_PER_REACH = 64
 
 
 class SearchSpace(ABC):
@@ -97,7 +100,12 @@ class SearchSpace(ABC):
         self.name = name
         self.decisions = tuple(decisions)
         self.options = dict(options or {})
-        self._identity = (type(self).__qualname__, name, self.decisions, repr(self.options))
+        self._identity: tuple[Any, ...] = (
+            type(self).__qualname__,
+            name,
+            self.decisions,
+            repr(self.options),
+        )
 
     # -- identity --------------------------------------------------------------------------
 
@@ -261,6 +269,9 @@ class SearchSpace(ABC):
             batch = batch[self.valid(batch)][:missing]
             found.append(batch)
             missing -= len(batch)
+        if missing > 0 and (left := self._listed(given)) is not None and len(left):
+            rows: Rows = left[rng.integers(len(left), size=n)]
+            return rows
         if missing > 0:
             names = {self.decisions[i].name: c for i, c in given.items()}
             raise InvalidArchitectureError(
@@ -268,6 +279,18 @@ class SearchSpace(ABC):
                 f"with choice indices {names}"
             )
         return np.concatenate([np.empty((0, len(self.decisions)), dtype=self.row_type), *found])
+
+    def _listed(self, given: Mapping[int, int]) -> Rows | None:
+        """All architectures with these choices, for what chance does not find.
+
+        ``None`` where they are many combinations.
+        """
+        if math.prod(self.cardinalities.tolist()) > _MAX_LISTED:
+            return None
+        at, wanted = list(given), list(given.values())
+        return np.concatenate(
+            [rows[(rows[:, at] == wanted).all(axis=1)] for rows in self.enumerate()]
+        )
 
     def random_cells(self, n: int, rng: np.random.Generator) -> Rows:
         """As `random`, but uniform over the architectures where the space knows how to.
@@ -277,17 +300,31 @@ class SearchSpace(ABC):
         return self.random(n, rng)
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """All valid architectures that differ in exactly one decision, in canonical order."""
+        """Valid architectures that differ in exactly one decision, in canonical order.
+
+        All of them, but for ordered decisions: of these the ones that `Decision.steps` names.
+        """
         rows = self.neighbour_rows(architecture.row)
         return self.architectures(rows)
 
     def neighbour_rows(self, row: npt.NDArray[np.integer[Any]]) -> Rows:
         """`neighbours` as rows of choice indices; `(D,)` to `(M, D)`."""
-        positions, others = self._single_changes
         own = np.asarray(row, dtype=self.row_type)
+        if self.has_order:
+            steps = [sorted(d.steps(i)) for d, i in zip(self.decisions, own.tolist(), strict=True)]
+            positions = np.repeat(np.arange(len(steps)), [len(found) for found in steps])
+            taken = np.array([i for found in steps for i in found], dtype=self.row_type)
+        else:
+            positions, others = self._single_changes
+            taken = others + (others >= own[positions])
         rows = np.repeat(own[None], len(positions), axis=0)
-        rows[np.arange(len(positions)), positions] = others + (others >= own[positions])
+        rows[np.arange(len(positions)), positions] = taken
         return rows[self.valid(rows)]
+
+    @cached_property
+    def has_order(self) -> bool:
+        """Whether the choices of any decision are ordered."""
+        return any(decision.ordered for decision in self.decisions)
 
     @cached_property
     def _single_changes(self) -> tuple[npt.NDArray[np.int64], Rows]:
@@ -297,9 +334,20 @@ class SearchSpace(ABC):
         return positions, np.concatenate(others).astype(self.row_type)
 
     def mutate(
-        self, architecture: Architecture, rng: np.random.Generator, *, n_changes: int = 1
+        self,
+        architecture: Architecture,
+        rng: np.random.Generator,
+        *,
+        n_changes: int = 1,
+        reach: int = 1,
     ) -> Architecture:
         """Changes `n_changes` different decisions to another choice, uniformly at random.
+
+        Args:
+            architecture: The parent.
+            rng: Source of randomness.
+            n_changes: How many decisions change.
+            reach: How far an ordered decision moves at most; further where nothing is valid.
 
         Raises:
             ValueError: `n_changes` is not between 1 and the number of open decisions.
@@ -311,18 +359,29 @@ class SearchSpace(ABC):
                 f"`n_changes` must be in 1..{len(positions)}, the decisions with more than "
                 f"one choice, got {n_changes}"
             )
-        all_valid = type(self).valid is SearchSpace.valid
-        for _ in range(_MAX_TRIES):
+        all_valid = self.all_valid
+        for attempt in range(_MAX_TRIES):
             indices = list(architecture.indices)
             for i in different(len(positions), n_changes, rng):
                 at, n = positions[i], cardinalities[i]
-                indices[at] = (indices[at] + int(rng.integers(1, n))) % n
+                if self.decisions[at].ordered:
+                    far = reach << (attempt // _TRIES_PER_REACH)
+                    low, high = max(indices[at] - far, 0), min(indices[at] + far, n - 1)
+                    drawn = low + int(rng.integers(high - low))
+                    indices[at] = drawn + (drawn >= indices[at])
+                else:
+                    indices[at] = (indices[at] + int(rng.integers(1, n))) % n
             if all_valid or self.valid(np.array([indices], dtype=self.row_type))[0]:
                 return Architecture.trusted(self, tuple(indices))
         raise SpaceExhaustedError(
             f"no valid architecture of {self.name!r} differs from {architecture} "
             f"in {n_changes} decisions"
         )
+
+    @property
+    def all_valid(self) -> bool:
+        """Whether every combination is an architecture, as `valid` is not overridden."""
+        return type(self).valid is SearchSpace.valid
 
     def crossover(
         self, first: Architecture, second: Architecture, rng: np.random.Generator
@@ -542,6 +601,7 @@ __all__ = [
     "Complexity",
     "Decision",
     "Key",
+    "Label",
     "Rows",
     "SearchSpace",
     "space_from_json",

@@ -191,7 +191,12 @@ class NASBench101(SearchSpace):
         return others
 
     def mutate(
-        self, architecture: Architecture, rng: np.random.Generator, *, n_changes: int = 1
+        self,
+        architecture: Architecture,
+        rng: np.random.Generator,
+        *,
+        n_changes: int = 1,
+        reach: int = 1,
     ) -> Architecture:
         """Changes `n_changes` decisions uniformly at random, such that the cell changes.
 
@@ -200,7 +205,7 @@ class NASBench101(SearchSpace):
             SpaceExhaustedError: No different cell lies at this distance.
         """
         for _ in range(_MAX_TRIES):
-            child = super().mutate(architecture, rng, n_changes=n_changes)
+            child = super().mutate(architecture, rng, n_changes=n_changes, reach=reach)
             if child.key != architecture.key:
                 return child
         raise SpaceExhaustedError(

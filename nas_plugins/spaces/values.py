@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,19 +20,28 @@ from nas_plugins.errors import InvalidArchitectureError, unknown_name
 if TYPE_CHECKING:
     from nas_plugins.spaces.base import SearchSpace
 
-Choice: TypeAlias = bool | int | float | str | None
+Choice: TypeAlias = Any
+"""A choice: mostly ``None``, a bool, number or text; anything else is known by its label."""
+
+Label: TypeAlias = bool | int | float | str | None
 Key: TypeAlias = int | bytes
 Rows: TypeAlias = npt.NDArray[np.int16]
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_SAME = 1e-9
+"""Numbers that differ by less, as part of the larger, are the same value of a stepped range."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Decision:
     """One categorical decision of a space.
 
     Attributes:
         name: Unique in the space; also the parameter name in an Optuna study.
-        choices: The alternatives in canonical order. ``None``, bool, int, float or str.
-        ordered: Whether choices that are next to each other are alike, as numbers are.
+        choices: The alternatives in canonical order: ``None``, bools, numbers, texts, tuples,
+            lists, dictionaries, classes, functions, whatever the caller wants to be handed.
+        ordered: Whether choices that are next to each other are alike, as numbers are: a
+            mutation goes to the next choice first, and so does local search.
     """
 
     name: str
@@ -36,38 +49,143 @@ class Decision:
     ordered: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", tuple(self.choices))
-        if not self.choices:
+        choices = tuple(plain(choice) for choice in self.choices)
+        object.__setattr__(self, "choices", choices)
+        if not choices:
             raise ValueError(f"`choices` of decision {self.name!r} must not be empty")
-        for choice in self.choices:
-            if choice is not None and not isinstance(choice, (bool, int, float, str)):
-                raise TypeError(
-                    f"`choices` of decision {self.name!r} must be None, bool, int, float or str, "
-                    f"got {type(choice).__name__}"
-                )
-        if len(self._positions) < len(self.choices):
-            raise ValueError(
-                f"`choices` of decision {self.name!r} must differ, got {self.choices}"
-            )
+        if len({identity(choice) for choice in choices}) < len(choices):
+            raise ValueError(f"`choices` of decision {self.name!r} must differ, got {choices}")
 
     @cached_property
-    def _positions(self) -> dict[tuple[type, Choice], int]:
-        return {(type(choice), choice): i for i, choice in enumerate(self.choices)}
+    def labels(self) -> tuple[Label, ...]:
+        """The choices as they are written: plain values, different from each other.
+
+        A choice that is a bool, number, text or ``None`` is its own label, NaN excepted.
+        """
+        labels = [label(choice) for choice in self.choices]
+        own = [is_plain(choice) for choice in self.choices]
+        taken = {(type(text), text) for text, is_own in zip(labels, own, strict=True) if is_own}
+        for i, is_own in enumerate(own):
+            if not is_own:
+                text, n = labels[i], 1
+                while (str, labels[i]) in taken:
+                    n += 1
+                    labels[i] = f"{text}#{n}"
+                taken.add((str, labels[i]))
+        return tuple(labels)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether every choice is its own label."""
+        return all(map(is_plain, self.choices))
+
+    @cached_property
+    def _identity(self) -> tuple[Any, ...]:
+        return self.name, tuple((type(text), text) for text in self.labels), self.ordered
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @cached_property
+    def _positions(self) -> dict[Any, int]:
+        return {identity(choice): i for i, choice in enumerate(self.choices)}
+
+    @cached_property
+    def _labelled(self) -> dict[tuple[type, Label], int]:
+        return {(type(text), text): i for i, text in enumerate(self.labels)}
 
     def index(self, choice: Choice) -> int:
-        """Returns the position of `choice`; the type decides between 1, 1.0 and True.
+        """Returns the position of a choice or its label; the type decides between 1 and True.
 
         Raises:
             InvalidArchitectureError: `choice` is not one of the choices.
         """
-        position = self._positions.get((type(choice), choice))
+        choice = plain(choice)
+        position = self._positions.get(identity(choice))
+        if position is None:
+            position = self._otherwise(choice)
         if position is not None:
             return position
-        equal = [i for i, known in enumerate(self.choices) if known == choice]
-        if len(equal) == 1:
-            return equal[0]
-        hint = unknown_name("choice", str(choice), map(str, self.choices))
+        hint = unknown_name("choice", str(choice), map(str, self.labels))
         raise InvalidArchitectureError(f"decision {self.name!r}: {hint}")
+
+    def _otherwise(self, choice: Choice) -> int | None:
+        """The position of what is the same as a choice without being written as it is."""
+        text = label(choice)
+        position = self._labelled.get((type(text), text))
+        if position is not None or not is_plain(choice):
+            return position
+        equal = [i for i, known in enumerate(self.choices) if is_plain(known) and known == choice]
+        if not equal and isinstance(choice, float) and self.ordered:
+            # 0.30000000000000004 is the 0.3 of a range with a step.
+            equal = [
+                i
+                for i, known in enumerate(self.choices)
+                if isinstance(known, float) and math.isclose(known, choice, rel_tol=_SAME)
+            ]
+        return equal[0] if len(equal) == 1 else None
+
+    def steps(self, index: int) -> list[int]:
+        """Other positions in the order in which a search should try them, nearest first.
+
+        All of them where the choices are not ordered. Of ordered ones those at distances of 1,
+        2, 4, 8 ..., so that a long range has few neighbours.
+        """
+        n = len(self.choices)
+        if not self.ordered:
+            return [i for i in range(n) if i != index]
+        distances = [1 << bit for bit in range(n.bit_length())]
+        around = [index + sign * d for d in distances for sign in (-1, 1)]
+        return [i for i in around if 0 <= i < n]
+
+
+def is_plain(choice: Choice) -> bool:
+    """Whether a choice is its own label: ``None``, a bool, text or a number that is not NaN."""
+    if isinstance(choice, float):
+        return not math.isnan(choice)
+    return choice is None or isinstance(choice, (bool, int, str))
+
+
+def plain(choice: Choice) -> Choice:
+    """A NumPy number, bool or text as Python's; anything else as it is."""
+    return choice.item() if isinstance(choice, np.generic) else choice
+
+
+def label(choice: Choice) -> Label:
+    """How a choice is written: the same in every process where it is known by name or value.
+
+    Tuples and lists, which storages do not tell apart, are written as the same JSON; classes and
+    functions by their full names.
+    """
+    if is_plain(choice):
+        return choice  # type: ignore[no-any-return]
+    if isinstance(choice, float):
+        return "nan"
+    if isinstance(choice, (tuple, list, dict)):
+        with suppress(TypeError, ValueError):  # keys that are no texts, and what holds itself
+            return json.dumps(choice, default=lambda part: label(plain(part)))
+    name = getattr(choice, "__qualname__", None)
+    if name is not None:
+        return f"{choice.__module__}.{name}"
+    return _ADDRESS.sub("", repr(choice))
+
+
+def identity(choice: Choice) -> Any:
+    """What tells choices of a decision apart, which hashes whatever the choice is."""
+    if is_plain(choice):
+        return type(choice), choice
+    if isinstance(choice, (float, tuple, list, dict)):
+        return None, label(choice)
+    try:
+        hash(choice)
+    except TypeError:
+        return id(choice)
+    return object, choice
 
 
 @dataclass(frozen=True)
@@ -141,6 +259,12 @@ class Architecture:
         """Choice per decision name, a fresh dictionary in the space's order."""
         decisions = self.space.decisions
         return {d.name: d.choices[i] for d, i in zip(decisions, self.indices, strict=True)}
+
+    @property
+    def labels(self) -> dict[str, Label]:
+        """As `choices`, with what each choice is written as."""
+        decisions = self.space.decisions
+        return {d.name: d.labels[i] for d, i in zip(decisions, self.indices, strict=True)}
 
     @property
     def row(self) -> Rows:

@@ -231,7 +231,12 @@ class ViT(SearchSpace):
         return others
 
     def mutate(
-        self, architecture: Architecture, rng: np.random.Generator, *, n_changes: int = 1
+        self,
+        architecture: Architecture,
+        rng: np.random.Generator,
+        *,
+        n_changes: int = 1,
+        reach: int = 1,
     ) -> Architecture:
         """Changes `n_changes` decisions uniformly at random, such that the network changes.
 
@@ -240,7 +245,7 @@ class ViT(SearchSpace):
             SpaceExhaustedError: Chance gave no other network.
         """
         for _ in range(_MAX_TRIES):
-            child = super().mutate(architecture, rng, n_changes=n_changes)
+            child = super().mutate(architecture, rng, n_changes=n_changes, reach=reach)
             if child.key != architecture.key:
                 return child
         raise SpaceExhaustedError(

@@ -7,22 +7,24 @@ With several objectives this is Pareto local search (Paquete, Chiarandini and St
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from nas_plugins import pareto
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.history import History, Proposal, Trial, TrialState
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws
-from nas_plugins.spaces.base import Architecture, Key, Rows
+from nas_plugins.spaces.base import Architecture, Key
 
 NOTE = "local-search"
 """Name of the note that tells which chain a trial belongs to."""
 
+_MANY = 4096
 _CHAIN = re.compile(r"chain (\d+)\b")
 
 
@@ -32,7 +34,8 @@ class LocalSearch(Strategy):
 
     A chain holds a random start and the neighbours tried from there. Its incumbents are its
     best trials (its Pareto front with several objectives, feasible before infeasible). The
-    next proposal is a random untried neighbour of a random incumbent. A better neighbour that
+    next proposal is a random untried neighbour of a random incumbent, the nearest where
+    decisions are ordered. A better neighbour that
     some earlier trial has evaluated already is moved to at no cost. When no incumbent has an
     untried neighbour, the next chain starts at random.
 
@@ -129,11 +132,56 @@ def _told(note: str) -> int | None:
     return int(match[1]) if match else None
 
 
-@lru_cache(maxsize=256)
-def _neighbours(architecture: Architecture) -> tuple[Rows, list[Key]]:
-    """Rows `(M, D)` and keys of all neighbours; an incumbent is asked for them many times."""
-    rows = architecture.space.neighbour_rows(architecture.row)
-    return rows, architecture.space.keys(rows).tolist()
+class _Neighbours:
+    """What single changes lead to from an architecture, of which there may be 70,000.
+
+    Attributes:
+        rows: Choice indices, `(M, D)`.
+        places: Number of each row by its key.
+        steps: How far an ordered decision moves, 1 for any other change; ``None`` where no
+            decision is ordered.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        space, own = architecture.space, architecture.row
+        self.rows = space.neighbour_rows(own)
+        self.keys: list[Key] = space.keys(self.rows).tolist()
+        self.places = {key: i for i, key in enumerate(self.keys)}
+        self.steps: npt.NDArray[np.int64] | None = None
+        if space.has_order:
+            ordered = np.array([decision.ordered for decision in space.decisions])
+            moved = np.abs(self.rows.astype(np.int64) - own)
+            self.steps = np.where(ordered, moved, moved > 0).max(axis=1, initial=0)
+
+    def among(self, keys: Collection[Key]) -> list[Key]:
+        """Those of the keys that are neighbours'; costs what the shorter of both is long."""
+        if len(keys) < len(self.places):
+            return [key for key in keys if key in self.places]
+        return [key for key in self.places if key in keys]
+
+    def untried(self, tried: Collection[Key]) -> npt.NDArray[np.int64]:
+        """Numbers of the rows that are not tried: of ordered decisions the nearest only."""
+        left = np.ones(len(self.rows), dtype=bool)
+        # Different rows may have the same key: each of them is looked up where these differ.
+        if len(self.places) < len(self.keys):
+            left[[i for i, key in enumerate(self.keys) if key in tried]] = False
+        else:
+            left[[self.places[key] for key in self.among(tried)]] = False
+        numbers = np.flatnonzero(left)
+        if self.steps is not None and len(numbers):
+            steps = self.steps[numbers]
+            numbers = numbers[steps == steps.min()]
+        return numbers
+
+
+_few = lru_cache(maxsize=256)(_Neighbours)
+_many = lru_cache(maxsize=4)(_Neighbours)
+
+
+def _neighbours(architecture: Architecture) -> _Neighbours:
+    """The neighbours; an incumbent is asked for them many times."""
+    many = int(architecture.space.cardinalities.sum()) > _MANY
+    return (_many if many else _few)(architecture)
 
 
 class _Landscape:
@@ -143,8 +191,8 @@ class _Landscape:
         self.history = history
         self.known = known
 
-    def neighbours(self, position: int) -> tuple[Rows, list[Key]]:
-        """Rows `(M, D)` and keys of all neighbours."""
+    def neighbours(self, position: int) -> _Neighbours:
+        """The neighbours of a complete trial."""
         return _neighbours(self.history.complete[position].architecture)
 
     def front(self, pool: Sequence[int]) -> list[int]:
@@ -165,8 +213,7 @@ class _Landscape:
                 self.known[key]
                 for position in front
                 if position not in asked
-                for key in self.neighbours(position)[1]
-                if key in self.known
+                for key in self.neighbours(position).among(self.known.keys())
             }
             asked.update(front)
             fresh = reached.difference(pool)
@@ -198,12 +245,13 @@ class _Climb:
         rng, incumbents = self._rng, self._incumbents
         while incumbents:
             chosen = int(rng.integers(len(incumbents)))
-            rows, keys = self._landscape.neighbours(incumbents[chosen])
-            untried = [i for i, key in enumerate(keys) if key not in self._tried]
-            if untried:
-                i = untried[rng.integers(len(untried))]
-                self._tried.add(keys[i])
-                return Architecture(self._landscape.history.space, tuple(rows[i].tolist()))
+            found = self._landscape.neighbours(incumbents[chosen])
+            untried = found.untried(self._tried)
+            if len(untried):
+                i = int(untried[rng.integers(len(untried))])
+                self._tried.add(found.keys[i])
+                row = tuple(found.rows[i].tolist())
+                return Architecture(self._landscape.history.space, row)
             incumbents[chosen] = incumbents[-1]
             incumbents.pop()
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import optuna
 import pytest
@@ -18,6 +20,7 @@ from nas_plugins.optuna import (
     set_constraints,
     suggest,
 )
+from nas_plugins.optuna.compat import quiet_optuna
 
 CHOICES = {"a": [1, 2, 3], "b": ["x", "y"]}
 
@@ -51,6 +54,30 @@ def test_constraints_of_an_objective_of_ones_own(sampler: type[StrategySampler])
     assert best.violation == 0
     assert best.values[0] >= 27  # 4, 4 and 1 make 33
     assert study.best_trials[0].value == best.values[0]
+
+
+def test_what_silences_optuna_silences_us_but_not_the_runner(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told() -> int:
+        caplog.clear()
+        study = optuna.create_study(sampler=RandomArchitectureSampler(space=CHOICES, seed=0))
+        study.optimize(lambda t: float(len(str(suggest(t, CHOICES)))), n_trials=7)
+        return sum(record.name.startswith("nas_plugins") for record in caplog.records)
+
+    before = optuna.logging.get_verbosity()
+    try:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        assert told() == 1  # that the space is exhausted
+        with quiet_optuna():
+            assert told() == 1
+            chatter = logging.LogRecord("optuna.study", logging.INFO, "", 0, "", (), None)
+            assert not any(h.filter(chatter) for h in logging.getLogger("optuna").handlers)
+        assert all(h.filter(chatter) for h in logging.getLogger("optuna").handlers)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        assert told() == 0
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def test_more_choices_than_an_index_of_16_bits_holds() -> None:

@@ -155,7 +155,7 @@ def test_a_declared_space_is_sampled_jointly_from_the_first_trial() -> None:
     assert set(study.trials[0].params) == {"op0", "op1", "op2", "op3", "lr", "epochs"}
 
 
-def test_without_a_space_the_common_categorical_parameters_are_the_strategys() -> None:
+def test_without_a_space_the_common_parameters_of_few_values_are_the_strategys() -> None:
     recorder = Recorder()
     sampler = StrategySampler(recorder, seed=0, warn_independent_sampling=False)
     study = optuna.create_study(sampler=sampler)
@@ -171,17 +171,19 @@ def test_without_a_space_the_common_categorical_parameters_are_the_strategys() -
 
     study.optimize(objective, n_trials=6)
     assert len(recorder.histories) == 5
-    decisions = {d.name: d.choices for d in recorder.histories[0].space.decisions}
+    decisions = {d.name: (d.choices, d.ordered) for d in recorder.histories[0].space.decisions}
     assert decisions == {
-        "layers": (2, 4, 6, 8),
-        "op": ("conv", None, 3, 2.5, True),
+        "layers": ((2, 4, 6, 8), True),
+        "log": (tuple(range(1, 9)), True),
+        "lr": ((0.1, 0.2, 0.3), True),
+        "op": (("conv", None, 3, 2.5, True), False),
     }
     for trial in study.trials:
         assert trial.params["lr"] in (0.1, 0.2, pytest.approx(0.3))
         assert type(trial.params["layers"]) is int
 
 
-def test_odd_categories_are_left_to_independent_sampling() -> None:
+def test_odd_categories_asked_for_at_once_are_given_as_they_are() -> None:
     with pytest.warns(UserWarning, match="persistent storage"):
         odd = CategoricalDistribution([(1, 2), (3, 4)])
     alike = CategoricalDistribution([1, True, 1.0])
@@ -197,7 +199,7 @@ def test_odd_categories_are_left_to_independent_sampling() -> None:
 def test_choices_that_optuna_records_as_one_are_refused(equal: tuple[Choice, Choice]) -> None:
     space = CategoricalSpace({"a": ("x", *equal), "b": (1, 2)})
     first, second = map(re.escape, map(repr, equal))
-    rule = rf"`space` must have .*'a' hold {first} and {second}"
+    rule = rf"`space` must have .*'a' of CategoricalSpace.* hold {first} and {second}"
     with pytest.raises(ValueError, match=rule):
         RandomArchitectureSampler(space=space)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

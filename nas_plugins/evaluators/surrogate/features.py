@@ -102,7 +102,7 @@ class Encoder:
         parts, names = [], []
         for position, decision in enumerate(self.space.decisions):
             parts.append(np.eye(len(decision.choices))[np.asarray(rows)[:, position]])
-            names += [f"{decision.name}={choice}" for choice in decision.choices]
+            names += [f"{decision.name}={label}" for label in decision.labels]
         return np.concatenate(parts, axis=1), tuple(names)
 
     def _proxies(self, architectures: Sequence[Architecture]) -> Floats:

@@ -219,7 +219,7 @@ def _named(name: str, space: SearchSpace) -> Axis | None:
         return Axis(space=space, name=name, title=title, measure_rows=partial(_depths, space))
     if name == "level":
         title = "mean level of the decisions (0 least, 1 greatest)"
-        levels = [_levels(decision.choices) for decision in space.decisions]
+        levels = [_levels(decision.labels) for decision in space.decisions]
         measure = partial(_mean_levels, space, levels)
         return Axis(space=space, name=name, title=title, measure_rows=measure)
     counted = _counted(name, space) if name.startswith("n_") else []
@@ -231,7 +231,7 @@ def _named(name: str, space: SearchSpace) -> Axis | None:
 def _count_axis(name: str, space: SearchSpace, choice: Choice) -> CountAxis:
     wanted = (type(choice), choice)
     places = [
-        next((i for i, c in enumerate(d.choices) if (type(c), c) == wanted), -1)
+        next((i for i, c in enumerate(d.labels) if (type(c), c) == wanted), -1)
         for d in space.decisions
     ]
     indices = np.array(places, dtype=np.int64)
@@ -278,7 +278,7 @@ def _number_decisions(space: SearchSpace) -> dict[str, int]:
 
 
 def _choices(space: SearchSpace) -> list[Choice]:
-    known = {(type(c), c): c for d in space.decisions for c in d.choices}
+    known = {(type(c), c): c for d in space.decisions for c in d.labels}
     return list(known.values())
 
 

@@ -310,7 +310,7 @@ def _mixing(space: SearchSpace) -> Floats:
     shared: dict[tuple[object, ...], list[Floats]] = {}
     for decision, end in zip(space.decisions, np.cumsum(space.cardinalities), strict=True):
         block = own[:, end - len(decision.choices) : end]
-        shared.setdefault(decision.choices, []).append(block)
+        shared.setdefault(decision.labels, []).append(block)
     counts = [sum(blocks) * _COUNT_WEIGHT for blocks in shared.values() if len(blocks) > 1]
     return np.concatenate([own, *counts], axis=1)
 

@@ -298,7 +298,7 @@ def _ways(axis: CountAxis) -> list[int]:
 
 def _independent(space: SearchSpace) -> bool:
     own = type(space)
-    return own.keys is SearchSpace.keys and own.valid is SearchSpace.valid
+    return own.keys is SearchSpace.keys and space.all_valid
 
 
 # -- where niches begin, when nobody says so ----------------------------------------------

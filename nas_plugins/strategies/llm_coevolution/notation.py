@@ -17,12 +17,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from nas_plugins.errors import InvalidArchitectureError, NasPluginsError
-from nas_plugins.spaces.base import Architecture, Choice, Decision, Rows, SearchSpace
+from nas_plugins.spaces.base import Architecture, Decision, Rows, SearchSpace
 
 MAX_GENE = 2000
 """Longest text that is tried as a gene."""
@@ -107,7 +107,7 @@ class Notation:
     def name(self, position: int, index: int) -> str:
         """What a prompt calls a choice of a decision, e.g. ``position 4 = 3 ("nor_conv_3x3")``."""
         decision, plain = self.space.decisions[position], self.fact(position, index)
-        return plain if self.hidden else f"{plain} ({quoted(decision.choices[index], 40)})"
+        return plain if self.hidden else f"{plain} ({quoted(decision.labels[index], 40)})"
 
     def fact(self, position: int, index: int) -> str:
         """The same in numbers only, e.g. ``position 4 = 3``."""
@@ -127,7 +127,7 @@ class Notation:
         found = {
             row[i]
             for row, decision in zip(self.tokens, self.space.decisions, strict=True)
-            for i, known in enumerate(decision.choices)
+            for i, known in enumerate(decision.labels)
             if str(known) == choice
         }
         return tuple(sorted(found))
@@ -137,7 +137,7 @@ class Notation:
         """What the numbers mean, one line per run of decisions with the same choices."""
         lines = []
         numbered = enumerate(zip(self.space.decisions, self.tokens, strict=True), start=1)
-        for _, run in groupby(numbered, key=lambda item: (item[1][0].choices, item[1][1])):
+        for _, run in groupby(numbered, key=lambda item: _meaning(*item[1])):
             members = list(run)
             lines.append(self._legend_line([n for n, _ in members], [m[0] for _, m in members]))
         return joined(lines, limit=_LEGEND_LIMIT)
@@ -220,7 +220,7 @@ class Notation:
         return [f"gene ::= {name_of(written)}", *rules]
 
     def _having(self, position: int, choice: str) -> int | None:
-        choices = self.space.decisions[position].choices
+        choices = self.space.decisions[position].labels
         return next((i for i, known in enumerate(choices) if str(known) == choice), None)
 
     def _split(self, position: int, taker: int | None) -> list[tuple[int, list[int]]]:
@@ -236,7 +236,7 @@ class Notation:
         if not self.hidden:
             return tuple(range(n))
         # The same choices get the same numbers everywhere, or no rule could speak of them.
-        seed = zlib.crc32(repr(decision.choices).encode("utf-8", "surrogatepass"))
+        seed = zlib.crc32(repr(decision.labels).encode("utf-8", "surrogatepass"))
         shuffled = np.random.default_rng(seed).permutation(n)
         return tuple(int(token) for token in shuffled)
 
@@ -264,14 +264,20 @@ class Notation:
     def _legend_line(self, positions: Sequence[int], decisions: Sequence[Decision]) -> str:
         first, last = positions[0], positions[-1]
         where = f"position {first}" if first == last else f"positions {first}-{last}"
-        choices: Sequence[Choice] = decisions[0].choices
+        choices = decisions[0].labels
         tokens = self.tokens[first - 1]
         if self.hidden:
             return f"{where}: one of {' '.join(map(str, sorted(tokens)))}"
         names = joined((quoted(d.name, 40) for d in decisions), limit=600, separator=", ")
         meant = sorted(zip(tokens, choices, strict=True))
         values = joined((f"{t} = {quoted(c, 40)}" for t, c in meant), limit=1500, separator=", ")
-        return f"{where} ({names}): {values}"
+        order = ", in this order" if decisions[0].ordered else ""
+        return f"{where} ({names}{order}): {values}"
+
+
+def _meaning(decision: Decision, tokens: Sequence[int]) -> tuple[Any, ...]:
+    """What decisions have in common that the legend tells in one line."""
+    return decision.labels, decision.ordered, tokens
 
 
 def _alternatives(tokens: Sequence[int]) -> str:
