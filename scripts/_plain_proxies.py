@@ -1,7 +1,7 @@
 """Every proxy the plain way, for networks of any kind: what `zero_cost_networks.py` compares with.
 
-Written from the published definitions. Each works on a copy of its own, takes its own passes, reads
-weights off modules and outputs off PyTorch's functions, which are replaced for one forward pass.
+Written from the published definitions. Each works on a copy of its own, takes its own passes,
+reads weights off modules and outputs off PyTorch's functions, which are replaced for one pass.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -247,7 +248,7 @@ def nwot(network: nn.Module, images: Images) -> float:
 
 def swap(network: nn.Module, images: Images) -> float:
     """Distinct patterns."""
-    return len({tuple(unit) for unit in relus(network, images).T.tolist()})
+    return len(np.unique(relus(network, images).T.numpy(), axis=0))
 
 
 def meco(network: nn.Module, images: Images) -> float:
@@ -371,18 +372,14 @@ def entropies(network: nn.Module, images: Images, public: PublicNetwork) -> list
     return found
 
 
-def az_trainability(
-    network: nn.Module, images: Images, public: PublicNetwork, seed: int
-) -> float:
+def az_trainability(network: nn.Module, images: Images, public: PublicNetwork, seed: int) -> float:
     """How near 1 the blocks' Jacobians are."""
     maps, scores = features(network, images, public), []
     generator = pass_generator(seed, "blocks", CPU)
-    for earlier, later in zip(maps, maps[1:], strict=False):
+    for earlier, later in pairwise(maps):
         draw = torch.randint(0, 2, later.shape, generator=generator, dtype=torch.int8)
         signs = (2 * draw - 1).double()
-        (found,) = torch.autograd.grad(
-            later, earlier, signs, retain_graph=True, allow_unused=True
-        )
+        (found,) = torch.autograd.grad(later, earlier, signs, retain_graph=True, allow_unused=True)
         if found is None:
             continue
         found, signs = as_map(found, public.last), as_map(signs, public.last)

@@ -1,7 +1,7 @@
 """Small variants of 30 public architectures, built without weights, as networks of images.
 
-Ten each of torchvision's, timm's and Hugging Face's. What takes a sequence gets the rows of pixels: as
-samples (audio), as frames (state spaces) or through a linear layer as embeddings (text).
+Ten each of torchvision's, timm's and Hugging Face's. What takes a sequence gets the rows of
+pixels: as samples (audio), or through a linear layer as embeddings (text, state spaces).
 """
 
 from __future__ import annotations
@@ -50,11 +50,10 @@ def built(network: PublicNetwork, seed: int) -> nn.Module:
     made = network.build()
     parts: list[Any] = list(made.modules())
     for module in parts:
-        if isinstance(module, nn.modules.dropout._DropoutNd):
+        kind = type(module).__name__
+        if isinstance(module, nn.modules.dropout._DropoutNd) or kind == "StochasticDepth":
             module.p = 0.0
-        elif type(module).__name__ == "StochasticDepth":
-            module.p = 0.0
-        elif type(module).__name__.endswith("DropPath"):
+        elif kind.endswith("DropPath"):
             module.drop_prob = 0.0
     return made.double()
 
@@ -111,7 +110,6 @@ def _timm() -> list[PublicNetwork]:
     def made(name: str, **options: Any) -> Callable[[], nn.Module]:
         return partial(timm.create_model, name, pretrained=False, num_classes=CLASSES, **options)
 
-    stages = ("stages.?.blocks.?",)
     token: dict[str, Any] = {"img_size": 32, "patch_size": 8}
     bit = partial(
         timm.models.resnetv2.ResNetV2,
@@ -120,7 +118,8 @@ def _timm() -> list[PublicNetwork]:
     )  # fmt: skip
     gmlp = partial(
         timm.models.mlp_mixer.MlpMixer,
-        num_blocks=3, embed_dim=48, mlp_ratio=4, block_layer=timm.models.mlp_mixer.SpatialGatingBlock,
+        num_blocks=3, embed_dim=48, mlp_ratio=4,
+        block_layer=timm.models.mlp_mixer.SpatialGatingBlock,
         mlp_layer=timm.layers.GatedMlp, num_classes=CLASSES, **token,
     )  # fmt: skip
     return [

@@ -2,10 +2,10 @@
 
 python scripts/zero_cost_networks.py [--only "timm*"] [--folder FOLDER] [--seed 0]
 
-Needs `pip install torch torchvision timm "transformers>=5,<6"`; weights are not downloaded. Networks,
-images and draws come from the seed; everything is computed in float64 on one thread of a CPU, so that
-what differs is no rounding. The last digits of a value, and so those of a difference below 1e-9, depend
-on the instructions that the CPU has. What is done is kept in FOLDER, a file per network and seed; delete
+Needs `pip install torch torchvision timm "transformers>=5,<6"`; no weights are downloaded.
+Networks, images and draws come from the seed. Everything is computed in float64 on one thread of
+a CPU, so that what differs is no rounding; digits that rounding decides depend on the
+instructions that the CPU has. What is done is kept in FOLDER, a file per network and seed; delete
 a file to have its network compared again.
 """
 
@@ -26,7 +26,7 @@ import typer
 from _plain_proxies import reference
 from _public_networks import CLASSES, PublicNetwork, built, networks
 
-import nas_plugins as nap
+from nas_plugins.evaluators.zero_cost import score
 from nas_plugins.evaluators.zero_cost.proxy import names
 from nas_plugins.reproduction.documents import ResultTable
 
@@ -40,7 +40,7 @@ def compared(public: PublicNetwork, seed: int) -> dict[str, Any]:
     images = torch.randn((IMAGES, 3, public.pixels, public.pixels), generator=generator)
     labels = torch.arange(IMAGES) % 3
     network = built(public, seed)
-    found = nap.score(network, "all", batch=(images, labels), classes=CLASSES, seed=seed)
+    found = score(network, "all", batch=(images, labels), classes=CLASSES, seed=seed)
     rows: dict[str, Any] = {}
     for name in names():
         begun = time.perf_counter()

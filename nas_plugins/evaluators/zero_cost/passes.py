@@ -271,12 +271,13 @@ def _product(found: LayerOutput, gradient: Tensor, images: int) -> tuple[int, Te
     product = found.output.detach() * gradient
     if found.columns:  # within attention, where positions come first
         product = product.reshape(-1, found.columns, product.shape[-1]).sum(0)
-    elif not found.channels_last:
-        product = product.sum(tuple(range(2, product.ndim))) if product.ndim > 2 else product
-    elif product.ndim > 2:
-        product = product.movedim(found.axis, 0).flatten(1, -2).sum(1)
-    elif found.positions and len(product) % images == 0:
-        product = product.reshape(images, -1, product.shape[1]).sum(1)
+    else:
+        if not found.channels_last:
+            product = product.sum(tuple(range(2, product.ndim))) if product.ndim > 2 else product
+        rows = product.movedim(found.axis, 0)
+        # Windows, frames or positions of one image that stand for images of their own.
+        parts = images if len(rows) % images == 0 else len(rows)
+        product = rows.reshape(parts, -1, rows.shape[-1]).sum(1)
     return found.weight, product, found.size // product.shape[1]
 
 

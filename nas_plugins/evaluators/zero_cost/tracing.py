@@ -54,7 +54,6 @@ class LayerOutput:
         output: Of the call.
         version: Of the output when it was new.
         channels_last: Whether its last dimension is that of the channels, and not its second.
-        positions: Whether its rows may be those of several positions of each image.
         columns: See `CallMode`.
         axis: Which dimension is that of the images.
         size: Numbers in the weight.
@@ -64,7 +63,6 @@ class LayerOutput:
     output: Tensor
     version: int
     channels_last: bool
-    positions: bool
     columns: int
     axis: int
     size: int
@@ -139,7 +137,6 @@ class LayerTracer(CallMode):
                     result,
                     result._version,
                     last,
-                    found.product,
                     self.columns,
                     axis or 0,
                     weight.numel(),
