@@ -52,8 +52,11 @@ def twin(network: nn.Module) -> nn.Module:
     made: Any = naslib.trained_copy(Logits(network))
     for module in list(made.modules()):
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):
-                parametrize.remove_parametrizations(module, name)
+            values = {name: getattr(module, name).detach() for name in module.parametrizations}
+            del module._modules["parametrizations"]
+            module.__class__ = type(module).__bases__[0]  # the copy shares its class
+            for name, value in values.items():
+                setattr(module, name, nn.Parameter(value.clone()))
     return made
 
 
@@ -276,7 +279,8 @@ def synflow(network: nn.Module, images: Images) -> float:
                 value.abs_()
     for module in made.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.forward = getattr(module, "act", nn.Identity())  # timm's holds what follows
+            after = getattr(module, "act", nn.Identity())  # timm's holds what follows
+            module.forward = lambda values, after=after: after(values)
     weights = layer_weights(made)
     result = made(torch.ones_like(images[0][:1], dtype=torch.float64)).sum()
     found = torch.autograd.grad(result, weights, allow_unused=True)
@@ -337,14 +341,15 @@ def features(network: nn.Module, images: Images, public: PublicNetwork) -> list[
     made: Any = twin(network)
     kept: list[Tensor] = []
 
-    def keep(module: Any, inputs: Any, output: Any) -> None:
-        if not kept and inputs and inputs[0].shape != images[0].shape:
-            kept.append(inputs[0])
+    def keep(module: Any, inputs: Any, named: Any, output: Any) -> None:
+        given = [v for v in (*inputs, *named.values()) if isinstance(v, Tensor) and v.ndim > 2]
+        if not kept and given and given[0].shape != images[0].shape:
+            kept.append(given[0])
         kept.append(output[0] if isinstance(output, tuple) else output)
 
     for name, module in made.network.named_modules():
         if any(_matches(name, pattern) for pattern in public.blocks):
-            module.register_forward_hook(keep)
+            module.register_forward_hook(keep, with_kwargs=True)
     # Gradients from map to map, also where no weight comes before.
     made(images[0].clone().requires_grad_())
     return kept

@@ -113,7 +113,7 @@ def _timm() -> list[PublicNetwork]:
     token: dict[str, Any] = {"img_size": 32, "patch_size": 8}
     bit = partial(
         timm.models.resnetv2.ResNetV2,
-        layers=(1, 1, 1, 1), channels=(64, 128, 128, 256), stem_chs=32, num_classes=CLASSES,
+        layers=(1, 1, 1, 1), channels=(128, 128, 256, 256), stem_chs=32, num_classes=CLASSES,
         stem_type="fixed", conv_layer=partial(timm.layers.StdConv2d, eps=1e-8),
     )  # fmt: skip
     gmlp = partial(
@@ -235,18 +235,36 @@ def _transformers() -> list[PublicNetwork]:
                    drop_path_rate=0.0)  # fmt: skip
     named = [
         ("ViT (3 layers)", vit, ("vit.embeddings", "vit.layers.*")),
-        ("Swin (4 layers)", swin, ("swin.encoder.layers.*",)),
-        ("ConvNextV2 (5 layers)", convnext, ("convnextv2.encoder.stages.?",)),
+        ("Swin (4 layers)", swin, ("swin.embeddings", "swin.encoder.layers.*")),
+        (
+            "ConvNextV2 (5 layers)",
+            convnext,
+            ("convnextv2.embeddings", "convnextv2.encoder.stages.?"),
+        ),
         ("MobileNetV2 (width 0.35)", mobilenet, ("mobilenet_v2.layer.*",)),
-        ("LeViT (3 stages)", levit, ("levit.encoder.stages.*",)),
-        ("PoolFormer (4 layers)", pool, ("poolformer.encoder.block.?.?",)),
-        ("BERT (3 layers, embeddings)", bert, ("network.bert.encoder.layer.*",)),
+        ("LeViT (3 stages)", levit, ("levit.patch_embeddings", "levit.encoder.stages.*")),
+        (
+            "PoolFormer (4 layers)",
+            pool,
+            ("poolformer.encoder.patch_embeddings.?", "poolformer.encoder.block.?.?"),
+        ),
+        (
+            "BERT (3 layers, embeddings)",
+            bert,
+            ("network.bert.embeddings", "network.bert.encoder.layer.*"),
+        ),
         ("GPT-2 (3 layers, embeddings)", gpt2, ("network.transformer.h.*",)),
         ("Wav2Vec2 (3 layers)", wav2vec, ("network.wav2vec2.encoder.layers.*",)),
         ("Mamba (2 layers)", mamba, ("network.model.layers.*",)),
     ]
     sizes = {"LeViT (3 stages)": 64}
+    maps = {
+        "ConvNextV2 (5 layers)": "convnextv2.encoder.stages.3",
+        "MobileNetV2 (width 0.35)": "mobilenet_v2.conv_1x1",
+    }
     return [
-        PublicNetwork(f"transformers {name}", build, blocks, pixels=sizes.get(name, 32))
+        PublicNetwork(
+            f"transformers {name}", build, blocks, maps.get(name, ""), pixels=sizes.get(name, 32)
+        )
         for name, build, blocks in named
     ]

@@ -69,7 +69,7 @@ def kept(public: PublicNetwork, seed: int, folder: Path) -> dict[str, Any]:
 def difference(row: dict[str, Any]) -> float:
     """Relative; NaN where either has no value."""
     ours, right = row["ours"], row["reference"]
-    return abs(ours - right) / max(abs(right), 1e-12)
+    return abs(ours - right) / max(abs(right), 1e-9)
 
 
 def table(results: dict[str, dict[str, Any]]) -> ResultTable:

@@ -236,8 +236,7 @@ class Attention(nn.Module):
 
 
 def test_attention_as_a_module_and_by_hand() -> None:
-    names = (*(name for name in WEIGHTS if name != "grasp"), "flops", "params", "zico")
-    assert_same(Attention(False), Attention(True), names)
+    assert_same(Attention(False), Attention(True), (*WEIGHTS, "flops", "params", "zico"))
     # Patches, projections, attention's two products, the head.
     expected = 9 * 48 * 8 + 9 * 8 * 24 + 2 * 9 * 9 * 8 + 9 * 8 * 8 + 8 * 5
     found = score_network(Attention(True), batch(), "flops").values["flops"]
