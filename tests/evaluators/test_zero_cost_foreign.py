@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
-from zero_cost_networks import Own, batch, cell  # noqa: E402
+from zero_cost_networks import Own, Residual, batch, cell  # noqa: E402
 
 from nas_plugins.evaluators.latency.measured import measure  # noqa: E402
 from nas_plugins.evaluators.zero_cost.engine import score_network  # noqa: E402
@@ -95,6 +95,48 @@ def test_tokens_may_come_before_the_images() -> None:
         for name, value in expected.values.items():
             assert found.values[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
     assert score_network(Tokens(True), batch(), "az_trainability").reasons == {}
+
+
+class Encoder(nn.Module):
+    """Layers, and an object instead of a tensor as their result; a stem beside them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Residual(width) for _ in range(3))
+
+    def forward(self, maps: Tensor) -> dict[str, Tensor]:
+        """The last map by a name."""
+        for layer in self.layers:
+            maps = layer(maps)
+        return {"last": maps}
+
+
+class Held(nn.Module):
+    """A stem with parts, and layers: in an encoder that returns an object, or in sight."""
+
+    def __init__(self, encoder: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, held = nn.Sequential(nn.Conv2d(3, 6, 3)), Encoder(6)
+        self.first, self.head, self.encoder = Residual(6), nn.Linear(6, 5), encoder
+        self.held = held if encoder else held.layers
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Logits by their name."""
+        maps = self.first(self.stem(images))
+        if self.encoder:
+            maps = self.held(maps)["last"]
+        else:
+            for layer in self.held:
+                maps = layer(maps)
+        return {"logits": self.head(maps.mean((2, 3)))}
+
+
+def test_blocks_are_found_in_what_returns_an_object() -> None:
+    names = "az_expressivity,az_progressivity,az_trainability"
+    expected = score_network(Held(False), batch(), names)
+    assert expected.reasons == {}
+    assert score_network(Held(True), batch(), names).values == expected.values
 
 
 class LastChannels(nn.Module):
@@ -196,7 +238,7 @@ def test_what_is_not_is_none(activation: Callable[[Tensor], Tensor]) -> None:
 def test_the_network_s_type_of_numbers(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     built = Own()
-    expected = score_network(built, batch(), "nwot,snip,l2_norm,flops,synflow,meco,zen")
+    expected = score_network(built, batch(), "nwot,swap,snip,l2_norm,flops,synflow,meco,zen")
     found = score_network(built.to(dtype), batch(), list(expected.values))
     assert found.reasons == {}
     for name, value in expected.values.items():

@@ -236,12 +236,59 @@ class Attention(nn.Module):
 
 
 def test_attention_as_a_module_and_by_hand() -> None:
-    names = (*(name for name in WEIGHTS if name != "grasp"), "flops", "params", "zico")
-    assert_same(Attention(False), Attention(True), names)
+    assert_same(Attention(False), Attention(True), (*WEIGHTS, "flops", "params", "zico"))
     # Patches, projections, attention's two products, the head.
     expected = 9 * 48 * 8 + 9 * 8 * 24 + 2 * 9 * 9 * 8 + 9 * 8 * 8 + 8 * 5
     found = score_network(Attention(True), batch(), "flops").values["flops"]
     assert found * 1e6 == pytest.approx(expected)
+
+
+class Windows(nn.Module):
+    """A layer that sees the positions of an image in its rows, or parts of it as rows."""
+
+    def __init__(self, parts: tuple[int, ...]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.mixed, self.head = (
+            nn.Conv2d(3, 6, 3, 3),
+            nn.Linear(6, 6),
+            nn.Linear(6, 5),
+        )
+        self.parts = parts
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        found = self.mixed(tokens.reshape(*self.parts, 6)).relu()
+        return self.head(found.reshape(tokens.shape).mean(1))
+
+
+@pytest.mark.parametrize("parts", [(-1, 4), (-1,), (-1, 2, 2)])
+def test_windows_of_an_image_are_its_positions(parts: tuple[int, ...]) -> None:
+    names = tuple(name for name in EVERY if name != "zen")
+    assert_same(Windows((-1, 16)), Windows(parts), names)
+
+
+class FramesOrRows(nn.Module):
+    """A convolution of parts of each image: its frames as images of their own, or side by side."""
+
+    def __init__(self, frames: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution, self.head, self.frames = nn.Conv2d(3, 6, (1, 3)), nn.Linear(6, 5), frames
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        found = images.transpose(1, 2).flatten(0, 1)[:, :, None] if self.frames else images
+        found = self.convolution(found).relu()
+        if self.frames:
+            found = found.unflatten(0, (len(images), -1)).squeeze(3).transpose(1, 2)
+        return self.head(found.mean((2, 3)))
+
+
+def test_frames_of_an_image_are_its_positions() -> None:
+    names = tuple(name for name in EVERY if name not in ("zen", "meco"))
+    assert_same(FramesOrRows(False), FramesOrRows(True), names)
 
 
 class Rows(nn.Module):

@@ -17,20 +17,20 @@ from nas_plugins.evaluators.zero_cost.recording import Recording
 _SOURCE = "Lee and Ham, AZ-NAS, CVPR 2024"
 
 
-@proxy("az_expressivity", needs=[Need.BLOCKS], source=f"{_SOURCE}, equation 2")
+@proxy("az_expressivity", needs=[Need.BLOCKS], source=f"{_SOURCE}, equation 2", version=2)
 def az_expressivity(recording: Recording) -> float:
     """Sum over features of the entropy of the normalised spectrum of their covariance."""
     return sum(_entropies(recording))
 
 
-@proxy("az_progressivity", needs=[Need.BLOCKS], source=f"{_SOURCE}, equation 3")
+@proxy("az_progressivity", needs=[Need.BLOCKS], source=f"{_SOURCE}, equation 3", version=2)
 def az_progressivity(recording: Recording) -> float:
     """Smallest increase of that entropy from one block to the next."""
     found = _entropies(recording)
     return min(b - a for a, b in pairwise(found))
 
 
-@proxy("az_trainability", needs=[Need.BLOCK_GRADIENTS], source=f"{_SOURCE}, equation 6")
+@proxy("az_trainability", needs=[Need.BLOCK_GRADIENTS], source=f"{_SOURCE}, equation 6", version=2)
 def az_trainability(recording: Recording) -> float:
     """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the spectral norm of the block's Jacobian.
 

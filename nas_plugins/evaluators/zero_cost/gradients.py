@@ -35,7 +35,7 @@ def plain(recording: Recording) -> float:
 
 
 @proxy("fisher", needs=[Need.OUTPUT_GRADIENT, Need.LOSS_GRADIENT],
-       source="Turner et al., BlockSwap, ICLR 2020")  # fmt: skip
+       source="Turner et al., BlockSwap, ICLR 2020", version=2)  # fmt: skip
 def fisher(recording: Recording) -> float:
     """Sum over channels of half the mean over images of (sum over positions of a dL/da)^2.
 

@@ -79,6 +79,8 @@ class Layers:
             returned for one image; empty where that did not depend on the image.
         calls: The same of the layers.
         scripted: Whether a part of the network is TorchScript, which shows no calls.
+        holders: Identities of the modules that return neither a tensor nor tensors in a row, as
+            an encoder that returns an object: no feature map, but what they hold may return one.
     """
 
     weights: list[Tensor]
@@ -92,6 +94,7 @@ class Layers:
     scripted: bool = False
     relus: list[tuple[Any, ...]] = field(default_factory=list)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    holders: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.index = {id(weight): i for i, weight in enumerate(self.weights)}
@@ -241,11 +244,23 @@ def survey(network: nn.Module, image: Tensor) -> Layers:
     counter = _MacCounter()
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
+
+    def note(module: nn.Module, args: Any, output: Any) -> None:
+        if not isinstance(output, (Tensor, tuple, list)):
+            layers.holders.add(id(module))
+
+    handles = [
+        module.register_forward_hook(note)
+        for module, _ in modes
+        if not isinstance(module, torch.jit.ScriptModule)
+    ]
     try:
         seen = _Survey(layers, Origins(data))
         with torch.enable_grad(), _without_fused_kernels(network), seen, counter:
             network(data.clone())
     finally:
+        for handle in handles:
+            handle.remove()
         for module, training in modes:
             module.training = training
     layers.macs, layers.uncounted = counter.macs, counter.reason

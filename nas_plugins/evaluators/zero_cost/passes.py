@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
+
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.layers import Layers
@@ -17,6 +20,7 @@ from nas_plugins.evaluators.zero_cost.tracing import (
     LayerTracer,
     flat,
     logits_of,
+    widened,
 )
 
 LOSS = frozenset({Need.LOSS_GRADIENT, Need.OUTPUT_GRADIENT, Need.HESSIAN_GRADIENT})
@@ -63,18 +67,24 @@ class SharedForward:
         # A network may normalise its input in place.
         with torch.set_grad_enabled(self.differentiated):
             images = self.inputs.clone()
-        watch = Blocks(network, images) if self.needs & BLOCKS else None
+        holders = self.recording.layers.holders
+        watch = Blocks(network, images, holders) if self.needs & BLOCKS else None
         pass_generator(self.seed, "forward", self.inputs.device)
         try:
-            with torch.set_grad_enabled(self.differentiated), tracer:
+            with torch.set_grad_enabled(self.differentiated), self._kernels(), tracer:
                 output = network(images)
         finally:
             if watch is not None:
                 watch.remove()
-        self.logits = _widened(logits_of(output))
+        self.logits = widened(logits_of(output))
         self.tracer, self.watch = tracer, watch
         self._check()
         self._keep()
+
+    def _kernels(self) -> AbstractContextManager[object]:
+        """Attention in products where a second derivative is wanted: fused, it has none."""
+        twice = Need.HESSIAN_GRADIENT in self.needs
+        return sdpa_kernel(SDPBackend.MATH) if twice else nullcontext()
 
     def _check(self) -> None:
         logits = self.logits.detach()
@@ -91,7 +101,7 @@ class SharedForward:
         """Whether the logits depend on the input after all; equal rows may be rounding."""
         inputs = self.inputs.detach().requires_grad_()
         with torch.enable_grad(), kept_buffers(self.recording.network):
-            logits = _widened(logits_of(self.recording.network(inputs.clone())))
+            logits = widened(logits_of(self.recording.network(inputs.clone())))
             # Any one image's logits: their sum over a batch may be free of the input through
             # batch normalisation.
             return logits.requires_grad and _nonzero(logits[0].square().sum(), inputs)
@@ -212,7 +222,7 @@ def half_gradients(recording: Recording, inputs: Tensor, seed: int) -> None:
         images = inputs[part].detach().requires_grad_(bool(recording.layers.computed))
         tracer = LayerTracer((), recording.layers, images)
         with torch.enable_grad(), tracer:
-            logits = _widened(logits_of(recording.network(images.clone())))
+            logits = widened(logits_of(recording.network(images.clone())))
         loss = cross_entropy(logits, labels[part])
         targets = used_weights(recording.layers, tracer)
         weights = [tensor for _, tensor in targets]
@@ -261,22 +271,18 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(logits, labels)
 
 
-def _widened(logits: Tensor) -> Tensor:
-    """Half precisions as float32."""
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-
-
 def _product(found: LayerOutput, gradient: Tensor, images: int) -> tuple[int, Tensor, int]:
     """Sums over positions of output times gradient."""
     product = found.output.detach() * gradient
     if found.columns:  # within attention, where positions come first
         product = product.reshape(-1, found.columns, product.shape[-1]).sum(0)
-    elif not found.channels_last:
-        product = product.sum(tuple(range(2, product.ndim))) if product.ndim > 2 else product
-    elif product.ndim > 2:
-        product = product.movedim(found.axis, 0).flatten(1, -2).sum(1)
-    elif found.positions and len(product) % images == 0:
-        product = product.reshape(images, -1, product.shape[1]).sum(1)
+    else:
+        if not found.channels_last:
+            product = product.sum(tuple(range(2, product.ndim))) if product.ndim > 2 else product
+        rows = product.movedim(found.axis, 0)
+        # Windows, frames or positions of one image that stand for images of their own.
+        parts = images if len(rows) % images == 0 else len(rows)
+        product = rows.reshape(parts, -1, rows.shape[-1]).sum(1)
     return found.weight, product, found.size // product.shape[1]
 
 

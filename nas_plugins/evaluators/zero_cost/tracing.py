@@ -6,7 +6,7 @@ function counts like a module, and nothing has to be hooked into the network or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,6 @@ class LayerOutput:
         output: Of the call.
         version: Of the output when it was new.
         channels_last: Whether its last dimension is that of the channels, and not its second.
-        positions: Whether its rows may be those of several positions of each image.
         columns: See `CallMode`.
         axis: Which dimension is that of the images.
         size: Numbers in the weight.
@@ -64,7 +63,6 @@ class LayerOutput:
     output: Tensor
     version: int
     channels_last: bool
-    positions: bool
     columns: int
     axis: int
     size: int
@@ -108,7 +106,7 @@ class LayerTracer(CallMode):
         """Calls the function and records what it returns."""
         result = self.replaced(func, args, kwargs)
         if func in CONVOLUTIONS and Need.MAPS in self.needs:
-            self.maps.append(result.detach()[0].flatten(1).float().clone())
+            self.maps.append(widened(result.detach()[0].flatten(1)).clone())
         if self._signs and is_relu(func, args, kwargs):
             self._relu(func, result)
         if self._follows and torch.is_grad_enabled():
@@ -139,7 +137,6 @@ class LayerTracer(CallMode):
                     result,
                     result._version,
                     last,
-                    found.product,
                     self.columns,
                     axis or 0,
                     weight.numel(),
@@ -181,6 +178,11 @@ def _per_channel(given: Tensor, result: Tensor) -> bool:
     return result.numel() == given.shape[0] * given.shape[1]
 
 
+def widened(values: Tensor) -> Tensor:
+    """Half precisions as float32."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
 def flat(values: Tensor) -> Tensor:
     """`(B, ...)` to `(B, -1)` without a copy; the order of the columns does not matter."""
     if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
@@ -195,7 +197,7 @@ def _packed(on: Tensor) -> Tensor:
         word = torch.zeros(on.shape[1], dtype=torch.int64, device=on.device)
         for first in range(start, min(start + _WORD, len(on)), _CHUNK):
             part = on[first : min(first + _CHUNK, start + _WORD)]
-            powers = torch.pow(2.0, torch.arange(len(part), device=on.device))
+            powers = torch.pow(2.0, torch.arange(len(part), device=on.device)).to(on)
             with torch.autocast(on.device.type, enabled=False):
                 word += (powers @ part).long() << (first - start)
         words.append(word)
@@ -259,22 +261,25 @@ class Blocks:
     """Forward hooks that keep the feature maps between the blocks of a network.
 
     Blocks are the modules with parts of their own that are left when the network's plain
-    containers (``nn.Sequential``, ``nn.ModuleList``, ``nn.ModuleDict``) and what wraps a whole
-    network are opened: cells, residual blocks, the layers of a transformer. The input of the
+    containers (``nn.Sequential``, ``nn.ModuleList``, ``nn.ModuleDict``), what wraps a whole
+    network and what returns no feature map but an object are opened: cells, residual blocks, the
+    layers of a transformer. The input of the
     first block is kept, too, unless it is the image. Tokens `(B, N, C)` are maps of one column.
 
     Args:
         network: The network.
         images: Its input.
+        holders: See `nas_plugins.evaluators.zero_cost.layers.Layers`.
     """
 
-    def __init__(self, network: nn.Module, images: Tensor) -> None:
+    def __init__(self, network: nn.Module, images: Tensor, holders: Collection[int] = ()) -> None:
         self._images = images
         self.features: list[Tensor] = []
         self._versions: list[int] = []
         self._layouts: list[bool] = []
         self._handles = [
-            block.register_forward_hook(self._keep, with_kwargs=True) for block in blocks(network)
+            block.register_forward_hook(self._keep, with_kwargs=True)
+            for block in blocks(network, holders)
         ]
 
     @property
@@ -307,19 +312,20 @@ class Blocks:
         return values.permute(0, 3, 1, 2) if self._layouts[index] else values
 
 
-def blocks(network: nn.Module) -> list[nn.Module]:
+def blocks(network: nn.Module, holders: Collection[int] = ()) -> list[nn.Module]:
     """The blocks of a network in the order of their definition, see `Blocks`."""
-    found = _opened(unwrapped(network))
-    while len(found) == 1 and len(inner := _opened(found[0])) > 0:
+    found = _opened(unwrapped(network), holders)
+    while len(found) == 1 and len(inner := _opened(found[0], holders)) > 0:
         found = inner
     return found
 
 
-def _opened(network: nn.Module) -> list[nn.Module]:
+def _opened(network: nn.Module, holders: Collection[int]) -> list[nn.Module]:
     found: list[nn.Module] = []
     for child in map(unwrapped, network.children()):
-        if type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict):
-            found += _opened(child)
+        plain = type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+        if plain or id(child) in holders:
+            found += _opened(child, holders)
         elif next(child.children(), None) is not None:
             found.append(child)
     return found
