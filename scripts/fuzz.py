@@ -282,7 +282,7 @@ def _recording() -> bytes:
         file = Path(folder, "a")
         for k in range(2):
             request = ChatRequest(messages=(Message("user", f"ask {k}"),))
-            ReplyStore(file).put(model, request, ChatReply("reply", "m", "stop", 9, 3, 0.5))
+            ReplyStore(file).put(model, request, ChatReply("reply", "m", "stop", 9, 3, 0.5, None))
         return file.read_bytes()
 
 
@@ -308,7 +308,7 @@ def _read_ledger(path: Path) -> object:
 
 
 def _prices() -> bytes:
-    return json.dumps({"m": {"input": 1.0, "output": 2.0}}).encode()
+    return json.dumps({"date": "2026-01-01", "m": {"input": 1.0, "output": 2.0}}).encode()
 
 
 def _read_prices(path: Path) -> object:
