@@ -37,13 +37,17 @@ def refusing(origin: object, what: str) -> Iterator[None]:
         what: E.g. ``"a readable search result"``.
 
     Raises:
-        DataError: Instead of any exception but one of these two.
+        DataError: Instead of any exception but the next; one that names `origin` as it was.
         MissingDependencyError: As it was: the file may be sound.
     """
     try:
         yield
-    except (DataError, MissingDependencyError):
+    except MissingDependencyError:
         raise
+    except DataError as error:
+        if str(origin) in str(error):
+            raise
+        raise DataError(f"{origin} is not {what}: {error}") from error
     except Exception as error:
         raise DataError(f"{origin} is not {what}: {reason(error)}") from error
 

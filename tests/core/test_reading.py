@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nas_plugins._arrays import arrays, check_finite
-from nas_plugins._reading import content, inflated, json_file, json_value
+from nas_plugins._reading import content, inflated, json_file, json_value, refusing
 from nas_plugins._wording import excerpt
 from nas_plugins.errors import DataError
 from nas_plugins.results import SearchResult
@@ -131,3 +131,9 @@ def test_damaged_gzip_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes
 def test_foreign_text_is_quoted_briefly_and_shows_what_a_terminal_would_obey() -> None:
     assert len(excerpt("x" * 10**6)) < 240
     assert excerpt("\x1b[2J", quotes=False) == "\\x1b[2J"
+
+
+def test_a_refusal_that_names_no_file_is_given_the_name() -> None:
+    wanted = r"^a\.json is not a thing: `x` is wrong$"
+    with pytest.raises(DataError, match=wanted), refusing("a.json", "a thing"):
+        raise DataError("`x` is wrong")

@@ -206,4 +206,4 @@ class Fit:
             if self._annealing is not None:
                 self._annealing.load_state_dict(content["annealing"])
             torch.set_rng_state(content["random"])
-            self._state = type(self._state)(**content["state"])
+            vars(self._state).update(vars(type(self._state)(**content["state"])))
