@@ -21,6 +21,7 @@ import numpy as np
 from nas_plugins import pareto
 from nas_plugins._files import replacing, write_text
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._reading import json_file, refusing
 from nas_plugins._secrets import without_secrets
 from nas_plugins._tables import aligned, data_frame, html_table
 from nas_plugins.constraints import Constraint, limits_in
@@ -269,10 +270,9 @@ class SearchResult:
         """
         path = Path(path)
         file = path / RESULT_FILE if path.is_dir() else path
-        try:
-            return cls.from_json(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{file} is not a readable search result: {error}") from error
+        what = "a readable search result"
+        with refusing(file, what):
+            return cls.from_json(json_file(file, what))
 
     # -- looking at it -----------------------------------------------------------------------
 

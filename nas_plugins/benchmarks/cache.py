@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._arrays import arrays as read_arrays
 from nas_plugins._files import replacing
 from nas_plugins.benchmarks import files
-from nas_plugins.benchmarks.loaders import npz
 from nas_plugins.errors import DataError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -39,7 +39,7 @@ def converted(origin: Path, build: Callable[[], Arrays], *, kind: str, version: 
     cached = files.cache_dir() / f"{kind}-v{version}-{digest}.npz"
     if cached.is_file():
         try:
-            return npz.load(cached)
+            return read_arrays(cached)
         except DataError as error:
             _LOG.warning("building %s anew: %s", cached, error)
     arrays = build()

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from nas_plugins._arrays import arrays as read_arrays
+from nas_plugins._arrays import check_finite
+from nas_plugins._reading import refusing
 from nas_plugins.benchmarks import cache, files
 from nas_plugins.benchmarks.base import (
     Floats,
@@ -20,7 +24,7 @@ from nas_plugins.benchmarks.base import (
     check_spaces,
     table_name,
 )
-from nas_plugins.benchmarks.loaders import hw_nas_bench, npz
+from nas_plugins.benchmarks.loaders import hw_nas_bench
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Metric, MetricValues
@@ -205,7 +209,15 @@ def _best_source(device: str) -> str:
 def _compact(device: str) -> tuple[Table | dict[str, LookUp], str]:
     file = files.path("fbnet-compact")
     names = ("archs", "devices", "latency_ms", "lut_devices", "lut_const", "lut")
-    arrays = npz.load(file, names)
+    arrays = read_arrays(file, names)
+    check_finite(file, **{name: arrays[name] for name in ("latency_ms", "lut_const", "lut")})
+    with refusing(file, "the FBNet table"):
+        return _of_compact(arrays, device, file)
+
+
+def _of_compact(
+    arrays: cache.Arrays, device: str, file: Path
+) -> tuple[Table | dict[str, LookUp], str]:
     source = f"FBNet on {device}, CIFAR-100 setting: compact table {file.name}"
     additive = arrays["lut_devices"].tolist()
     if device in additive:

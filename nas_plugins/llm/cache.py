@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas_plugins.errors import DataError
+from nas_plugins._reading import refusing
+from nas_plugins._wording import excerpt
 from nas_plugins.llm.base import ChatModel, ChatReply, ChatRequest, sha256_of
 from nas_plugins.llm.errors import ChatError, RefusedChatError
 from nas_plugins.llm.jsonl import JsonLines
@@ -76,13 +77,8 @@ class ReplyStore:
         """
         with self._mutex:
             for number, data in self._lines.new():
-                try:
+                with refusing(f"line {number} of {self.path}", "a recorded reply"):
                     key, digest, recorded = _parsed(data)
-                except (KeyError, TypeError, ValueError) as error:
-                    raise DataError(
-                        f"line {number} of {self.path} is not a recorded reply: "
-                        f"{type(error).__name__}: {error}"
-                    ) from error
                 self._by_key[key] = recorded
                 self._by_digest[digest] = recorded
 
@@ -172,5 +168,5 @@ def _parsed(data: Mapping[str, Any]) -> tuple[str, str, Recorded]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a text, got {value!r}")
+        raise TypeError(f"expected a text, got {excerpt(value)}")
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._reading import json_value, refusing, text
+from nas_plugins.errors import DataError
 from nas_plugins.llm.errors import ChatSetupError
 
 _MILLION = 1e6
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -95,20 +97,22 @@ def _prices(data: Mapping[str, Any], what: str) -> Prices:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        data = _toml(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise ChatSetupError(f"cannot read the prices in {path}: {error}") from error
+        with refusing(path, "a file of prices"):
+            content = text(path, most=_LARGEST)
+            toml = path.suffix.lower() == ".toml"
+            data = _toml(content) if toml else json_value(content)
+    except DataError as error:
+        raise ChatSetupError(f"cannot read the prices: {error}") from error
     if not isinstance(data, Mapping):
         raise ChatSetupError(f"{path} must hold an object, got {type(data).__name__}")
     return data
 
 
-def _toml(text: str) -> Any:
+def _toml(content: str) -> Any:
     try:
         tomllib = importlib.import_module("tomllib")
     except ModuleNotFoundError:
         raise ChatSetupError(
             "prices in TOML need Python 3.11 or newer; write them as JSON"
         ) from None
-    return tomllib.loads(text)
+    return tomllib.loads(content)

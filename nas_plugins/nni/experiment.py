@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import socket
 import threading
@@ -21,12 +20,15 @@ from nni.nas.strategy.base import Strategy
 from nni.runtime import log
 from nni.tools.nnictl.config_utils import Experiments
 
+from nas_plugins._reading import json_file
+from nas_plugins.errors import DataError
 from nas_plugins.nni._space import model_space
 from nas_plugins.nni.folder import SEQUENTIAL, SERVICE, experiments_in
 from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.spaces.nasbench201 import NASBench201
 
 _LIST = ".experiment"
+_LARGEST_LIST = 1 << 24
 _SERVICE_PACKAGE = "nni_node"
 _GRACE_S = 10.0
 
@@ -112,10 +114,10 @@ def _end_service(folder: Path, identity: str) -> None:
     import psutil
 
     try:
-        listed = json.loads((folder / _LIST).read_text(encoding="utf-8"))
+        listed = json_file(folder / _LIST, "the list of experiments", most=_LARGEST_LIST)
         process = psutil.Process(listed[identity]["pid"])
         words = process.cmdline()
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+    except (DataError, OSError, ValueError, KeyError, TypeError, psutil.Error):
         return
     ours = ["--experiment-id", identity] in [words[i : i + 2] for i in range(len(words))]
     if not ours or not any(_SERVICE_PACKAGE in word for word in words):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
+
+from nas_plugins._reading import json_file, refusing
+from nas_plugins.errors import DataError
 
 SEQUENTIAL, SERVICE = "sequential", "ts"
 """NNI's engines: one trial after the other in this process, and several in others."""
 
 _CHECKPOINT = "checkpoint"
+_WHAT = "the settings of an experiment"
+_LARGEST = 1 << 24
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -26,7 +30,8 @@ def experiments_in(folder: Path) -> list[str]:
 def engine_of(folder: Path, identity: str) -> str:
     """The engine that an experiment was begun with; empty where nothing tells."""
     try:
-        text = (folder / identity / _CHECKPOINT / "config.json").read_text(encoding="utf-8")
-        return str(json.loads(text)["executionEngine"]["name"])
-    except (OSError, ValueError, KeyError, TypeError):
+        file = folder / identity / _CHECKPOINT / "config.json"
+        with refusing(file, _WHAT):
+            return str(json_file(file, _WHAT, most=_LARGEST)["executionEngine"]["name"])
+    except DataError:
         return ""

@@ -21,6 +21,8 @@ import numpy as np
 
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._reading import json_file
+from nas_plugins.errors import DataError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.protocols import Strategy
 from nas_plugins.results import package_versions
@@ -169,8 +171,8 @@ def write_run(file: Path, run: Mapping[str, Any]) -> None:
 def read_run(file: Path) -> dict[str, Any] | None:
     """What `write_run` wrote; ``None`` where it is not there or cannot be read."""
     try:
-        run = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        run = json_file(file, "a kept run")
+    except DataError:
         return None
     return run if isinstance(run, dict) else None
 

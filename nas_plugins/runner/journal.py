@@ -1,13 +1,23 @@
-"""Journal files that survive ``kill -9``: a lock that dies with its holder, a mended tail."""
+"""Journal files that survive ``kill -9``: a lock that dies with its holder, a mended tail.
+
+A journal that is removed or cut while it is used is an error, where Optuna would begin another.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any
 
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
+from optuna.exceptions import StorageInternalError
+from optuna.storages.journal import (
+    BaseJournalBackend,
+    JournalFileOpenLock,
+    JournalFileSymlinkLock,
+)
 
 from nas_plugins import _files
 
@@ -83,10 +93,95 @@ class OwnedLock:
         held.flush()
 
 
-def backend(path: Path, lock: OwnedLock) -> JournalFileBackend:
-    """Opens the journal at `path` for Optuna."""
-    # Optuna's type names a private base class and uses these two methods only.
-    return JournalFileBackend(str(path), lock_obj=cast(JournalFileSymlinkLock, lock))
+class WatchedJournal(BaseJournalBackend):
+    """A journal file as Optuna writes it, which must stay what it was when it was opened.
+
+    Optuna's own backend makes a file that has vanished anew, and reads on behind the end of one
+    that was cut: a search would go on without what it had found.
+
+    Args:
+        path: The file, which is made where there is none.
+        lock: Held while a record is written.
+    """
+
+    def __init__(self, path: Path, lock: OwnedLock) -> None:
+        path.open("ab").close()
+        self._path, self._lock = path, lock
+        self._number = self._offset = 0  # records read so far, and where the next one begins
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """Yields the records from this number on; one that is only half written waits.
+
+        Raises:
+            StorageInternalError: The file is gone, was cut, or holds something else.
+        """
+        if log_number_from < self._number:
+            self._number = self._offset = 0
+        with self._opened("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                record = _record(line)
+                if record is None:
+                    raise StorageInternalError(f"its line {self._number + 1} is not a record")
+                # Before the record is given out: whoever takes it may raise and come again.
+                self._number, self._offset = self._number + 1, self._offset + len(line)
+                if self._number > log_number_from:
+                    yield record
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Writes records and waits until the disk has them.
+
+        Raises:
+            StorageInternalError: They cannot be written, or the file is gone or was cut.
+        """
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with _lost_on_error():
+            self._lock.acquire()
+        try:
+            with _lost_on_error(), self._opened("rb+") as file:
+                file.seek(0, os.SEEK_END)
+                file.write(lines.encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            with _lost_on_error():
+                self._lock.release()
+
+    @contextlib.contextmanager
+    def _opened(self, mode: str) -> Iterator[IO[bytes]]:
+        """The file behind the last record that was read."""
+        with _lost_on_error():
+            file = open(self._path, mode)  # noqa: SIM115 - closed below, outside of the handler
+        with file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(self._offset - 1, 0))
+            if size < self._offset or (self._offset and file.read(1) != b"\n"):
+                raise StorageInternalError(
+                    f"its file was cut or replaced while it was used: {self._offset:,} bytes had "
+                    f"been read, and it has {size:,} now"
+                )
+            yield file
+
+
+@contextlib.contextmanager
+def _lost_on_error() -> Iterator[None]:
+    """What the system says of the file is an error of the storage, not of a trial."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StorageInternalError("its file was removed while it was used") from error
+    except OSError as error:
+        raise StorageInternalError(str(error)) from error
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record of a line; ``None`` when it is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and "op_code" in record else None
 
 
 def mend(path: Path, lock: OwnedLock) -> int:
@@ -122,11 +217,4 @@ def _cut(path: Path) -> int:
 def damaged_line(path: Path) -> int | None:
     """Number of the first line that is not a record, from 1; ``None`` when all are."""
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                record = json.loads(line)
-            except ValueError:
-                return number
-            if not isinstance(record, dict) or "op_code" not in record:
-                return number
-    return None
+        return next((n for n, line in enumerate(file, start=1) if _record(line) is None), None)

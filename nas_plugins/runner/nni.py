@@ -16,8 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nas_plugins._doing import heard_by
+from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
-from nas_plugins.errors import EngineError, UsageError, unknown_name
+from nas_plugins._reading import json_value, refusing, text
+from nas_plugins.errors import DataError, EngineError, UsageError, unknown_name
 from nas_plugins.history import REASON_NOTE, Trial, TrialState
 from nas_plugins.nni.callbacks import StrategyWithCallbacks
 from nas_plugins.nni.experiment import experiment, logs_in_files, published_or_own
@@ -35,6 +37,7 @@ from nas_plugins.runner.storage import StorageURL
 
 _UNNAMED = "search"
 _RECORD, _LOCK = "nas-plugins.json", "nas-plugins.lock"
+_LARGEST_RECORD = 1 << 24
 _ENGINES = {SEQUENTIAL: "`workers=1`", SERVICE: "`workers=2` or more"}
 
 
@@ -187,7 +190,7 @@ class _Watch:
         if not request.resume:
             seed = secrets.randbits(32) if request.seed is None else request.seed
             record = {"settings": request.lasting(self._problem), "seed": seed}
-            place.record.write_text(json.dumps(record, indent=1), encoding="utf-8")
+            write_text(place.record, json.dumps(record, indent=1))
             return seed
         engine = SEQUENTIAL if request.workers == 1 else SERVICE
         before = engine_of(place.folder, place.identity)
@@ -196,13 +199,14 @@ class _Watch:
                 f"study {request.study!r} was begun with {_ENGINES.get(before, before)}, and NNI "
                 f"cannot go on with `workers={request.workers}`"
             )
-        try:
-            record = json.loads(place.record.read_text(encoding="utf-8"))
-            seed = int(record["seed"])
-        except FileNotFoundError:  # a script has begun it; its checkpoint has the seed
+        if not place.record.exists():  # a script has begun it; its checkpoint has the seed
             return request.seed
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EngineError(f"{place.record} is not readable: {error}") from error
+        try:
+            with refusing(place.record, "readable"):
+                record = json_value(text(place.record, most=_LARGEST_RECORD))
+                seed = int(record["seed"])
+        except DataError as error:
+            raise EngineError(str(error)) from error
         request.check_resumed(self._problem, record)
         return seed
 

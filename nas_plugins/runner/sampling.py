@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nas_plugins._files import write_text
 from nas_plugins._public import space as space_of
+from nas_plugins._reading import text
 from nas_plugins.errors import DataError, InvalidArchitectureError, UnknownNameError, UsageError
 from nas_plugins.runner.options import at_least
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
@@ -289,8 +290,8 @@ def _keys(space: SearchSpace, exclude: Path | Iterable[Architecture | str]) -> K
     else:
         where = f"`exclude={exclude}`"
         try:
-            given = exclude.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            given = text(exclude).splitlines()
+        except DataError as error:
             raise UsageError(f"{where} cannot be read: {error}") from error
     found = []
     for number, one in enumerate(given, start=1):

@@ -363,7 +363,6 @@ def _run(
 ) -> Ended:
     from nas_plugins.optuna import study_settings
     from nas_plugins.optuna.dimensions import check
-    from nas_plugins.runner.results import assemble
     from nas_plugins.runner.session import check_pruner, settle
 
     with as_usage("`space`"):
@@ -381,10 +380,24 @@ def _run(
         session = _session(request, problem, storage)
         for remark in settle(session, take_over=request.take_over):
             shown.say(remark)
-    status, error = _Run(request, session, shown, callbacks, begun).work()
-    with storage_errors(request.storage):
         seed = study_settings(session.study).get("seed")
-        return Ended(request, assemble(session.study), seed, status, error)
+    status, error = _Run(request, session, shown, callbacks, begun).work()
+    result, lost = _found(request, session)
+    if lost is not None and error is None:
+        status, error = BROKEN, lost
+    return Ended(request, result, seed, status, error)
+
+
+def _found(request: SearchRequest, session: Session) -> tuple[SearchResult, EngineError | None]:
+    """The trials in the storage; those that were last seen, and why, where it is lost."""
+    from nas_plugins.runner.results import assemble
+
+    try:
+        with storage_errors(request.storage):
+            session.trials()
+            return assemble(session.study), None
+    except EngineError as error:
+        return assemble(session.seen.study()), error
 
 
 def _shared(request: SearchRequest, stack: contextlib.ExitStack) -> SearchRequest:

@@ -25,6 +25,7 @@ from nas_plugins.optuna.compat import call_back, new_trial
 from nas_plugins.optuna.trial_log import REASON, convert
 from nas_plugins.runner.problem import Problem
 from nas_plugins.runner.processes import Life, Owner
+from nas_plugins.runner.rescue import LastSeen
 from nas_plugins.runner.search_display import Finished
 from nas_plugins.runner.signals import Interruptible, Stop
 from nas_plugins.runner.storage import is_storage_error
@@ -51,12 +52,14 @@ class Session:
         storage: The study's storage.
         problem: What is searched.
         owner: Mark of this process.
+        seen: What it held when it was last read.
     """
 
     study: optuna.Study
     storage: BaseStorage
     problem: Problem
     owner: str
+    seen: LastSeen
 
     @classmethod
     def open(
@@ -82,11 +85,16 @@ class Session:
             settings=settings,
             pruner=_PRUNERS[pruner](),
         )
-        return cls(study, storage, problem, str(Owner.current()))
+        return cls(study, storage, problem, str(Owner.current()), LastSeen(study))
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials but those that only wait in the queue; not copies."""
+        """All trials but those that only wait in the queue; not copies.
+
+        Raises:
+            EngineError: They are fewer than they were.
+        """
         trials = self.storage.get_all_trials(self._study_id, deepcopy=False)
+        self.seen.read(trials)
         return [trial for trial in trials if trial.state != TrialState.WAITING]
 
     @property
@@ -152,7 +160,7 @@ class Session:
                 if is_storage_error(error):
                     raise
                 return self._ended(trial, TrialState.FAIL, named_reason(error))
-            return self.describe(self.study.tell(trial, values, skip_if_finished=True))
+            return self._told(self.study.tell(trial, values, skip_if_finished=True))
         except optuna.exceptions.UpdateFinishedTrialError:
             # Another run has taken the trial over; what it wrote stands.
             return self.describe(self.study.trials[trial.number])
@@ -160,7 +168,11 @@ class Session:
     def _ended(self, trial: optuna.Trial, state: TrialState, reason: str) -> Finished:
         if REASON not in trial.user_attrs:
             trial.set_user_attr(REASON, writable(without_passwords(reason)))
-        return self.describe(self.study.tell(trial, state=state, skip_if_finished=True))
+        return self._told(self.study.tell(trial, state=state, skip_if_finished=True))
+
+    def _told(self, trial: FrozenTrial) -> Finished:
+        self.seen.ended(trial)
+        return self.describe(trial)
 
     def describe(self, trial: FrozenTrial) -> Finished:
         """What the display shows of a trial."""

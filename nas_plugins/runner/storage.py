@@ -157,9 +157,10 @@ def _database(url: StorageURL) -> BaseStorage:
 
 
 def _journal(url: StorageURL, file: Path, mended: Callable[[int], None] | None) -> BaseStorage:
+    from optuna.exceptions import StorageInternalError
     from optuna.storages import JournalStorage
 
-    from nas_plugins.runner.journal import OwnedLock, backend, damaged_line, mend
+    from nas_plugins.runner.journal import OwnedLock, WatchedJournal, damaged_line, mend
 
     # The lock is a symbolic link to the file, and Optuna spins on one that leads nowhere.
     path = file.resolve()
@@ -167,8 +168,8 @@ def _journal(url: StorageURL, file: Path, mended: Callable[[int], None] | None) 
     if mended is not None and path.exists() and (cut := mend(path, lock)):
         mended(cut)
     try:
-        return JournalStorage(backend(path, lock))
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        return JournalStorage(WatchedJournal(path, lock))
+    except (ValueError, KeyError, TypeError, AssertionError, StorageInternalError) as error:
         line = damaged_line(path)
         where = f"at line {line}" if line else f"({type(error).__name__}: {error})"
         raise EngineError(f"storage {url} is damaged {where}: it is not a record") from error
@@ -200,10 +201,11 @@ def storage_errors(url: StorageURL | None) -> Iterator[None]:
     except Exception as error:
         if not is_storage_error(error) and not isinstance(error, OSError):
             raise
-        said = f"storage {url or 'in memory'}: {_reason(error)}"
+        gone = url is not None and url.file is not None and not url.file.exists()
+        reason = "its file was removed while it was used" if gone else _reason(error)
         # Not chained where the driver repeats the password.
         cause = error if without_passwords(str(error)) == str(error) else None
-        raise EngineError(said) from cause
+        raise EngineError(f"storage {url or 'in memory'}: {reason}") from cause
 
 
 def is_storage_error(error: BaseException) -> bool:

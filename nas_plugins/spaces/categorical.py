@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._checks import at_least
+from nas_plugins._wording import excerpt
 from nas_plugins.errors import InvalidArchitectureError, UsageError, unknown_name
 from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
 from nas_plugins.spaces.decision_features import decision_features
@@ -176,12 +177,14 @@ class CategoricalSpace(SearchSpace):
         """Reads a JSON object of the choices."""
         try:
             choices = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidArchitectureError(
-                f"expected a JSON object of choices, got {text!r} ({error})"
+                f"expected a JSON object of choices, got {excerpt(text)} ({error})"
             ) from error
         if not isinstance(choices, dict):
-            raise InvalidArchitectureError(f"expected a JSON object of choices, got {text!r}")
+            raise InvalidArchitectureError(
+                f"expected a JSON object of choices, got {excerpt(text)}"
+            )
         return self.architecture(choices)
 
     @cached_property

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._images import square_image_options
+from nas_plugins._wording import excerpt
 from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
 from nas_plugins.spaces import nasbench101_cells as cells
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, Rows, SearchSpace
@@ -103,13 +104,13 @@ class NASBench101(SearchSpace):
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidArchitectureError(
-                f"expected a JSON object with 'matrix' and 'ops', got {text!r} ({error})"
+                f"expected a JSON object with 'matrix' and 'ops', got {excerpt(text)} ({error})"
             ) from error
         if not isinstance(data, dict) or set(data) != {"matrix", "ops"}:
             raise InvalidArchitectureError(
-                f"expected a JSON object with 'matrix' and 'ops', got {text!r}"
+                f"expected a JSON object with 'matrix' and 'ops', got {excerpt(text)}"
             )
         operations = _checked_operations(data["ops"])
         return self._assemble(_checked_matrix(data["matrix"], len(operations)), operations)

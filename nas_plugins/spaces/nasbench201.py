@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._images import square_image_options
+from nas_plugins._wording import excerpt
 from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.spaces.base import Architecture, Complexity, Decision, SearchSpace
 from nas_plugins.spaces.graph import Graph
@@ -95,7 +96,8 @@ class NASBench201(SearchSpace):
         nodes = text.strip().split("+")
         if len(nodes) != 3:
             raise InvalidArchitectureError(
-                f"a NAS-Bench-201 string has 3 nodes joined by '+', got {len(nodes)} in {text!r}"
+                f"a NAS-Bench-201 string has 3 nodes joined by '+', got {len(nodes)} in "
+                f"{excerpt(text)}"
             )
         found: dict[tuple[int, int], int] = {}
         for target, node in enumerate(nodes, start=1):
@@ -103,21 +105,22 @@ class NASBench201(SearchSpace):
                 match = _TOKEN.fullmatch(token)
                 if match is None:
                     raise InvalidArchitectureError(
-                        f"expected 'operation~source' in node {target} of {text!r}, got {token!r}"
+                        f"expected 'operation~source' in node {target} of {excerpt(text)}, "
+                        f"got {excerpt(token)}"
                     )
                 operation, edge = match[1], (int(match[2]), target)
                 if operation not in OPERATIONS:
                     hint = unknown_name("operation", operation, OPERATIONS)
-                    raise InvalidArchitectureError(f"{hint} (in {text!r})")
+                    raise InvalidArchitectureError(f"{hint} (in {excerpt(text)})")
                 if edge not in EDGES or edge in found:
                     raise InvalidArchitectureError(
                         f"node {target} takes each source 0..{target - 1} once, "
-                        f"got {token!r} in {text!r}"
+                        f"got {excerpt(token)} in {excerpt(text)}"
                     )
                 found[edge] = OPERATIONS.index(operation)
         missing = [edge for edge in EDGES if edge not in found]
         if missing:
-            raise InvalidArchitectureError(f"edges {missing} are missing in {text!r}")
+            raise InvalidArchitectureError(f"edges {missing} are missing in {excerpt(text)}")
         return Architecture(self, tuple(found[edge] for edge in EDGES))
 
     def class_keys(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.str_]:

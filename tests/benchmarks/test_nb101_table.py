@@ -276,7 +276,7 @@ def test_a_record_of_another_layout_is_named(tmp_path: Path) -> None:
     ]
     for content in bad:
         file = official(tmp_path / "a.tfrecord", [record(*SMALL, 0.8), content])
-        with pytest.raises(DataError, match=r"record 1 of .* has not the layout of NAS-Bench-101"):
+        with pytest.raises(DataError, match=r"record 1 of .* is not one of NAS-Bench-101"):
             loader.convert(file, size=2)
     with pytest.raises(DataError, match="holds 1 of the 423,624 cells"):
         loader.convert(official(tmp_path / "a.tfrecord", [record(*SMALL, 0.8)]))

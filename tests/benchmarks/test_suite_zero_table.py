@@ -73,12 +73,12 @@ def test_unreachable_edges_are_cut() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("dataset,index\ncifar10,0\n", "lacks the column 'epe_nas'"),
+        ("dataset,index\ncifar10,0\n", "it lacks 'epe_nas'"),
         (f"{HEAD}\ncifar10,0{',1' * 13}\n", "lacks proxies on cifar10 of 15,6.. NAS-Bench-201"),
         (f"{HEAD}\ncifar10,0{',x' * 13}\n", "is not a readable table of proxies"),
         (f"{HEAD}\ncifar10,20000{',1' * 13}\n", "is not a readable table of proxies"),
         (f"{HEAD}\ncifar10,0\n", "is not a readable table of proxies"),
-        (None, "is not a readable table of proxies"),
+        (None, "is not a gzip file"),
     ],
 )
 def test_another_file_is_refused(home: Path, content: str | None, message: str) -> None:
@@ -90,7 +90,7 @@ def test_another_file_is_refused(home: Path, content: str | None, message: str) 
 
 def test_a_torn_file_is_refused(home: Path) -> None:
     (home / FILE).write_bytes(gzip.compress(f"{HEAD}\n".encode())[:-9])
-    with pytest.raises(DataError, match="is not a readable table of proxies"):
+    with pytest.raises(DataError, match="is not a gzip file: it is torn"):
         nap.benchmark("nas-bench-suite-zero/cifar10")
 
 

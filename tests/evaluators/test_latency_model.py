@@ -272,7 +272,7 @@ def test_a_torn_or_foreign_file_is_refused(
 
 
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no\.json is not a readable latency model"):
+    with pytest.raises(DataError, match=r"cannot read .*no\.json"):
         LatencyModelEvaluator(model=tmp_path / "no.json")
 
 

@@ -100,9 +100,15 @@ def _foreign(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-40]), "torn, or no checkpoint"),
-        (lambda path: path.write_bytes(b""), "torn, or no checkpoint"),
-        (lambda path: path.write_bytes(b"something else entirely"), "torn, or no checkpoint"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-40]),
+            "readable file of tensors",
+        ),
+        (lambda path: path.write_bytes(b""), "readable file of tensors"),
+        (
+            lambda path: path.write_bytes(b"something else entirely"),
+            "readable file of tensors",
+        ),
         (_flip, "its checksum does not fit"),
         (_foreign, "a checkpoint of another training"),
         (lambda path: save_file(load_file(path), path), "a checkpoint of another training"),

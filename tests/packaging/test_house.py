@@ -29,6 +29,7 @@ ABOVE = {"__main__", "cli"}
 USERS = {
     "PyTorch": {
         *ABOVE,
+        "_tensors",
         "_torch",
         "evaluators",
         "networks",
@@ -42,6 +43,61 @@ USERS = {
     "NNI": {*ABOVE, "nni", "runner"},
 }
 """Rooms that use a library, or call a room that does. All others do without, says a contract."""
+
+PARSERS = {
+    "bz2.BZ2Decompressor",
+    "csv.DictReader",
+    "csv.reader",
+    "gzip.open",
+    "json.load",
+    "json.loads",
+    "np.load",
+    "np.loadtxt",
+    "onnxruntime.InferenceSession",
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "safetensors.safe_open",
+    "safetensors.torch.load",
+    "safetensors.torch.load_file",
+    "tarfile.open",
+    "tomllib.loads",
+    "torch.load",
+    "yaml.load",
+    "yaml.safe_load",
+    "zipfile.ZipFile",
+}
+READERS = {
+    "_arrays": "the home",
+    "_reading": "the home",
+    "_tensors": "the home",
+    "benchmarks.loaders.nats_bench": "a home of its own: the official archives",
+    "benchmarks.loaders.pickles": "a home of its own: pickles from outside",
+    "benchmarks.nasbench301": "a home of its own: the only network in ONNX",
+    "cli._options": "a word of the command line",
+    "evaluators.zero_cost.pool": "a process of ours at the other end of the pipe",
+    "llm._openai": "a reply of a server, bounded by its time and tokens",
+    "llm._transformers": "the back end of a tokenizer, read from memory",
+    "llm.jsonl": "a home of its own: lines that may be torn",
+    "llm.prices": "tomllib, which is imported by name",
+    "nni._registration": "a file of this package",
+    "nni._tuner": "values that NNI hands over",
+    "optuna._attributes": "attributes of a study",
+    "optuna._known": "attributes of a study",
+    "optuna._study": "attributes of a study",
+    "report._header": "a value that the page itself shows",
+    "runner.journal": "a home of its own: lines that may be torn",
+    "spaces.categorical": "one architecture in words",
+    "spaces.nasbench101": "one architecture in words",
+    "spaces.vit": "one architecture in words",
+    "strategies.arch_vq.fit": "states that only torch writes, with weights_only",
+    "strategies.llm_coevolution.log": "a note of a trial",
+    "strategies.llm_coevolution.replies": "a reply of a model",
+    "testing.evaluators": "what a test has just written",
+    "testing.spaces": "what a test has just written",
+    "testing.strategies": "what a test has just written",
+}
+"""Modules that call a parser themselves, and why; all others read through the home."""
 
 
 @cache
@@ -165,3 +221,31 @@ def test_reasons_do_not_outlive_what_they_excuse() -> None:
         and REASON in (ast.get_docstring(function) or "")
     ]
     assert not short
+
+
+def dotted(node: ast.expr) -> str:
+    """``"a.b"`` of such an expression; empty of any other."""
+    if isinstance(node, ast.Name):
+        return node.id
+    owner = dotted(node.value) if isinstance(node, ast.Attribute) else ""
+    return f"{owner}.{node.attr}" if isinstance(node, ast.Attribute) and owner else ""
+
+
+def parsers_in(tree: ast.Module) -> set[str]:
+    """The raw parsers that a module calls, subclasses, or imports by name."""
+    named = {dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return {name.replace("numpy.", "np.") for name in {*named, *imported(tree)}} & PARSERS
+
+
+def test_files_are_parsed_in_one_place() -> None:
+    wrong = {
+        name: found
+        for name, tree in modules().items()
+        if name.partition(".")[2] not in READERS and (found := parsers_in(tree))
+    }
+    assert not wrong
+
+
+def test_a_raw_parser_is_found_however_it_is_named() -> None:
+    for line in ("json.loads(x)", "from json import loads", "import numpy\nnumpy.load(x)"):
+        assert parsers_in(ast.parse(line)), line

@@ -102,7 +102,7 @@ def test_without_mending_a_torn_journal_is_lost(path: Path):
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:20])
     journal.mend(path, journal.OwnedLock(path))
-    again = JournalStorage(journal.backend(path, journal.OwnedLock(path)))
+    again = JournalStorage(journal.WatchedJournal(path, journal.OwnedLock(path)))
     again.create_new_study([1], "b")
     names = {
         study.study_name

@@ -246,6 +246,56 @@ def test_lost_workers_leave_what_was_found() -> None:
     assert raised.value.result.settings["status"] == "broken"
 
 
+def removed(file: Path) -> None:
+    file.unlink()
+
+
+def emptied(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def halved(file: Path) -> None:
+    """Whole records, so that nothing but the length tells."""
+    content = file.read_bytes()
+    os.truncate(file, content.rfind(b"\n", 0, len(content) // 2) + 1 or len(content) // 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "workers", "harm"),
+    [
+        ("sqlite", 1, removed),
+        ("sqlite", 1, halved),
+        ("journal", 1, removed),
+        ("journal", 1, emptied),
+        ("journal", 2, halved),
+    ],
+)
+def test_a_storage_that_is_lost_on_the_way_breaks_the_search_and_keeps_what_was_found(
+    kind: str, workers: int, harm: Callable[[Path], None], tmp_path: Path
+) -> None:
+    if harm is removed and os.name == "nt":
+        pytest.skip("Windows removes no file that is open")
+    file = tmp_path / "s.storage"
+    ended: list[int] = []
+
+    def after(study: Any, trial: Any) -> None:
+        ended.append(trial.number)
+        if len(ended) == 4:
+            harm(file)
+
+    with pytest.raises(SearchBrokenError, match="storage"):
+        nap.search(
+            TABLE, objectives="val_accuracy", trials=12, seed=0, workers=workers,
+            storage=f"{kind}:///{file}", study="a", callbacks=[after], out=tmp_path / "out",
+        )  # fmt: skip
+    found = nap.SearchResult.load(tmp_path / "out")
+    assert found.settings["status"] == "broken"
+    complete = {trial.number for trial in found.history.complete}
+    # With workers, the last may have ended after the parent looked into the file.
+    assert len(complete & {*ended}) >= len(ended) - (workers - 1)
+    assert len(ended) < 12
+
+
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

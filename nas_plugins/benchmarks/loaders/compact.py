@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.benchmarks.loaders import npz
+from nas_plugins._arrays import arrays as read_arrays
+from nas_plugins._arrays import check_finite
 from nas_plugins.benchmarks.loaders.nb201 import SIZE, TableData, rows_of
 from nas_plugins.errors import DataError
 
@@ -41,7 +42,7 @@ def load_accuracy(file: Path, dataset: str) -> TableData:
         DataError: The file is absent, torn or of another layout.
     """
     members = {metric: f"{dataset}_{member}" for metric, member in _COLUMNS.items()}
-    arrays = npz.load(file, ["arch_str", *members.values()])
+    arrays = read_arrays(file, ["arch_str", *members.values()])
     rows = rows_of(arrays["arch_str"].tolist(), origin=str(file))
     columns = {m: _column(arrays[member], file, member) for m, member in members.items()}
     columns["train_seconds"] = columns["train_seconds"] * _EPOCHS[dataset]
@@ -58,13 +59,14 @@ def load_hardware(file: Path, dataset: str) -> TableData:
     Raises:
         DataError: The file is absent, torn or of another layout.
     """
-    arrays = npz.load(file, ["arch_str", "metrics", "datasets", "values"])
+    arrays = read_arrays(file, ["arch_str", "metrics", "datasets", "values"])
     rows = rows_of(arrays["arch_str"].tolist(), origin=str(file))
     names, datasets = arrays["metrics"].tolist(), arrays["datasets"].tolist()
     values = arrays["values"]
     wanted = _HARDWARE_DATASETS[dataset]
     if wanted not in datasets or values.shape != (len(datasets), SIZE, len(names)):
         raise DataError(f"{file} has no values of {wanted} in its `values` {values.shape}")
+    check_finite(file, values=values)
     block = values[datasets.index(wanted)].astype(np.float64)
     columns = {name: np.ascontiguousarray(block[:, i]) for i, name in enumerate(names)}
     return TableData(rows, columns, f"compact table {file.name}")
@@ -75,6 +77,7 @@ def _column(
 ) -> npt.NDArray[np.float64]:
     if array.shape != (SIZE,):
         raise DataError(f"{file}: `{member}` must have shape ({SIZE},), got {array.shape}")
+    check_finite(file, **{member: array})
     # The archive is in single precision; what lies beyond six decimals is noise.
     column: npt.NDArray[np.float64] = array.astype(np.float64).round(6)
     return column

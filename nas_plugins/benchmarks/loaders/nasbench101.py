@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins.benchmarks.loaders import npz, protobuf, tfrecord
+from nas_plugins._arrays import arrays as read_arrays
+from nas_plugins._arrays import check_finite
+from nas_plugins._reading import json_value, refusing
+from nas_plugins._wording import excerpt
+from nas_plugins.benchmarks.loaders import protobuf, tfrecord
 from nas_plugins.errors import DataError
 from nas_plugins.spaces.base import Rows
 from nas_plugins.spaces.nasbench101 import OPERATIONS
@@ -43,10 +47,12 @@ def load_compact(file: Path) -> dict[str, npt.NDArray[Any]]:
         DataError: The file is absent, torn or of another layout.
     """
     names = ("num_vertices", "adj_bits", "ops", "test_acc_108_mean", "trainable_parameters")
-    arrays = npz.load(file, names)
+    arrays = read_arrays(file, names)
     shapes = [arrays[name].shape for name in names]
     if shapes != [(SIZE,), (SIZE,), (SIZE, _INNER), (SIZE,), (SIZE,)]:
         raise DataError(f"{file} does not hold the {SIZE:,} cells: its arrays are {shapes}")
+    check_finite(file, **arrays)
+    _check_cells(file, *(arrays[name] for name in names[:3]))
     return {
         "vertices": arrays["num_vertices"],
         "bits": arrays["adj_bits"],
@@ -80,6 +86,29 @@ def rows_of(
         for unused in range(v - 1, _VERTICES - 1):
             rows[chosen, _POSITION[0, unused]] = 1
     return rows
+
+
+def _check_cells(
+    file: Path,
+    vertices: npt.NDArray[Any],
+    bits: npt.NDArray[Any],
+    operations: npt.NDArray[Any],
+) -> None:
+    """Refuses cells that `rows_of` would index wrongly."""
+    # What stands behind the vertices of a cell means nothing.
+    used = np.arange(_INNER) < vertices[:, None].astype(np.int64) - 2
+    for name, array, most in (
+        ("num_vertices", vertices, _VERTICES),
+        ("adj_bits", bits, 2**_N_EDGES - 1),
+        ("ops", operations[used], len(OPERATIONS) - 1),
+    ):
+        least = 2 if array is vertices else 0
+        if array.dtype.kind not in "iu":
+            raise DataError(f"{file}: `{name}` must hold integers, got {array.dtype}")
+        if array.size and not least <= array.min() <= array.max() <= most:
+            raise DataError(
+                f"{file}: `{name}` must lie in {least}..{most}, got {array.min()}..{array.max()}"
+            )
 
 
 def codes_of(
@@ -131,12 +160,8 @@ def convert(file: Path, *, size: int = SIZE) -> dict[str, npt.NDArray[Any]]:
     """
     cells: dict[str, _Sums] = {}
     for number, record in enumerate(tfrecord.records(file)):
-        try:
+        with refusing(f"record {number} of {file}", "one of NAS-Bench-101"):
             _add(record, cells)
-        except (ValueError, TypeError, LookupError) as error:
-            raise DataError(
-                f"record {number} of {file} has not the layout of NAS-Bench-101: {error!r}"
-            ) from error
     if len(cells) != size:
         raise DataError(f"{file} holds {len(cells):,} of the {size:,} cells")
     found = list(cells.values())
@@ -156,7 +181,7 @@ def convert(file: Path, *, size: int = SIZE) -> dict[str, npt.NDArray[Any]]:
 
 
 def _add(record: bytes, cells: dict[str, _Sums]) -> None:
-    name, epochs, adjacency, operations, metrics = json.loads(record)
+    name, epochs, adjacency, operations, metrics = json_value(record)
     if epochs != EPOCHS:
         return
     message = protobuf.parse(base64.b64decode(metrics, validate=True))
@@ -170,16 +195,19 @@ def _add(record: bytes, cells: dict[str, _Sums]) -> None:
     cell.runs += 1
     for metric, number in _FIELDS.items():
         # Proto2 leaves out what was never set: zero.
-        cell.totals[metric] += float(values.get(number, [0.0])[-1])
+        value = float(values.get(number, [0.0])[-1])
+        if not math.isfinite(value):
+            raise ValueError(f"{metric} is {value}")
+        cell.totals[metric] += value
 
 
 def _cell(adjacency: str, operations: list[str], message: protobuf.Message) -> _Sums:
     v = len(operations)
     if not 2 <= v <= _VERTICES or len(adjacency) != v * v or set(adjacency) - {"0", "1"}:
-        raise ValueError(f"{v} operations and the adjacency {adjacency!r}")
+        raise ValueError(f"{v} operations and the adjacency {excerpt(adjacency)}")
     upper = ((x, y) for y in range(v) for x in range(y) if adjacency[x * v + y] == "1")
     bits = sum(1 << (x + y * (y - 1) // 2) for x, y in upper)
     if bits.bit_count() != adjacency.count("1"):
-        raise ValueError(f"the adjacency {adjacency!r} is not upper triangular")
+        raise ValueError(f"the adjacency {excerpt(adjacency)} is not upper triangular")
     inner = [OPERATIONS.index(name) for name in operations[1:-1]]
     return _Sums(v, bits, inner, int(message[_PARAMETERS][-1]))

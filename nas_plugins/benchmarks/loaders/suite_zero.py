@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._reading import csv_lines, inflated, refusing
 from nas_plugins.benchmarks.loaders.nb201 import SIZE
 from nas_plugins.errors import DataError
 from nas_plugins.spaces.base import Rows
@@ -30,6 +30,9 @@ PROXIES = (
     "synflow",
     "zen",
 )
+
+_LARGEST = 1 << 26
+"""Bytes of the unpacked table, ten times the real ones."""
 
 _NONE = OPERATIONS.index("none")
 _DATASETS = {"cifar10": "cifar10", "imagenet16": "ImageNet16-120"}
@@ -93,13 +96,18 @@ def _reachable(rows: Rows) -> npt.NDArray[np.bool_]:
 def _lines(file: Path, dataset: str) -> npt.NDArray[np.float64]:
     """Values by official index, `(15625, 13)`; NaN where there is no line."""
     values = np.full((SIZE, len(PROXIES)), np.nan)
-    try:
-        with gzip.open(file, "rt", encoding="utf-8", newline="") as stream:
-            for line in csv.DictReader(stream):
-                if line["dataset"] == dataset:
-                    values[int(line["index"])] = [float(line[name]) for name in PROXIES]
-    except KeyError as error:
-        raise DataError(f"{file} lacks the column {error}") from error
-    except (OSError, EOFError, ValueError, TypeError, IndexError, zlib.error) as error:
-        raise DataError(f"{file} is not a readable table of proxies: {error}") from error
+    with refusing(file, "a readable table of proxies"):
+        for line in csv_lines(inflated(file, most=_LARGEST).decode("utf-8")):
+            if line["dataset"] == dataset:
+                index = int(line["index"])
+                if not 0 <= index < SIZE:
+                    raise ValueError(f"there is no cell {index}")
+                values[index] = [_finite(line, name) for name in PROXIES]
     return values
+
+
+def _finite(line: Mapping[str, str], name: str) -> float:
+    value = float(line[name])
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}` of cell {line['index']} is {value}")
+    return value

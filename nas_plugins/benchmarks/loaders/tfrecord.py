@@ -13,6 +13,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._reading import reason
 from nas_plugins.errors import DataError
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -20,7 +21,7 @@ Words: TypeAlias = npt.NDArray[np.uint32]
 
 _HEADER, _FOOTER = 12, 4
 _BLOCK = 1 << 22
-_LARGEST = 1 << 26
+_LARGEST = 1 << 20  # a record of NAS-Bench-101 has a few hundred bytes
 _MASK_DELTA = np.uint32(0xA282EAD8)
 
 
@@ -72,7 +73,7 @@ def records(path: Path) -> Iterator[bytes]:
         with path.open("rb") as stream:
             yield from _records(stream, path)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path}: {reason(error)}") from error
 
 
 def _records(stream: BinaryIO, path: Path) -> Iterator[bytes]:

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._files import write_text
+from nas_plugins._reading import json_file, refusing
 from nas_plugins.benchmarks.base import check_spaces
-from nas_plugins.errors import DataError, NasPluginsError, unknown_name
+from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.evaluators.latency.design import some_of, unseen
 from nas_plugins.evaluators.latency.features import (
     COUNTED,
@@ -37,6 +38,7 @@ from nas_plugins.numerics import ridge
 from nas_plugins.spaces.base import Architecture, SearchSpace
 from nas_plugins.spaces.values import space_from_json
 
+_LARGEST_FILE = 1 << 24
 FORMAT = 1
 FOLDS = 10
 _PENALTIES = (1.0, 10.0, 100.0, 1e4)
@@ -203,10 +205,9 @@ class LatencyModel:
         Raises:
             DataError: The file is absent, torn or of another kind.
         """
-        try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, NasPluginsError) as error:
-            raise DataError(f"{path} is not a readable latency model: {error}") from error
+        what = "a readable latency model"
+        with refusing(path, what):
+            return cls.from_json(json_file(path, what, most=_LARGEST_FILE))
 
 
 def folds(n: int) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._reading import refusing
 from nas_plugins.errors import unknown_name
 from nas_plugins.evaluators.surrogate import storage
 from nas_plugins.evaluators.surrogate.models import MODELS, Model, available, build, require
@@ -275,7 +276,13 @@ class Surrogate:
             MissingDependencyError: It holds a model whose library is not installed.
         """
         header, arrays = storage.read(Path(path))
+        with refusing(path, storage.WHAT):
+            return cls._restored(header, arrays)
+
+    @classmethod
+    def _restored(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Surrogate:
         self = cls(**header["settings"])
+        arrays["x"], arrays["y"] = self._checked(arrays["x"], arrays["y"])
         self._prepare(arrays["x"], arrays["y"])
         self._mixture = Mixture(header["weights"])
         self.errors_ = dict(header["errors"])

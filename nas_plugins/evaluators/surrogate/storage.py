@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._arrays import arrays as read_arrays
 from nas_plugins._files import replacing
+from nas_plugins._reading import json_value, refusing
 from nas_plugins.errors import DataError
 
 FORMAT = "nas-plugins surrogate 1"
+WHAT = "a readable surrogate"
 _HEADER = "header"
 
 
@@ -39,15 +41,11 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     Raises:
         DataError: The file is absent, torn or of another kind.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays.pop(_HEADER).tobytes())
+    with refusing(path, WHAT):
+        arrays = read_arrays(path)
+        header = json_value(arrays.pop(_HEADER).tobytes())
         if header.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT!r}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError,
-            zipfile.BadZipFile) as error:  # fmt: skip
-        raise DataError(f"{path} is not a readable surrogate: {error}") from error
     if header.pop("checksum", None) != _checksum(header, arrays):
         raise DataError(f"{path} is torn or was changed: its checksum does not match")
     return header, arrays

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._files import write_bytes
+from nas_plugins._reading import content, json_value, refusing
+from nas_plugins._tensors import tensors_in
 from nas_plugins._torch import torch
 from nas_plugins.errors import DataError
 
@@ -73,19 +75,13 @@ class Checkpoint:
         _LOG.warning(f"{self.path}: {reason}; training begins anew")
 
     def _read(self) -> Content:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise DataError(f"torn, or no checkpoint ({error})") from error
+        tensors, header = tensors_in(content(self.path), self.path)
         if header.get(_IDENTITY) != self.identity:
             raise DataError("a checkpoint of another training")
         if header.get(_CHECKSUM) != str(_checksum(tensors)):
             raise DataError("torn: its checksum does not fit")
-        return tensors, json.loads(header[_STATE])
+        with refusing(self.path, "a checkpoint of a training"):
+            return tensors, dict(json_value(header[_STATE], finite=False))
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,10 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nas_plugins._arrays import arrays
 from nas_plugins._images import check_channels_first
+from nas_plugins._reading import refusing
 from nas_plugins._torch import nn, torch
-from nas_plugins.errors import DataError
 
+_LARGEST_FILE = 1 << 36
 _NAMES = ("train", "val", "test")
 
 
@@ -238,16 +239,12 @@ class Dataset:
             DataError: The file is absent, no such file, or an array is missing or wrong.
         """
         path = Path(path)
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                names = [n for n in _NAMES if n != "test" or f"{n}_images" in file.files]
-                given = {n: (file[f"{n}_images"], file[f"{n}_labels"]) for n in names}
+        with refusing(path, "a file of images to train on"):
+            held = arrays(path, most=_LARGEST_FILE)
+            names = [n for n in _NAMES if n != "test" or f"{n}_images" in held]
+            given = {n: (held[f"{n}_images"], held[f"{n}_labels"]) for n in names}
             parts = {n: Part.of(n, *pair) for n, pair in given.items()}
             return cls._of(parts, classes=None, standardise=standardise, name=path.name)
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{path} cannot be read as images to train on: {str(error) or 'it is empty'}"
-            ) from error
 
     @classmethod
     def _of(

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import _public
+from nas_plugins._arrays import arrays as read_arrays
+from nas_plugins._arrays import check_finite
 from nas_plugins._files import replacing
 from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES, HWNASBenchTable
@@ -122,8 +124,9 @@ def predicted(case: Case, seed: int, folder: Path) -> tuple[Floats, float]:
         values, is_label = _train(case, seed)
         with replacing(file) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, values=values, is_label=is_label)
-    with np.load(file) as arrays:
-        values, is_label = arrays["values"], arrays["is_label"]
+    kept = read_arrays(file, ["values", "is_label"])
+    check_finite(file, **kept)
+    values, is_label = kept["values"], kept["is_label"]
     truth = case_table(case).accuracy[VALIDATION]
     return values, spearman(values[~is_label], truth[~is_label])
 

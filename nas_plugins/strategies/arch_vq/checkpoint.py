@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from nas_plugins._files import write_bytes, write_text
+from nas_plugins._reading import content, json_file, refusing
+from nas_plugins._tensors import check_finite_tensors, tensors_in
 from nas_plugins._torch import Tensor
+from nas_plugins._wording import excerpt
 from nas_plugins.errors import DataError, needing
 from nas_plugins.strategies.arch_vq.config import Recipe
 from nas_plugins.strategies.arch_vq.shipped import CARD
 
 with needing("checkpoints need safetensors, which cannot be imported", "'nas-plugins[torch]'"):
-    from safetensors.torch import load as parse
     from safetensors.torch import save as serialise
 
 FORMAT = "nas_plugins/arch-vq/1"
 WEIGHTS = "model.safetensors"
+_LARGEST_CARD = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -91,25 +94,22 @@ def load(folder: Path) -> tuple[Card, dict[str, Tensor]]:
         DataError: A file is absent, torn, or of another kind; the message names it.
     """
     path = folder / CARD
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a readable checkpoint card: {error}") from error
+    # What was measured of a training that failed may be NaN.
+    data = json_file(path, "a readable checkpoint card", most=_LARGEST_CARD, finite=False)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         raise DataError(
-            f"{path} is no Arch-VQ checkpoint: `format` must be {FORMAT!r}, got {found!r}"
+            f"{path} is no Arch-VQ checkpoint: `format` must be {FORMAT!r}, got {excerpt(found)}"
         )
-    try:
+    with refusing(path, "a complete checkpoint card"):
         card = Card.from_json(data)
-        payload = (folder / WEIGHTS).read_bytes()
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"checkpoint {folder} is not complete: {error!r}") from error
+    payload = content(folder / WEIGHTS)
     if hashlib.sha256(payload).hexdigest() != card.sha256:
         raise DataError(
             f"{folder / WEIGHTS} is torn or foreign: its SHA-256 is not the one in {CARD}"
         )
-    tensors = parse(payload)
+    tensors, _ = tensors_in(payload, folder / WEIGHTS)
+    check_finite_tensors(tensors, folder / WEIGHTS)
     return card, {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
 
 

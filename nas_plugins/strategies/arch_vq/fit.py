@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nas_plugins._files import replacing
+from nas_plugins._reading import refusing
 from nas_plugins._torch import Tensor, nn, torch
 from nas_plugins.errors import DataError
 from nas_plugins.strategies.arch_vq.config import Schedule
@@ -193,17 +194,16 @@ class Fit:
             torch.save(content, partial)
 
     def _restore(self, path: Path) -> None:
-        try:
+        with refusing(path, "a whole training state"):
             content = torch.load(path, weights_only=True, map_location="cpu")
-            run = content["run"]
-        except Exception as error:  # torch.load raises many kinds on a torn file
-            raise DataError(f"{path} is torn or no training state: {error}") from error
+            run = dict(content["run"])
         if run != self.run_id:
             different = sorted(k for k in self.run_id if run.get(k) != self.run_id[k])
             raise DataError(f"{path} belongs to another run, its {', '.join(different)} differ")
-        vars(self._state).update(content["state"])
-        self.task.module.load_state_dict(content["module"])
-        self._optimizer.load_state_dict(content["optimizer"])
-        if self._annealing is not None:
-            self._annealing.load_state_dict(content["annealing"])
-        torch.set_rng_state(content["random"])
+        with refusing(path, "a whole training state"):
+            self.task.module.load_state_dict(content["module"])
+            self._optimizer.load_state_dict(content["optimizer"])
+            if self._annealing is not None:
+                self._annealing.load_state_dict(content["annealing"])
+            torch.set_rng_state(content["random"])
+            vars(self._state).update(vars(type(self._state)(**content["state"])))

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins._checks import at_least, positive
+from nas_plugins._reading import refusing
 from nas_plugins._torch import Tensor, torch
+from nas_plugins._wording import excerpt
 from nas_plugins.errors import DataError, unknown_name
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace, space_from_json
 from nas_plugins.strategies.arch_vq import checkpoint
@@ -64,22 +66,25 @@ class ArchVQModel:
         """
         folder = Path(folder)
         card, tensors = checkpoint.load(folder)
+        with refusing(folder, "a readable checkpoint"):
+            return cls._restored(folder, card, tensors)
+
+    @classmethod
+    def _restored(
+        cls, folder: Path, card: checkpoint.Card, tensors: dict[str, Tensor]
+    ) -> ArchVQModel:
         space = space_from_json(card.space)
         if tuple(space.node_operations) != card.vocabulary:
             raise DataError(f"checkpoint {folder} was made for another encoding of {space.name!r}")
-        vqvae = VQVAE(card.n_nodes, n_labels(space), card.recipe.vqvae)
-        prior = Prior(card.n_nodes, card.recipe.vqvae.codes, card.recipe.prior)
+        _check_sizes(card, tensors)
+        with torch.device("meta"):  # which allocates nothing
+            _networks(card, space, tensors, folder)
+        vqvae, prior = _networks(card, space, tensors, folder)
         for name, module in (("vqvae.", vqvae), ("prior.", prior)):
-            state = {k[len(name) :]: v for k, v in tensors.items() if k.startswith(name)}
-            try:
-                module.load_state_dict(state)
-            except RuntimeError as error:
-                raise DataError(f"checkpoint {folder} does not fit its card: {error}") from error
-        try:
-            tables = [tensors[f"decode.{name}"] for name in ("label", "edge", "seen")]
-        except KeyError as error:
-            raise DataError(f"checkpoint {folder} lacks the tensor {error}") from error
+            module.load_state_dict(_of_part(name, tensors))
+        tables = [tensors[f"decode.{name}"] for name in ("label", "edge", "seen")]
         label, edge, seen = tables[0], _unpacked(tables[1]), _unpacked(tables[2])
+        _check_tables(card, n_labels(space), label, edge, seen)
         model = cls(space, vqvae, prior, seen, card)
         # The saved tables decode, so that rounding on another machine cannot flip an edge.
         vars(model)["decoder"] = Decoder.of(label, torch.from_numpy(edge), seen)
@@ -322,6 +327,56 @@ class ArchVQModel:
             kept, ended = drawn[alive], open_[alive]
             result[ended], done[ended] = self.rule.rows(kept.labels, kept.columns), True
         return result[done], done
+
+
+def _check_sizes(card: checkpoint.Card, tensors: dict[str, Tensor]) -> None:
+    """Refuses a card that claims more layers or nodes than the weights have."""
+    recipe = card.recipe
+    most = max(len(tensors), *(max(tensor.shape, default=0) for tensor in tensors.values()))
+    for name, claimed in (
+        ("n_nodes", card.n_nodes),
+        ("layers", recipe.vqvae.layers),
+        ("layers", recipe.prior.layers),
+        ("codes", recipe.vqvae.codes),
+    ):
+        if not 1 <= claimed <= most:
+            raise ValueError(f"`{name}` on its card is {claimed:,}, and its weights are smaller")
+
+
+def _networks(
+    card: checkpoint.Card, space: SearchSpace, tensors: dict[str, Tensor], folder: Path
+) -> tuple[VQVAE, Prior]:
+    """The networks of a card, whose weights must have the shapes of those in the file."""
+    vqvae = VQVAE(card.n_nodes, n_labels(space), card.recipe.vqvae)
+    prior = Prior(card.n_nodes, card.recipe.vqvae.codes, card.recipe.prior)
+    for name, module in (("vqvae.", vqvae), ("prior.", prior)):
+        needed = {key: tensor.shape for key, tensor in module.state_dict().items()}
+        found = {key: tensor.shape for key, tensor in _of_part(name, tensors).items()}
+        if wrong := sorted(key for key in {*needed, *found} if needed.get(key) != found.get(key)):
+            raise DataError(
+                f"checkpoint {folder} does not fit its card: {excerpt(name + wrong[0])} has the "
+                f"shape {found.get(wrong[0])}, not {needed.get(wrong[0])}"
+            )
+    return vqvae, prior
+
+
+def _of_part(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k[len(name) :]: tensor for k, tensor in tensors.items() if k.startswith(name)}
+
+
+def _check_tables(
+    card: checkpoint.Card,
+    labels: int,
+    label: Tensor,
+    edge: npt.NDArray[np.bool_],
+    seen: npt.NDArray[np.bool_],
+) -> None:
+    codes = card.recipe.vqvae.codes
+    if label.shape != (codes,) or not 0 <= int(label.min()) <= int(label.max()) < labels:
+        raise ValueError(f"`decode.label` must give {codes:,} codes one of {labels} labels")
+    packed = -(-codes // 8) * 8  # bits come in whole bytes
+    if edge.shape != (codes, packed) or seen.shape != (card.n_nodes, packed):
+        raise ValueError(f"`decode.edge` and `decode.seen` must be of {codes:,} codes")
 
 
 def _joined(parts: list[CodedGraphs]) -> CodedGraphs:
