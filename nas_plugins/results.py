@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import json
 import math
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_plugins import pareto
-from nas_plugins._files import replacing, write_text
+from nas_plugins._csv import csv_text
+from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._reading import json_file, refusing
 from nas_plugins._tables import aligned, data_frame, html_table
@@ -255,8 +255,8 @@ class SearchResult:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(self.to_json(), indent=1, allow_nan=False))
         if file is not path:
-            with replacing(path / TRIALS_FILE) as partial:
-                self._write_csv(partial)
+            columns, rows = self._table()
+            write_text(path / TRIALS_FILE, csv_text([columns, *rows]))
             self.report(path / REPORT_FILE)
 
     @classmethod
@@ -416,11 +416,6 @@ class SearchResult:
             row = [trial.number, trial.state.value, str(trial.architecture), *values]
             rows.append([*row, *metrics, *limits, *texts])
         return columns, rows
-
-    def _write_csv(self, path: Path) -> None:
-        columns, rows = self._table()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([columns, *rows])
 
 
 def package_versions() -> FrozenDict[str]:

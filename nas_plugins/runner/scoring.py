@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import json
 import math
 import time
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._public import space as space_of
@@ -145,9 +144,7 @@ class ScoreResult:
         if file.suffix == ".json":
             text = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         else:
-            stream = io.StringIO()
-            csv.writer(stream).writerows([self._columns(), *self._records("")])
-            text = stream.getvalue()
+            text = csv_text([self._columns(), *self._records("")])
         write_text(file, text)
         return file
 
