@@ -7,7 +7,7 @@ import json
 import math
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,7 @@ from nas_plugins import pareto
 from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
-from nas_plugins._reading import json_file, refusing
+from nas_plugins._reading import json_file, refusing, text
 from nas_plugins._tables import aligned, data_frame, html_table
 from nas_plugins.constraints import Constraint, limits_in
 from nas_plugins.errors import DataError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RESULT_FILE, TRIALS_FILE, REPORT_FILE = "result.json", "trials.csv", "report.html"
+PAGE_MARK = "Written by nas_plugins."
+"""Stands in every page of a report, so that none but those is replaced."""
 _MAX_REASONS = 10
 _MAX_ROWS = 10
 _MAX_TOLD = 3
@@ -416,6 +418,39 @@ class SearchResult:
             row = [trial.number, trial.state.value, str(trial.architecture), *values]
             rows.append([*row, *metrics, *limits, *texts])
         return columns, rows
+
+
+def is_result(file: Path) -> bool:
+    """Whether `SearchResult.save` has written the file, in whatever version."""
+    try:
+        found = json_file(file, "a search result")
+    except DataError:
+        return False
+    return isinstance(found, dict) and {"format", "history"} <= set(found)
+
+
+def is_trials(file: Path) -> bool:
+    """Whether a CSV file is a table of trials, by its heading."""
+    try:
+        return text(file).startswith("number,state,architecture,")
+    except DataError:
+        return False
+
+
+def is_page(file: Path) -> bool:
+    """Whether a page is one of this package's reports."""
+    try:
+        return PAGE_MARK in text(file)
+    except DataError:
+        return False
+
+
+OWN_FILES: Mapping[str, Callable[[Path], bool]] = {
+    RESULT_FILE: is_result,
+    TRIALS_FILE: is_trials,
+    REPORT_FILE: is_page,
+}
+"""What tells of a file in the folder of a result whether a search has written it."""
 
 
 def package_versions() -> FrozenDict[str]:

@@ -33,6 +33,9 @@ def report(
         int, typer.Option(help="With --latent: independent draws per temperature.")
     ] = 10_000,
     seed: Annotated[int, typer.Option(help="With --latent: seed of the draws.")] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that is no report.")
+    ] = False,
 ) -> None:
     """Write a report as one HTML file that needs no network.
 
@@ -45,11 +48,11 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
-    from nas_plugins.results import SearchResult
+    from nas_plugins.results import SearchResult, is_page
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.studies import load_study
 
-    prepare_file(out)
+    prepare_file(out, is_page, force=force)
     if latent is not None:
         _write_latent(latent, draws, seed, out)
         return

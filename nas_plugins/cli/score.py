@@ -58,6 +58,9 @@ def score(
         bool, _how("--no-cache", help="Neither read nor keep scores on disk.")
     ] = False,
     out: Annotated[Path | None, keep(help="File for the scores, .csv or .json.")] = None,
+    force: Annotated[
+        bool, keep("--force", help="Replace a file that `score` has not written.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -79,7 +82,7 @@ def score(
     texts = _texts(architectures or [], n)
     built = build_space(space, read_options(space_option or (), "--space-option"))
     if out is not None:
-        prepare_file(out)
+        prepare_file(out, scoring.is_scores, force=force)
     with as_usage("zero-cost", (TypeError, ValueError)):
         result = scoring.score(
             built,

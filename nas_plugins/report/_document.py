@@ -14,6 +14,7 @@ from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._markup import Markup, element, join, script_json
 from nas_plugins.report._figures import Figure, template
+from nas_plugins.results import PAGE_MARK
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def render(
         header,
         element("nav", *links, aria_label="Sections"),
         *(element("section", element("h2", s.title), s.content, id=s.anchor) for s in sections),
-        element("footer", "Written by nas_plugins. This page loads nothing from the network."),
+        element("footer", f"{PAGE_MARK} This page loads nothing from the network."),
     )
     scripts = _scripts(figures)
     head = element(
