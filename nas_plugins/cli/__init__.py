@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from nas_plugins import __version__
+from nas_plugins.cli._console import others_visible, remark
 from nas_plugins.cli._errors import MEANING, ExitCode, show
 from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
@@ -85,12 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Accepted anywhere, as people add it to the end of the line that went wrong.
     words = [word for word in words if word != "--debug"]
     try:
-        code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
+        with others_visible():
+            code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
         return int(code or ExitCode.OK)
     except _ClickException as error:
         return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
+        remark("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _reader_gone()
@@ -101,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _usage(error: Exception) -> int:
     message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
     if message:  # `no_args_is_help` has printed the help and has nothing to add
-        print(f"error: {message}", file=sys.stderr)
+        remark(f"error: {message}")
     return ExitCode.USAGE
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_plugins.cli._console import print_json, print_table, remark
+from nas_plugins.cli._console import print_json, print_lines, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
 
@@ -163,5 +163,4 @@ def _show(result: ScoreResult) -> None:
     if result.rows:
         headings, cells = result.table()
         print_table(None, headings, cells, right=headings[:-1], whole=True)
-    for text in result.summary():
-        print(text)
+    print_lines(result.summary())

@@ -24,6 +24,7 @@ import numpy as np
 
 from nas_plugins import pareto
 from nas_plugins._doing import what
+from nas_plugins._wording import visible
 from nas_plugins.history import Objective
 
 if TYPE_CHECKING:
@@ -114,8 +115,9 @@ class ProgressDisplay(ABC):
 
     def say(self, text: str) -> None:
         """Writes a remark, above the bars where there are any."""
+        text = visible(text)  # of models, files and plug-ins, perhaps
         if self._bars is not None:
-            self._bars.console.print(text, markup=False)
+            self._bars.console.print(text, markup=False, emoji=False)
         elif self.shows:
             print(text, file=sys.stderr, flush=True)
 
@@ -157,10 +159,10 @@ class ProgressDisplay(ABC):
             self._tasks[state.name] = bars.add_task("", total=None, text="")
         bars.update(
             self._tasks[state.name],
-            description=state.label,
+            description=visible(state.label),
             completed=state.done,
             total=state.total,
-            text=state.text,
+            text=visible(state.text),
         )
 
     def _hide(self, name: str) -> None:
@@ -182,7 +184,8 @@ class ProgressDisplay(ABC):
         from rich.progress import BarColumn, TextColumn
 
         bar = BarColumn(bar_width=self.bar_width)
-        return TextColumn("{task.description}"), bar, TextColumn("{task.fields[text]}")
+        label = TextColumn("{task.description}", markup=False)
+        return label, bar, TextColumn("{task.fields[text]}", markup=False)
 
 
 class CountingDisplay(ProgressDisplay):
@@ -482,11 +485,11 @@ class SearchDisplay(ProgressDisplay):
         return (
             progress.BarColumn(bar_width=self.bar_width),
             progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.TimeElapsedColumn(),
             progress.TextColumn("left"),
             progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[text]}"),
+            progress.TextColumn("{task.fields[text]}", markup=False),
         )
 
     def _rate(self) -> float:

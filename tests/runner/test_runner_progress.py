@@ -231,3 +231,20 @@ def test_what_is_done_is_known_while_it_is_done():
             assert what() == "b"
         assert what() == "a"
     assert what() == ""
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_orders_to_the_terminal_are_shown_and_not_obeyed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], live: bool
+) -> None:
+    stream = terminal(monkeypatch) if live else None
+    orders = "[bold]\x1b]0;title\x07\x9b1A:smile:"
+    score = Score([Objective(orders)], None)
+    with SearchDisplay(score) as display:
+        display.start([], 1)
+        display.add(Finished(0, (1.0,)))
+        display.say(orders)
+    text = stream.getvalue() if stream else capsys.readouterr().err
+    assert text.count(r"[bold]\x1b]0;title\x07\x9b1A:smile:") >= 2
+    assert "\x1b]0" not in text
+    assert "\x9b" not in text
