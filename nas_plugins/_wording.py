@@ -49,3 +49,8 @@ def visible(text: str) -> str:
     Names, replies of models and messages of other programs can hold anything.
     """
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def visible_json(text: str) -> str:
+    """As `visible`, for a JSON document, which stays one of the same values."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

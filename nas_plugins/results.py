@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import json
 import math
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_plugins import pareto
-from nas_plugins._files import replacing, write_text
+from nas_plugins._csv import csv_text
+from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
-from nas_plugins._reading import json_file, refusing
-from nas_plugins._secrets import without_secrets
+from nas_plugins._reading import json_file, refusing, text
 from nas_plugins._tables import aligned, data_frame, html_table
 from nas_plugins.constraints import Constraint, limits_in
 from nas_plugins.errors import DataError
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RESULT_FILE, TRIALS_FILE, REPORT_FILE = "result.json", "trials.csv", "report.html"
+PAGE_MARK = "Written by nas_plugins."
+"""Stands in every page of a report, so that none but those is replaced."""
 _MAX_REASONS = 10
 _MAX_ROWS = 10
 _MAX_TOLD = 3
@@ -257,8 +258,8 @@ class SearchResult:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(self.to_json(), indent=1, allow_nan=False))
         if file is not path:
-            with replacing(path / TRIALS_FILE) as partial:
-                self._write_csv(partial)
+            columns, rows = self._table()
+            write_text(path / TRIALS_FILE, csv_text([columns, *rows]))
             self.report(path / REPORT_FILE)
 
     @classmethod
@@ -428,11 +429,38 @@ class SearchResult:
             rows.append([*row, *metrics, *limits, *texts])
         return columns, rows
 
-    def _write_csv(self, path: Path) -> None:
-        columns, rows = self._table()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            clean = ([without_secrets(str(cell)) for cell in row] for row in (columns, *rows))
-            csv.writer(file).writerows(clean)
+
+def is_result(file: Path) -> bool:
+    """Whether `SearchResult.save` has written the file, in whatever version."""
+    try:
+        found = json_file(file, "a search result")
+    except DataError:
+        return False
+    return isinstance(found, dict) and {"format", "history"} <= set(found)
+
+
+def is_trials(file: Path) -> bool:
+    """Whether a CSV file is a table of trials, by its heading."""
+    try:
+        return text(file).startswith("number,state,architecture,")
+    except DataError:
+        return False
+
+
+def is_page(file: Path) -> bool:
+    """Whether a page is one of this package's reports."""
+    try:
+        return PAGE_MARK in text(file)
+    except DataError:
+        return False
+
+
+OWN_FILES: Mapping[str, Callable[[Path], bool]] = {
+    RESULT_FILE: is_result,
+    TRIALS_FILE: is_trials,
+    REPORT_FILE: is_page,
+}
+"""What tells of a file in the folder of a result whether a search has written it."""
 
 
 def package_versions() -> FrozenDict[str]:

@@ -25,6 +25,7 @@ from typing import Annotated, Any
 import typer
 
 import nas_plugins as nap
+from nas_plugins._csv import csv_text, unescaped
 from nas_plugins.errors import NasPluginsError
 from nas_plugins.reproduction.stock import STOCK
 from nas_plugins.results import package_versions
@@ -189,7 +190,7 @@ class ScoredFile(nap.Evaluator):
         names = tuple(name for name in rows[0] if name not in others)
         return cls(
             names,
-            {r["architecture"]: {n: float(r[n]) for n in names if r[n]} for r in rows},
+            {unescaped(r["architecture"]): {n: float(r[n]) for n in names if r[n]} for r in rows},
         )
 
     @property
@@ -211,12 +212,12 @@ def write(found: Sequence[nap.Comparison], out: Path) -> None:
     (out / "tables.md").write_text("\n".join(texts), encoding="utf-8")
     with (out / "runs.csv").open("w", newline="", encoding="utf-8") as file:
         heads = ("strategy", "engine", "seed", "trials", "score", "value")
-        writer = csv.writer(file)
-        writer.writerow(("benchmark", "objectives", "report", *heads))
+        rows: list[tuple[object, ...]] = [("benchmark", "objectives", "report", *heads)]
         for one in found:
             goals = " ".join(map(str, one.searched.objectives))
             case = (one.benchmark, goals, one.reported.objectives[0].name)
-            writer.writerows((*case, *(row[head] for head in heads)) for row in one.scores)
+            rows += [(*case, *(row[head] for head in heads)) for row in one.scores]
+        file.write(csv_text(rows))
     plots = [
         one.plot().to_html(full_html=False, include_plotlyjs=number == 0)
         for number, one in enumerate(found)

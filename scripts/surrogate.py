@@ -27,6 +27,7 @@ from scipy.stats import kendalltau, spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 
 import nas_plugins as nap
+from nas_plugins._csv import csv_text
 from nas_plugins.evaluators.surrogate import Encoder, Surrogate
 from nas_plugins.evaluators.surrogate.evaluator import CHEAP
 from nas_plugins.reproduction.documents import ResultTable
@@ -165,8 +166,7 @@ def run(
         names = [name for name in ROWS if own or name != OWN]
         found = list(measure(data, names, labels, split, held_out))
         with path.open("a", newline="", encoding="utf-8") as file:
-            for name, n, values in found:
-                csv.writer(file).writerow([dataset, split, name, n, *values])
+            file.write(csv_text([dataset, split, name, n, *values] for name, n, values in found))
 
 
 def load(path: Path) -> dict[tuple[str, int, str, int], list[float]]:

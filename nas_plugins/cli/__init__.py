@@ -14,7 +14,7 @@ import typer
 
 from nas_plugins import __version__
 from nas_plugins._secrets import learn_from_environment, learn_from_url
-from nas_plugins.cli._console import without_secrets_on_streams
+from nas_plugins.cli._console import others_visible, remark, without_secrets_on_streams
 from nas_plugins.cli._errors import MEANING, ExitCode, show
 from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
@@ -95,12 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], *, debug: bool) -> int:
     try:
-        code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
+        with others_visible():
+            code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
         return int(code or ExitCode.OK)
     except _ClickException as error:
         return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
+        remark("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _reader_gone()
@@ -111,7 +112,7 @@ def _run(words: list[str], *, debug: bool) -> int:
 def _usage(error: Exception) -> int:
     message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
     if message:  # `no_args_is_help` has printed the help and has nothing to add
-        print(f"error: {message}", file=sys.stderr)
+        remark(f"error: {message}")
     return ExitCode.USAGE
 
 

@@ -1,16 +1,23 @@
-"""Printing: tables for people, one JSON document for programs, remarks on standard error."""
+"""Printing: tables for people, one JSON document for programs, remarks on standard error.
+
+Names, architectures and messages come from files, plug-ins and models too, and whatever a terminal
+would obey in them is shown instead.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from nas_plugins._secrets import without_secrets
+from nas_plugins._wording import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +36,7 @@ def console(pipe_width: int = _PIPE_WIDTH) -> Console:
 
 def print_json(document: Any) -> None:
     """Writes one strict JSON document to the standard output stream."""
-    print(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+    print(visible_json(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)))
 
 
 def print_table(
@@ -50,7 +57,8 @@ def print_table(
         right: Headings of the columns that are aligned to the right.
         whole: Whether a row stays on one line in a pipe, however long.
     """
-    shown, cells = console(), [list(row) for row in rows]
+    shown, cells = console(), [[visible(cell) for cell in row] for row in rows]
+    columns, right = list(map(visible, columns)), list(map(visible, right))
     if whole and not sys.stdout.isatty():
         shown.width = max(shown.width, _natural(columns, cells))
     others = sum(
@@ -78,13 +86,26 @@ def _print(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    heading = None if title is None else Text(visible(title))
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(Text(column), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     shown.print(table)
+
+
+def print_text(text: str, *, wrapped: bool = True) -> None:
+    """Writes a sentence to the standard output stream, without reading it as markup.
+
+    Args:
+        text: It may have several lines.
+        wrapped: Whether it is broken at the width of the terminal.
+    """
+    from rich.text import Text
+
+    console().print(Text(visible(text)), soft_wrap=not wrapped)
 
 
 def broken(text: str, width: int) -> str:
@@ -113,7 +134,7 @@ def _longest(text: str) -> int:
 def print_lines(lines: Iterable[str]) -> None:
     """Writes lines to the standard output stream, until its reader has enough."""
     try:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{visible(line)}\n" for line in lines)
         # A pipe that is closed should be noticed here and not at the end of the process.
         sys.stdout.flush()
     except BrokenPipeError:
@@ -150,4 +171,28 @@ def without_secrets_on_streams() -> Iterator[None]:
 
 def remark(text: str) -> None:
     """Writes a line to the standard error stream."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def others_visible() -> Iterator[None]:
+    """Does so too with logs and warnings that go to the standard error stream by themselves."""
+    plain, last = warnings.formatwarning, logging.lastResort
+
+    def shown(*args: Any, **options: Any) -> str:
+        return visible(plain(*args, **options))
+
+    warnings.formatwarning = shown
+    if last is not None:
+        last.setFormatter(_Visible())
+    try:
+        yield
+    finally:
+        warnings.formatwarning = plain
+        if last is not None:
+            last.setFormatter(None)
+
+
+class _Visible(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 import traceback
 from enum import IntEnum
 
+from nas_plugins.cli._console import remark
 from nas_plugins.errors import (
     DataError,
     EngineError,
@@ -129,8 +129,8 @@ def sentence(error: BaseException) -> str:
 def show(error: BaseException, *, debug: bool = False) -> ExitCode:
     """Writes `error` to the standard error stream and returns its exit code."""
     if debug:
-        traceback.print_exception(error)
-    print(f"error: {sentence(error)}", file=sys.stderr)
+        remark("".join(traceback.format_exception(error)).rstrip())
+    remark(f"error: {sentence(error)}")
     return exit_code(error)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nas_plugins.cli._console import console, print_table
+from nas_plugins.cli._console import print_table, print_text
 from nas_plugins.history import Trial
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.language_model import kind_of
@@ -16,16 +16,16 @@ def print_result(result: SearchResult) -> None:
     history = result.history
     feasible = [trial for trial in history.front if trial.violation <= 0]
     if not history.complete:
-        console().print("no trial has a value")
+        print_text("no trial has a value")
     elif not feasible:
-        console().print("no feasible architecture was found; the nearest:")
+        print_text("no feasible architecture was found; the nearest:")
     title = ("best" if len(history.objectives) == 1 else "Pareto front") + result.under
     if history.front:
         columns = ["trial", *_headings(result), "architecture"]
         rows = [[str(t.number), *_cells(result, t), str(t.architecture)] for t in result.front]
         print_table(title, columns, rows, right=columns[:-1], whole=True)
     for line in _lines(result):
-        console().print(line, markup=False)
+        print_text(line)
 
 
 def _headings(result: SearchResult) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas_plugins.cli._console import print_json, print_table, remark
+from nas_plugins.cli._console import print_json, print_lines, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 
 app = typer.Typer(
@@ -64,8 +64,7 @@ def verify(name: Name = None, as_json: Json = False) -> int:
     if as_json:
         print_json({"files": [outcome.to_json() for outcome in outcomes]})
     else:
-        for outcome in outcomes:
-            print(f"{outcome.file.name}: {outcome.status.value}: {outcome.detail}")
+        print_lines(f"{o.file.name}: {o.status.value}: {o.detail}" for o in outcomes)
         if not outcomes:
             remark(f"no file is there ({files.data_dir()})")
     if unverified := [o.file.name for o in outcomes if o.usable and not o.ok]:
@@ -88,4 +87,4 @@ def _answer(name: str | None, path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "path": str(path)})
     else:
-        print(path)
+        print_lines([str(path)])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nas_plugins import registry
-from nas_plugins.cli._console import console, print_json, print_table
+from nas_plugins.cli._console import print_json, print_table, print_text
 from nas_plugins.errors import unknown_name
 
 KINDS = {
@@ -49,4 +49,4 @@ def list_plugins(
         )
         for one in plugins:
             if one.tables:
-                console().print(f"{one.name}: {', '.join(one.tables)}", markup=False)
+                print_text(f"{one.name}: {', '.join(one.tables)}")

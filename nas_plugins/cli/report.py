@@ -44,6 +44,9 @@ def report(
             "it, the script that draws its plots.",
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that is no report.")
+    ] = False,
 ) -> None:
     """Write a report as an HTML page that needs no network.
 
@@ -57,12 +60,12 @@ def report(
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
     from nas_plugins.report import LATENT_FILE, page_file
-    from nas_plugins.results import REPORT_FILE
+    from nas_plugins.results import REPORT_FILE, is_page
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.progress import WaitingDisplay
 
     out = page_file(out, REPORT_FILE if latent is None else LATENT_FILE)
-    prepare_file(out)
+    prepare_file(out, is_page, force=force)
     with WaitingDisplay(f"writing {out}"):
         if latent is not None:
             _write_latent(latent, draws, seed, out, single_file=single_file)

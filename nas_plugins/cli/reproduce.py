@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas_plugins.cli._console import print_json, print_table, remark
+from nas_plugins.cli._console import print_json, print_lines, print_table, remark
 from nas_plugins.cli._errors import UsageError
 from nas_plugins.cli._options import panel
 from nas_plugins.reproduction import experiments
@@ -109,7 +109,7 @@ def reproduce(
     if as_json:
         print_json(found.to_json())
     else:
-        print(found.markdown())
+        print_lines([found.markdown()])
     if not quiet:
         remark(f"wrote {', '.join(str(file) for file in files)}")
 

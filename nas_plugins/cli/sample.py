@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,9 @@ def sample(
         Path | None, _how(help="File of architectures not to draw, one per line.")
     ] = None,
     out: Annotated[Path | None, keep(help="File for the architectures, one per line.")] = None,
+    force: Annotated[
+        bool, keep("--force", help="Replace a file that holds anything but such architectures.")
+    ] = False,
     as_json: Annotated[
         bool,
         keep(
@@ -70,12 +74,13 @@ def sample(
         raise UsageError("say what to draw from: give --space NAME or --model DIR")
     if n < 1:
         raise UsageError(f"-n must be >= 1, got {n}")
-    if out is not None:
-        prepare_file(out)
     options = read_options(space_option or (), "--space-option")
+    built = None if space is None else build_space(space, options)
+    if out is not None:
+        prepare_file(out, partial(sampling.is_samples, space=built, model=model), force=force)
     with WaitingDisplay("sampling", shown=not quiet):
         result = sampling.sample(
-            None if space is None else build_space(space, options),
+            built,
             n,
             model=model,
             seed=seed,

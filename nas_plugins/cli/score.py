@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_plugins.cli._console import print_json, print_table, remark
+from nas_plugins.cli._console import print_json, print_lines, print_table, remark
 from nas_plugins.cli._errors import ExitCode, UsageError
 from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
 
@@ -58,6 +58,9 @@ def score(
         bool, _how("--no-cache", help="Neither read nor keep scores on disk.")
     ] = False,
     out: Annotated[Path | None, keep(help="File for the scores, .csv or .json.")] = None,
+    force: Annotated[
+        bool, keep("--force", help="Replace a file that `score` has not written.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -79,7 +82,7 @@ def score(
     texts = _texts(architectures or [], n)
     built = build_space(space, read_options(space_option or (), "--space-option"))
     if out is not None:
-        prepare_file(out)
+        prepare_file(out, scoring.is_scores, force=force)
     with as_usage("zero-cost", (TypeError, ValueError)):
         result = scoring.score(
             built,
@@ -160,5 +163,4 @@ def _show(result: ScoreResult) -> None:
     if result.rows:
         headings, cells = result.table()
         print_table(None, headings, cells, right=headings[:-1], whole=True)
-    for text in result.summary():
-        print(text)
+    print_lines(result.summary())

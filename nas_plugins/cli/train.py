@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_plugins.cli._console import console, print_json, remark
+from nas_plugins.cli._console import print_json, print_text, remark
 from nas_plugins.cli._errors import ExitCode
 from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
 
@@ -102,7 +102,7 @@ def arch_vq(
         print_json(result.to_json())
     else:
         for line in result.summary():
-            console().print(line, markup=False, soft_wrap=True)
+            print_text(line, wrapped=False)
     return ExitCode.OK
 
 

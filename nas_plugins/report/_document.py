@@ -18,6 +18,7 @@ from nas_plugins._frozen import FrozenDict
 from nas_plugins._markup import Markup, element, join, script_json
 from nas_plugins.report._figures import Figure, template
 from nas_plugins.report._plotly import file_name, put_into, source
+from nas_plugins.results import PAGE_MARK
 
 LATENT_FILE = "latent.html"
 """The latent page of a model in a folder, as `results.REPORT_FILE` is a search's."""
@@ -171,7 +172,7 @@ def _head(title: str, policy: str) -> Markup:
 
 
 def _footer(script: str | None) -> str:
-    text = "Written by nas_plugins. This page loads nothing from the network."
+    text = f"{PAGE_MARK} This page loads nothing from the network."
     return text if script is None else f"{text} Its plots need the file {script} beside it."
 
 

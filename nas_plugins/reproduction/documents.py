@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
 from nas_plugins._tables import aligned
 
@@ -123,18 +122,18 @@ class ResultTable:
     def csv(self) -> str:
         """Headings and rows; a spread fills two columns, and what is not known is empty."""
         wide = [any(isinstance(row[i], Spread) for row in self.rows) for i in range(self._width)]
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
         heading: list[str] = []
         for name, is_wide in zip(self.columns, wide, strict=True):
             heading += [name, f"{name} sd"] if is_wide else [name]
-        writer.writerow(heading)
-        for row in self.rows:
-            cells: list[Any] = []
-            for cell, is_wide in zip(row, wide, strict=True):
-                cells += _numbers(cell)[: 2 if is_wide else 1]
-            writer.writerow(cells)
-        return buffer.getvalue()
+        rows = [
+            [
+                part
+                for cell, is_wide in zip(row, wide, strict=True)
+                for part in _numbers(cell)[: 2 if is_wide else 1]
+            ]
+            for row in self.rows
+        ]
+        return csv_text([heading, *rows], newline="\n")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; a spread becomes its mean, standard deviation and number of runs."""

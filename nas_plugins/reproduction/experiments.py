@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from nas_plugins._wording import visible
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.documents import Reproduction
 from nas_plugins.runner.outputs import prepare_folder
@@ -226,7 +227,7 @@ def experiment_request(
 
 
 def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(visible(line), file=sys.stderr, flush=True)
 
 
 def _loaded(target: str) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from nas_plugins._doing import Activity, heard_by
 from nas_plugins._secrets import without_passwords
+from nas_plugins._wording import visible
 
 if TYPE_CHECKING:
     import rich.progress
@@ -95,9 +96,9 @@ class ProgressDisplay(ABC):
 
     def say(self, text: str) -> None:
         """Writes a remark, above the bars where there are any."""
-        text = without_passwords(text)
+        text = visible(without_passwords(text))  # of models, files and plug-ins, perhaps
         if self._bars is not None:
-            self._bars.console.print(text, markup=False)
+            self._bars.console.print(text, markup=False, emoji=False)
         elif self.shows:
             print(text, file=sys.stderr, flush=True)
 
@@ -139,10 +140,10 @@ class ProgressDisplay(ABC):
             self._tasks[state.name] = bars.add_task("", total=None, text="")
         bars.update(
             self._tasks[state.name],
-            description=state.label,
+            description=visible(state.label),
             completed=state.done,
             total=state.total,
-            text=state.text,
+            text=visible(state.text),
         )
 
     def _hide(self, name: str) -> None:
@@ -164,7 +165,8 @@ class ProgressDisplay(ABC):
         from rich.progress import BarColumn, TextColumn
 
         bar = BarColumn(bar_width=self.bar_width)
-        return TextColumn("{task.description}"), bar, TextColumn("{task.fields[text]}")
+        label = TextColumn("{task.description}", markup=False)
+        return label, bar, TextColumn("{task.fields[text]}", markup=False)
 
 
 class WatchingDisplay(ProgressDisplay):

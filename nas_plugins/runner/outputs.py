@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas_plugins.errors import OutputError
+from nas_plugins.results import OWN_FILES
 
 
 def prepare_folder(folder: Path) -> None:
@@ -24,15 +25,46 @@ def prepare_folder(folder: Path) -> None:
         raise OutputError(f"`out={folder}` cannot be written: {error.strerror}") from error
 
 
-def prepare_file(file: Path) -> None:
-    """As `prepare_folder`, for one file.
+def prepare_file(file: Path, ours: Callable[[Path], bool], *, force: bool = False) -> None:
+    """As `prepare_folder`, for one file, which must not hold what somebody else has written.
+
+    Args:
+        file: It may be absent or empty.
+        ours: Tells of a file whether the caller's function has written it.
+        force: Whether it is replaced whatever it holds.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: It cannot be written, or must not be replaced.
     """
     if file.is_dir():
         raise OutputError(f"`out={file}` is a folder; name a file")
+    if file.exists() and not file.is_file():
+        raise OutputError(f"`out={file}` is a device or a pipe, which a file would replace")
     prepare_folder(file.resolve().parent)
+    if not force and _holds(file) and not ours(file):
+        raise OutputError(
+            f"`out={file}` was not written by this command; pass `force=True` to replace it, or "
+            "name another file"
+        )
+
+
+def prepare_results(folder: Path) -> None:
+    """As `prepare_folder`, for one that gets the files of `SearchResult.save`.
+
+    Raises:
+        OutputError: It cannot be written, or one of them is not of a search.
+    """
+    prepare_folder(folder)
+    for name, ours in OWN_FILES.items():
+        if _holds(folder / name) and not ours(folder / name):
+            raise OutputError(
+                f"`out={folder}` has a {name} that no search has written; move it away, or name "
+                "another folder"
+            )
+
+
+def _holds(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 @contextlib.contextmanager

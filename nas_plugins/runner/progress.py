@@ -68,7 +68,7 @@ class WaitingDisplay(WatchingDisplay):
 
         return (
             progress.SpinnerColumn(),
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.TimeElapsedColumn(),
         )
 

@@ -224,6 +224,25 @@ def sample(
     )
 
 
+def is_samples(file: Path, *, space: SearchSpace | None, model: Path | None) -> bool:
+    """Whether a file holds nothing but architectures as `sample` writes them, one per line.
+
+    Raises:
+        DataError: The model is torn or foreign.
+    """
+    if model is not None:
+        from nas_plugins.strategies.arch_vq.model import ArchVQModel
+
+        space = ArchVQModel.load(model).space
+    elif space is None:
+        return False
+    cells = space.cell_space()
+    try:
+        return all(str(cells.parse(line)) == line for line in text(file).splitlines())
+    except (DataError, InvalidArchitectureError):
+        return False
+
+
 def _check(n: int, seed: int, temperature: float, decoding: str, unique: bool | None) -> None:
     at_least(1, n=n)
     at_least(0, seed=seed)

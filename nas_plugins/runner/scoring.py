@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import json
 import math
 import time
@@ -16,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._public import space as space_of
+from nas_plugins._reading import json_file, text
 from nas_plugins._tables import aligned, data_frame, html_table
-from nas_plugins.errors import InvalidArchitectureError, UsageError
+from nas_plugins.errors import DataError, InvalidArchitectureError, UsageError
 from nas_plugins.evaluators.zero_cost.evaluator import Row, ZeroCostEvaluator
 from nas_plugins.evaluators.zero_cost.ranking import AZ_NAS, rank_sum
 from nas_plugins.protocols import Metric
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 FORMATS = (".csv", ".json")
 _ARROWS = {"max": "↑", "min": "↓"}
+_FIRST, _LAST = ["architecture", "rank_sum"], ["seconds", "cached", "reason"]
+_PARTS = {"space", "settings", "proxies", "rank_sum", "counts", "rows"}
 _REASONS = 5
 _SHOWN = 10
 _NAN = "the value is not a number"
@@ -145,9 +147,7 @@ class ScoreResult:
         if file.suffix == ".json":
             text = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         else:
-            stream = io.StringIO()
-            csv.writer(stream).writerows([self._columns(), *self._records("")])
-            text = stream.getvalue()
+            text = csv_text([self._columns(), *self._records("")])
         write_text(file, text)
         return file
 
@@ -193,7 +193,7 @@ class ScoreResult:
 
     def _columns(self) -> list[str]:
         names = [metric.name for metric in self.metrics]
-        return ["architecture", "rank_sum", *names, "seconds", "cached", "reason"]
+        return [*_FIRST, *names, *_LAST]
 
     def _records(self, gap: object) -> Iterator[list[object]]:
         """The rows under `_columns`, with `gap` for what is not there."""
@@ -201,6 +201,18 @@ class ScoreResult:
             values = [row.values.get(metric.name, gap) for metric in self.metrics]
             end = [round(row.seconds, 4), int(row.cached), _told(row.reasons)]
             yield [row.text, gap if math.isnan(total) else total, *values, *end]
+
+
+def is_scores(file: Path) -> bool:
+    """Whether `ScoreResult.save` has written the file, by the names of what it holds."""
+    try:
+        if file.suffix == ".json":
+            found = json_file(file, "scores")
+            return isinstance(found, dict) and set(found) >= _PARTS
+        heading = text(file).partition("\n")[0].rstrip("\r").split(",")
+    except DataError:
+        return False
+    return (heading[:2], heading[-3:]) == (_FIRST, _LAST)
 
 
 def score(

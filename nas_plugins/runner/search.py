@@ -20,7 +20,7 @@ from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
-from nas_plugins.runner.outputs import prepare_folder, writing
+from nas_plugins.runner.outputs import prepare_results, writing
 from nas_plugins.runner.problem import Problem, prepare
 from nas_plugins.runner.progress import WaitingDisplay
 from nas_plugins.runner.request import Measures, SearchRequest, named, with_stand_in
@@ -317,7 +317,7 @@ def run(
         check_not_in_worker()
     begun = time.monotonic()
     if request.out is not None:
-        prepare_folder(request.out)
+        prepare_results(request.out)
     request, absent = with_stand_in(request)
     with contextlib.ExitStack() as stack:
         request = stack.enter_context(ledger(request))

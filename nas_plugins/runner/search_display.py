@@ -149,11 +149,11 @@ class SearchDisplay(WatchingDisplay):
         return (
             progress.BarColumn(bar_width=self.bar_width),
             progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.TimeElapsedColumn(),
             progress.TextColumn("left"),
             progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[text]}"),
+            progress.TextColumn("{task.fields[text]}", markup=False),
         )
 
     def _rate(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,17 @@ def test_a_limited_metric_is_a_column_beside_its_violation(tmp_path: Path) -> No
         assert "latency_ms" in text
         assert "11.5" in text
         assert "under latency_ms" in text
+
+
+def test_a_note_that_looks_like_a_formula_is_text_in_the_table(tmp_path: Path) -> None:
+    result = _limited(9.0)
+    (trial,) = result.history.trials
+    trial = replace(trial, notes=FrozenDict({"@said": "=1+1", "share": "-0.5"}))
+    SearchResult(replace(result.history, trials=(trial,))).save(tmp_path)
+    with open(tmp_path / "trials.csv", encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["'@said"] == "'=1+1"
+    assert row["share"] == "-0.5"
 
 
 def test_a_limited_objective_has_one_column(tmp_path: Path) -> None:

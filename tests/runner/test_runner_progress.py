@@ -287,3 +287,20 @@ def test_two_searches_at_a_time_do_not_hear_each_other():
     for thread in threads:
         thread.join()
     assert heard == {"one": "one", "two": "two"}
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_orders_to_the_terminal_are_shown_and_not_obeyed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], live: bool
+) -> None:
+    stream = terminal(monkeypatch) if live else None
+    orders = "[bold]\x1b]0;title\x07\x9b1A:smile:"
+    score = Score([Objective(orders)], None)
+    with SearchDisplay(score) as display:
+        display.start([], 1)
+        display.add(Finished(0, (1.0,)))
+        display.say(orders)
+    text = stream.getvalue() if stream else capsys.readouterr().err
+    assert text.count(r"[bold]\x1b]0;title\x07\x9b1A:smile:") >= 2
+    assert "\x1b]0" not in text
+    assert "\x9b" not in text

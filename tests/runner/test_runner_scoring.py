@@ -121,6 +121,8 @@ def test_it_reads_well_and_is_saved(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["architecture"] for row in rows] == [str(CELLS[0]), "<nonsense>", DEAD]
     assert float(rows[0]["params"]) == found.rows[0].values["params"]
+    formula = nap.score(SPACE, ["=1+1"], **LIGHT).save(tmp_path / "b.csv")
+    assert formula.read_text().splitlines()[1].startswith("'=1+1,")
     with pytest.raises(UsageError, match=r"`path` must end in \.csv or \.json"):
         found.save(tmp_path / "a.txt")
     many = nap.score(SPACE, [CELLS[0]] * 12, **LIGHT)
