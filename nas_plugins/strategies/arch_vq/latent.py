@@ -273,7 +273,7 @@ class CellLatent(LatentSpace):
             ok[some[~alive]] = False
             parts[some[alive]], possible = self._from_model(filled)
             ok[some[alive]] = possible
-        whole: Bools = ok.reshape(len(rows), -1).all(axis=1)
+        whole: Bools = np.asarray(ok.reshape(len(rows), -1).all(axis=1))
         return parts.reshape(rows.shape)[whole], whole
 
     def vectors(self, rows: Rows) -> Vectors:
