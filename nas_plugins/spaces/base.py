@@ -73,6 +73,8 @@ class SearchSpace(ABC):
         latency_table: Pattern of the names of the benchmarks with its latencies, with
             ``{device}`` and perhaps ``{dataset}`` in it; empty where there are none.
         latency_datasets: Data sets of these, the default first.
+        core: The space of the first decisions, where a space of its own has got further ones:
+            what knows the core then serves the whole.
     """
 
     padding: str = ""
@@ -83,6 +85,7 @@ class SearchSpace(ABC):
     network_width: str = "channels"
     network_depth: str = "cells"
     latency_table: str = ""
+    core: SearchSpace | None = None
     latency_datasets: tuple[str, ...] = ()
 
     def __init__(

@@ -16,13 +16,15 @@ from nni.nas.hub.pytorch import DARTS, NasBench101, NasBench201
 from nni.nas.hub.pytorch.nasnet import NDS
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import SimplifiedModelSpace, model_context
+from nni_helpers import searched
 from numpy.random import RandomState
 
 import nas_plugins as nap
 from nas_plugins.errors import InvalidArchitectureError
-from nas_plugins.nni import Translator, translator
+from nas_plugins.nni import ArchVQ, Translator, translator
 from nas_plugins.nni._translate.composed import ComposedSpace
 from nas_plugins.spaces import Architecture, space_from_json
+from nas_plugins.strategies.arch_vq import loading
 
 N_SAMPLES = 2000
 
@@ -259,6 +261,19 @@ def test_darts_cells_and_sizes_mean_the_same() -> None:
         assert parameters(network) == space.complexity(architecture).params
     with pytest.raises(TypeError, match="`channels` must be left out, the decision 'width'"):
         space.complexity(architecture, channels=36)
+
+
+def test_darts_of_several_sizes_is_searched_on_the_shipped_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(space: Any) -> Any:
+        raise AssertionError(f"a model is trained of {space!r}")
+
+    monkeypatch.setattr(loading, "trained", refuse)
+    search = searched(ArchVQ(seed=0, n_initial=3, n_candidates=32), 5, space=DARTS())
+    complete = search.history.complete
+    assert len({trial.architecture.key for trial in complete}) == 5
+    assert {len(trial.architecture.indices) for trial in complete} == {24}
 
 
 def test_darts_genotypes_with_equal_cells_have_equal_keys() -> None:

@@ -94,6 +94,29 @@ def test_a_stale_trial_counts_as_killed(tmp_path: Path) -> None:
     assert _distinct(study) == 9
 
 
+def _searched(sampler: type[StrategySampler], *, killed: int | None) -> list[dict[str, object]]:
+    space = nap.space("nasbench201")
+    study = optuna.create_study(sampler=sampler(space=space, seed=0), direction="maximize")
+    while len(study.trials) < 14:
+        trial = study.ask()
+        value = float(sum(i * c for i, c in enumerate(suggest(trial, space).indices, start=1)))
+        if trial.number == killed:
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        else:
+            study.tell(trial, value)
+    return [dict(trial.params) for trial in study.trials]
+
+
+@pytest.mark.parametrize("sampler", [RandomArchitectureSampler, LocalSearchSampler])
+def test_what_a_seed_repeats_after_a_kill(sampler: type[StrategySampler]) -> None:
+    whole, killed = _searched(sampler, killed=None), _searched(sampler, killed=6)
+    assert killed == _searched(sampler, killed=6)
+    assert killed[:7] == whole[:7]
+    assert killed[7] == whole[6]
+    # What looks at the history sees a failed trial more; random search sees its number only.
+    assert (killed[8:] == whole[8:]) is (sampler is RandomArchitectureSampler)
+
+
 def test_a_trial_that_hangs_is_repeated_before_complete_ones() -> None:
     study = optuna.create_study(sampler=ArchiveEvolutionSampler(space=NINE, seed=0))
     total(study.ask())  # its process dies here, and nobody tells

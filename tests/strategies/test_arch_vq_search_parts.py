@@ -238,14 +238,56 @@ def test_darts_cells_without_none(name: str) -> None:
     vectors = latent.vectors(rows)
     assert vectors.shape == (40, latent.n_nodes * 16)
     fixed = np.ones((40, latent.n_nodes), dtype=bool)
-    assert np.array_equal(latent.fill(rows, fixed, rng), rows)
+    assert np.array_equal(latent.fill(rows, fixed, rng)[0], rows)
     fixed[:, 5:7] = False
-    filled = latent.fill(rows, fixed, rng)
+    filled, ended = latent.fill(rows, fixed, rng)
+    assert ended.sum() == len(filled)
     assert len(filled) > 3  # the others came to no valid end
     assert ((filled >= 0) & (filled < space.cardinalities)).all()
     if name == "darts":
         kept = {row.tobytes() for row in rows[:, 11:]}
         assert {row.tobytes() for row in filled[:, 11:]} <= kept
+
+
+class Sized(nap.CategoricalSpace):
+    """`SPACE` and a width, of which one goes with some of the cells only."""
+
+    core = SPACE
+
+    def __init__(self) -> None:
+        cell = {decision.name: decision.choices for decision in SPACE.decisions}
+        super().__init__({**cell, "width": tuple(range(8, 48, 2))}, name="sized")
+        self.options = {}
+
+    def valid(self, rows: Any) -> Any:
+        return (rows[:, -1] > 0) | (rows[:, 0] == 0)
+
+
+def test_further_decisions_are_searched_on_the_model_of_the_core(tmp_path: Path) -> None:
+    small_model().save(tmp_path)
+    space, rng = Sized(), np.random.default_rng(0)
+    latent = latent_for(space, str(tmp_path))
+    inner = latent_for(SPACE, str(tmp_path))
+    rows = latent.distinct(60, rng)
+    assert len(rows) == 60
+    assert space.valid(rows).all()
+    assert len(set(rows[:, -1].tolist())) > 10
+    codes = latent.vectors(rows).reshape(60, latent.n_nodes, -1)
+    cores = inner.vectors(rows[:, :-1]).reshape(60, inner.n_nodes, -1)
+    assert np.array_equal(codes[:, :-1, : cores.shape[2]], cores)
+    assert np.array_equal(codes[:, -1].argmax(axis=1), rows[:, -1])
+    assert latent.open_nodes.tolist() == [*inner.open_nodes, inner.n_nodes]
+    fixed = np.ones((60, latent.n_nodes), dtype=bool)
+    fixed[::2, -1] = False
+    filled, ended = latent.fill(rows, fixed, rng)
+    assert space.valid(filled).all()
+    assert 50 < len(filled) == ended.sum()
+    assert np.array_equal(filled[:, :-1], rows[ended][:, :-1])
+    moved = filled[:, -1] != rows[ended][:, -1]
+    assert 20 < moved.sum() == moved[(np.arange(60) % 2 == 0)[ended]].sum()
+    others = rows[::-1]
+    assert np.array_equal(latent.shared(rows, others)[:, -1], rows[:, -1] == others[:, -1])
+    assert space.valid(refilled(latent, rows[:4], 32, rng)).all()
 
 
 # -- models ------------------------------------------------------------------------------------
@@ -256,7 +298,7 @@ def test_a_model_is_trained_once_and_kept(
 ) -> None:
     monkeypatch.setenv("NAS_PLUGINS_CACHE", str(tmp_path))
     first = trained(SPACE, SMALL)
-    assert "this takes up to a few minutes, once for this space" in caplog.text
+    assert "this takes up to a few minutes, once for this space; model='none'" in caplog.text
     (folder,) = tmp_path.iterdir()
     caplog.clear()
     second = trained(SPACE, SMALL)

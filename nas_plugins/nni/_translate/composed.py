@@ -38,8 +38,8 @@ class ComposedSpace(CategoricalSpace):
     """Decisions of an NNI model space: a known cell, further decisions, conditions, constraints.
 
     The first decisions may be those of a `core` space, whose keys, validity and complexity then
-    count; graph and notation are those of a categorical space, so that learned strategies learn
-    the space on its first use.
+    count; graph and notation are those of a categorical space. A strategy's model of the core
+    serves the whole; without a core, learned strategies learn the space on its first use.
 
     Constraints are the model space's own objects and are not written to JSON: a space that is
     read back takes every combination, which is all that reading results needs.

@@ -68,9 +68,9 @@ def refilled(
     second good trial does not share: the prior tuned on the elite.
     """
     first, second = (good[rng.integers(len(good), size=n)] for _ in range(2))
-    masks = _shared(latent, first, second)
+    masks = latent.shared(first, second)
     masks[::2] = _some_open(latent, len(masks[::2]), rng)
-    return latent.fill(first, masks, rng, temperature=temperature)
+    return latent.fill(first, masks, rng, temperature=temperature)[0]
 
 
 def _some_open(latent: LatentSpace, n: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -81,13 +81,3 @@ def _some_open(latent: LatentSpace, n: int, rng: np.random.Generator) -> npt.NDA
     for mask in fixed if len(nodes) else ():
         mask[rng.choice(nodes, size=rng.integers(1, most + 1), replace=False)] = False
     return fixed
-
-
-def _shared(latent: LatentSpace, first: Rows, second: Rows) -> npt.NDArray[np.bool_]:
-    """Masks `(n, N)` that keep the nodes with equal label and incoming edges in both."""
-    if not latent.learned:
-        agree: npt.NDArray[np.bool_] = first == second
-        return agree
-    (a, p), (b, q) = (latent.space.graphs(rows) for rows in (first, second))
-    same: npt.NDArray[np.bool_] = (p == q) & (a == b).all(axis=1)
-    return same

@@ -1,7 +1,8 @@
 """The latent space that a search works in: draw, redraw in part, and describe architectures.
 
 `LatentSpace` is what the search strategy needs of a model. There is one for a model of the same
-space, one for DARTS cells on the model of one cell, and one that does without a model.
+space, one for DARTS cells on the model of one cell, one for further decisions beside a space that
+has one of these, and one that does without a model.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class LatentSpace(ABC):
     @abstractmethod
     def fill(
         self, rows: Rows, fixed: Bools, rng: np.random.Generator, *, temperature: float = 1.0
-    ) -> Rows:
+    ) -> tuple[Rows, Bools]:
         """Draws some nodes of architectures anew, given the others.
 
         Args:
@@ -71,8 +72,14 @@ class LatentSpace(ABC):
             temperature: Divides the logits of the prior.
 
         Returns:
-            `(V, D)`: those that could be completed.
+            `(V, D)`: those that could be completed, and which those are, `(B,)`.
         """
+
+    def shared(self, first: Rows, second: Rows) -> Bools:
+        """Masks `(B, N)` of the nodes with equal label and incoming edges in both."""
+        (a, p), (b, q) = (self.space.graphs(rows) for rows in (first, second))
+        same: Bools = (p == q) & (a == b).all(axis=1)
+        return same
 
     @abstractmethod
     def vectors(self, rows: Rows) -> Vectors:
@@ -126,11 +133,17 @@ class PlainLatent(LatentSpace):
 
     def fill(
         self, rows: Rows, fixed: Bools, rng: np.random.Generator, *, temperature: float = 1.0
-    ) -> Rows:
+    ) -> tuple[Rows, Bools]:
         """Draws the free decisions evenly and leaves out what is not valid."""
         other = rng.integers(self.space.cardinalities, size=rows.shape).astype(np.int16)
         mixed = np.where(fixed, rows, other)
-        return mixed[self.space.valid(mixed)]
+        valid = self.space.valid(mixed)
+        return mixed[valid], valid
+
+    def shared(self, first: Rows, second: Rows) -> Bools:
+        """The decisions with equal choices."""
+        same: Bools = first == second
+        return same
 
     def vectors(self, rows: Rows) -> Vectors:
         """One-hot choices."""
@@ -181,9 +194,9 @@ class ModelLatent(LatentSpace):
 
     def fill(
         self, rows: Rows, fixed: Bools, rng: np.random.Generator, *, temperature: float = 1.0
-    ) -> Rows:
+    ) -> tuple[Rows, Bools]:
         """Draws with the model; see `ArchVQModel.fill`."""
-        return self.model.fill(rows, fixed, temperature=temperature, seed=rng)[0]
+        return self.model.fill(rows, fixed, temperature=temperature, seed=rng)
 
     def vectors(self, rows: Rows) -> Vectors:
         """The code vectors of all nodes."""
@@ -236,7 +249,7 @@ class CellLatent(LatentSpace):
 
     def fill(
         self, rows: Rows, fixed: Bools, rng: np.random.Generator, *, temperature: float = 1.0
-    ) -> Rows:
+    ) -> tuple[Rows, Bools]:
         """Redraws the free nodes of each cell."""
         cells = self._to_model(rows)
         masks = fixed.reshape(len(cells), -1)
@@ -252,8 +265,8 @@ class CellLatent(LatentSpace):
             ok[some[~alive]] = False
             parts[some[alive]], possible = self._from_model(filled)
             ok[some[alive]] = possible
-        whole: Rows = parts.reshape(rows.shape)[ok.reshape(len(rows), -1).all(axis=1)]
-        return whole
+        whole: Bools = np.asarray(ok.reshape(len(rows), -1).all(axis=1))
+        return parts.reshape(rows.shape)[whole], whole
 
     def vectors(self, rows: Rows) -> Vectors:
         """The code vectors of the cells, one cell after the other."""
@@ -271,6 +284,70 @@ class CellLatent(LatentSpace):
         columns = OPERATION_COLUMNS.ravel()
         found[:, columns] -= self._shift
         return found, (found[:, columns] >= 0).all(axis=1)
+
+
+class ExtendedLatent(LatentSpace):
+    """A core that has a latent space of its own, and further decisions, whose prior is uniform.
+
+    A further decision is a node that is its own code.
+
+    Args:
+        space: The core's decisions, then the others.
+        inner: Of the core, by a model.
+    """
+
+    def __init__(self, space: SearchSpace, inner: LatentSpace) -> None:
+        super().__init__(space)
+        self._inner = inner
+        self._n_core = len(inner.space.decisions)
+
+    @property
+    def open_nodes(self) -> npt.NDArray[np.int64]:
+        """The open nodes of the core, and the other decisions that have a choice."""
+        others = np.flatnonzero(self.space.cardinalities[self._n_core :] > 1)
+        return np.concatenate([self._inner.open_nodes, others + self._inner.n_nodes])
+
+    @property
+    def n_nodes(self) -> int:
+        """Those of the core and one per other decision."""
+        return self._inner.n_nodes + len(self.space.decisions) - self._n_core
+
+    def sample(self, n: int, rng: np.random.Generator, *, temperature: float = 1.0) -> Rows:
+        """Draws of the core beside uniform ones of the others, as far as these are valid."""
+        cores = self._inner.sample(n, rng, temperature=temperature)
+        others = self.space.random(len(cores), rng)[:, self._n_core :]
+        rows = np.concatenate([cores, others], axis=1)
+        return rows[self.space.valid(rows)]
+
+    def fill(
+        self, rows: Rows, fixed: Bools, rng: np.random.Generator, *, temperature: float = 1.0
+    ) -> tuple[Rows, Bools]:
+        """Redraws the free nodes of the core by its model, the other decisions evenly."""
+        n = self._n_core
+        of_core, of_others = np.split(fixed, [self._inner.n_nodes], axis=1)
+        cores, done = self._inner.fill(rows[:, :n], of_core, rng, temperature=temperature)
+        drawn = rng.integers(self.space.cardinalities[n:], size=of_others.shape).astype(np.int16)
+        others = np.where(of_others, rows[:, n:], drawn)[done]
+        filled = np.concatenate([cores, others], axis=1)
+        valid = self.space.valid(filled)
+        done[done] = valid
+        return filled[valid], done
+
+    def vectors(self, rows: Rows) -> Vectors:
+        """The code vectors of the core, then one-hot choices, filled up to equal lengths."""
+        n = self._n_core
+        codes = self._inner.vectors(rows[:, :n]).reshape(len(rows), self._inner.n_nodes, -1)
+        length = max(codes.shape[2], int(self.space.cardinalities[n:].max()))
+        result = np.zeros((len(rows), self.n_nodes, length), dtype=np.float32)
+        result[:, : codes.shape[1], : codes.shape[2]] = codes
+        np.put_along_axis(result[:, codes.shape[1] :], rows[:, n:, None], 1.0, axis=2)
+        return result.reshape(len(rows), -1)
+
+    def shared(self, first: Rows, second: Rows) -> Bools:
+        """The nodes that the cores share, and the decisions with equal choices."""
+        n = self._n_core
+        cores = self._inner.shared(first[:, :n], second[:, :n])
+        return np.concatenate([cores, first[:, n:] == second[:, n:]], axis=1)
 
 
 def typical_rows(space: SearchSpace, n: int) -> Rows:

@@ -22,11 +22,12 @@ from nas_plugins.spaces.base import SearchSpace
 from nas_plugins.spaces.darts import DARTSCell, GenotypeSpace
 from nas_plugins.strategies.arch_vq.latent import (
     CellLatent,
+    ExtendedLatent,
     LatentSpace,
     ModelLatent,
     PlainLatent,
 )
-from nas_plugins.strategies.arch_vq.shipped import shipped_names
+from nas_plugins.strategies.arch_vq.shipped import shipped_for, shipped_names
 
 if TYPE_CHECKING:
     from nas_plugins.strategies.arch_vq.config import Recipe
@@ -47,8 +48,9 @@ def latent_for(space: SearchSpace, model: str | None = None) -> LatentSpace:
     Args:
         space: The space.
         model: Folder of a checkpoint, the name of a shipped one, or ``"none"``. By default the
-            shipped model of the space; no model for spaces of at most 1,024 combinations; for
-            any other space one that is trained now and kept in the user's cache.
+            shipped model of the space or of its core; no model for spaces of at most 1,024
+            combinations; for any other space one that is trained now and kept in the user's
+            cache.
 
     Raises:
         MissingDependencyError: PyTorch is not installed.
@@ -61,8 +63,9 @@ def latent_for(space: SearchSpace, model: str | None = None) -> LatentSpace:
         return _on(space, _named(model), model)
     if math.prod(space.cardinalities.tolist()) <= SMALL:
         return PlainLatent(space)
-    if space.model_name in shipped_names():
-        return _on(space, _named(space.model_name), space.model_name)
+    shipped = shipped_for(space)
+    if shipped is not None:
+        return _on(space, _named(shipped), shipped)
     return ModelLatent(trained(space))
 
 
@@ -84,6 +87,8 @@ def _on(space: SearchSpace, model: ArchVQModel, name: str) -> LatentSpace:
         and set(space.operations) <= set(model.space.operations)
     ):
         return CellLatent(space, model)
+    if space.core is not None:
+        return ExtendedLatent(space, _on(space.core, model, name))
     raise DataError(f"`model` {name!r} is of {model.space!r}, not of {space!r}")
 
 
@@ -109,7 +114,9 @@ def trained(space: SearchSpace, settings: Recipe | None = None) -> ArchVQModel:
         return ArchVQModel.load(folder)
     except DataError:
         _LOG.warning(
-            "learning %r for Arch-VQ; this takes up to a few minutes, once for this space", space
+            "learning %r for Arch-VQ; this takes up to a few minutes, once for this space; "
+            "model='none' searches it without",
+            space,
         )
     partial = _partial(folder)
     with doing("learning the space for Arch-VQ", once=True) as tell:

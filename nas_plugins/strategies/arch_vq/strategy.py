@@ -33,7 +33,7 @@ from nas_plugins.strategies.arch_vq.predictors import (
     Labelled,
     beliefs,
 )
-from nas_plugins.strategies.arch_vq.shipped import shipped_names
+from nas_plugins.strategies.arch_vq.shipped import shipped_for
 from nas_plugins.training_set import (
     complete_rows,
     elite,
@@ -77,9 +77,9 @@ class ArchVQ(Strategy):
         n_candidates: Candidates per proposal, about.
         temperature: Of the prior; above 1 its samples are more even.
         model: Folder of a checkpoint, the name of a shipped one, or ``"none"`` for a uniform
-            prior over the decisions. By default the shipped model of the space, no model for
-            spaces of at most 1,024 combinations, and otherwise one that is trained on the
-            space's first use and kept in the user's cache.
+            prior over the decisions. By default the shipped model of the space or of its
+            core, no model for spaces of at most 1,024 combinations, and otherwise one that is
+            trained on the space's first use and kept in the user's cache.
     """
 
     n_initial: int = 10
@@ -130,8 +130,8 @@ class ArchVQ(Strategy):
         if settings.get("strategy") != _NAME:
             return ()
         model = (settings.get("strategy_options") or {}).get("model")
-        if model is None and history.space.model_name in shipped_names():
-            model = history.space.model_name
+        if model is None:
+            model = shipped_for(history.space)
         if model in (None, NO_MODEL):
             return ()
         words = ["nas-plugins", "report", "--latent", str(model), "--out", "latent.html"]
