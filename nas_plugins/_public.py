@@ -22,10 +22,11 @@ def space(name: str, **options: Any) -> SearchSpace:
     """Builds a registered search space, e.g. ``space("nasbench201")``.
 
     Raises:
-        UnknownNameError: The name is not registered; the message suggests the nearest.
+        UnknownNameError: The name is not registered, or an option (`UnknownOptionError`, which is
+            a `TypeError` too) is not known; the message suggests the nearest.
         PluginError: The plug-in cannot be imported.
     """
-    built: SearchSpace = registry.load("space", name)(**options)
+    built: SearchSpace = registry.build("space", name, **options)
     return built
 
 
@@ -39,10 +40,11 @@ def strategy(name: str, *, space: SearchSpace | None = None, **options: Any) -> 
         **options: Options of the strategy.
 
     Raises:
-        UnknownNameError: The name is not registered; the message suggests the nearest.
+        UnknownNameError: The name is not registered, or an option (`UnknownOptionError`, which is
+            a `TypeError` too) is not known; the message suggests the nearest.
         PluginError: The plug-in cannot be imported.
     """
-    built = as_strategy(registry.load("strategy", name)(**options))
+    built = as_strategy(registry.build("strategy", name, **options))
     if space is not None:
         built.prepare(space)
     return built
@@ -52,10 +54,11 @@ def evaluator(name: str, **options: Any) -> Evaluator:
     """Builds a registered evaluator, e.g. ``evaluator("complexity")``.
 
     Raises:
-        UnknownNameError: The name is not registered; the message suggests the nearest.
+        UnknownNameError: The name is not registered, or an option (`UnknownOptionError`, which is
+            a `TypeError` too) is not known; the message suggests the nearest.
         PluginError: The plug-in cannot be imported.
     """
-    return as_evaluator(registry.load("evaluator", name)(**options))
+    return as_evaluator(registry.build("evaluator", name, **options))
 
 
 def benchmark(name: str, **options: Any) -> Benchmark:
@@ -64,11 +67,11 @@ def benchmark(name: str, **options: Any) -> Benchmark:
     The part before the first ``/`` is the registered family; the rest selects the table.
 
     Raises:
-        UnknownNameError: The family or its table is not known; suggests the nearest.
+        UnknownNameError: The family, its table or an option is not known; suggests the nearest.
         DataError: The table's file is absent or not intact; says what to download and where.
     """
     family, *table = name.split("/")
-    return as_benchmark(registry.load("benchmark", family)(*table, **options))
+    return as_benchmark(registry.build("benchmark", family, *table, **options))
 
 
 def measuring(name: str, use: str = "", metrics: Sequence[str] = (), **options: Any) -> Evaluator:
@@ -82,7 +85,7 @@ def measuring(name: str, use: str = "", metrics: Sequence[str] = (), **options: 
         **options: Of the benchmark or evaluator.
 
     Raises:
-        UnknownNameError: The name is not known; suggests the nearest.
+        UnknownNameError: The name or an option is not known; suggests the nearest.
         DataError: The file of a table is absent or not intact.
         PluginError: The plug-in cannot be imported.
     """
