@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+
+
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with Python's numbers instead of NumPy's, which JSON does not know."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
 
 
 def at_least(least: float, **values: float | None) -> None:
@@ -10,7 +18,9 @@ def at_least(least: float, **values: float | None) -> None:
 
     Raises:
         ValueError: Names the first argument that is too small.
+        TypeError: Names the first argument that is no number.
     """
+    numbers(**{name: value for name, value in values.items() if value is not None})
     for name, value in values.items():
         if value is not None and not value >= least:
             raise ValueError(f"`{name}` must be >= {least}, got {value}")
@@ -21,20 +31,33 @@ def positive(**values: float | None) -> None:
 
     Raises:
         ValueError: Names the first argument that is not positive.
+        TypeError: Names the first argument that is no number.
     """
+    numbers(**{name: value for name, value in values.items() if value is not None})
     for name, value in values.items():
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` must be > 0, got {value}")
 
 
+def numbers(**values: Any) -> None:
+    """Refuses what is no number, such as a text.
+
+    Raises:
+        TypeError: Names the first argument that is no number.
+    """
+    for name, value in values.items():
+        if not hasattr(value, "__float__"):
+            raise TypeError(f"`{name}` must be a number, got {value!r}")
+
+
 def integers(**values: Any) -> None:
-    """Refuses what is no integer; ``True`` is none.
+    """Refuses what is no integer, of whatever library; ``True`` is none.
 
     Raises:
         TypeError: Names the first argument that is not an integer.
     """
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise TypeError(f"`{name}` must be an integer, got {value!r}")
 
 
@@ -43,7 +66,9 @@ def shares(**values: float) -> None:
 
     Raises:
         ValueError: Names the first argument that is none.
+        TypeError: Names the first argument that is no number.
     """
+    numbers(**values)
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"`{name}` must be in [0, 1], got {value}")

@@ -28,7 +28,8 @@ def space(name: str, **options: Any) -> SearchSpace:
     """Builds a registered search space, e.g. ``space("nasbench201")``.
 
     Raises:
-        UnknownNameError: The name is not registered; the message suggests the nearest.
+        UnknownNameError: The name is not registered, or an option (`UnknownOptionError`, which is
+            a `TypeError` too) is not known; the message suggests the nearest.
         PluginError: The plug-in cannot be imported or built.
         TypeError: It refuses an option; likewise `ValueError`.
     """
@@ -45,7 +46,8 @@ def strategy(name: str, *, space: SearchSpace | None = None, **options: Any) -> 
         **options: Options of the strategy.
 
     Raises:
-        UnknownNameError: The name is not registered; the message suggests the nearest.
+        UnknownNameError: The name is not registered, or an option (`UnknownOptionError`, which is
+            a `TypeError` too) is not known; the message suggests the nearest.
         PluginError: The plug-in cannot be imported, built or prepared.
         TypeError: It refuses an option; likewise `ValueError`.
     """
@@ -60,7 +62,8 @@ def evaluator(name: str, **options: Any) -> Evaluator:
     """Builds a registered evaluator, e.g. ``evaluator("complexity")``.
 
     Raises:
-        UnknownNameError: The name is not registered; the message suggests the nearest.
+        UnknownNameError: The name is not registered, or an option (`UnknownOptionError`, which is
+            a `TypeError` too) is not known; the message suggests the nearest.
         PluginError: The plug-in cannot be imported or built.
         TypeError: It refuses an option; likewise `ValueError`.
     """
@@ -73,7 +76,7 @@ def benchmark(name: str, **options: Any) -> Benchmark:
     The part before the first ``/`` is the registered family; the rest selects the table.
 
     Raises:
-        UnknownNameError: The family or its table is not known; suggests the nearest.
+        UnknownNameError: The family, its table or an option is not known; suggests the nearest.
         DataError: The table's file is absent or not intact; says what to download and where.
         PluginError: The plug-in cannot be imported or built.
         TypeError: `name` is no text, or an option is refused; likewise `ValueError`.
@@ -95,7 +98,7 @@ def measuring(name: str, use: str = "", metrics: Sequence[str] = (), **options: 
         **options: Of the benchmark or evaluator.
 
     Raises:
-        UnknownNameError: The name is not known; suggests the nearest.
+        UnknownNameError: The name or an option is not known; suggests the nearest.
         DataError: The file of a table is absent or not intact.
         PluginError: The plug-in cannot be imported.
     """
@@ -116,9 +119,8 @@ def _built(kind: str, name: str, adapt: Callable[[Any], T], *arguments: str, **o
     """
     if not isinstance(name, str):
         raise TypeError(f"`name` must be the name of a {kind}, got {shown(name)}")
-    make = registry.load(kind, name)
     with plugin_code(f"{kind} {name!r}", "cannot be built", passing=REFUSALS):
-        made = make(*arguments, **options)
+        made = registry.build(kind, name, *arguments, **options)
     try:
         with plugin_code(f"{kind} {name!r}", "is of no use", passing=TypeError):
             return adapt(made)

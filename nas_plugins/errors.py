@@ -31,6 +31,10 @@ class UnknownNameError(NasPluginsError, LookupError):
     """A name is not registered; the message suggests the nearest ones."""
 
 
+class UnknownOptionError(UnknownNameError, TypeError):
+    """A plug-in has no option of this name, for which Python raises a `TypeError` too."""
+
+
 class PluginError(NasPluginsError):
     """A registered plug-in cannot be imported or used."""
 
@@ -84,12 +88,24 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         name: The name that was asked for.
         known: All names that would have worked.
     """
+    return UnknownNameError(f"unknown {kind} {name!r}; {_hint(name, known, 'none is registered')}")
+
+
+def unknown_option(owner: str, name: str, known: Iterable[str]) -> UnknownOptionError:
+    """Returns the error for an unknown option, with the nearest options.
+
+    Args:
+        owner: Whose option it would be, e.g. ``"strategy 'random'"``.
+        name: The name that was given.
+        known: All names that would have worked.
+    """
+    hint = _hint(name, known, "there are none")
+    return UnknownOptionError(f"{owner}: unknown option `{name}`; {hint}")
+
+
+def _hint(name: str, known: Iterable[str], nothing: str) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
-        hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
-    elif names:
-        hint = f"known: {', '.join(names)}"
-    else:
-        hint = "none is registered"
-    return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
+        return f"did you mean {' or '.join(repr(n) for n in near)}?"
+    return f"known: {', '.join(names)}" if names else nothing

@@ -7,12 +7,15 @@ disturb the others: it is listed with its error, and asking for it by name raise
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from nas_plugins._checks import plain
 from nas_plugins._plugin_code import module_code, named_reason, plugin_code, writable
-from nas_plugins.errors import MissingDependencyError, PluginError, unknown_name
+from nas_plugins.errors import MissingDependencyError, PluginError, unknown_name, unknown_option
 
 GROUPS = {
     "space": "nas_plugins.spaces",
@@ -80,6 +83,37 @@ def load(kind: str, name: str) -> Any:
         owners = ", ".join(f"{p.value} from {_distribution(p)}" for p in candidates)
         raise PluginError(f"{kind} {name!r} is registered more than once: {owners}; uninstall one")
     return _import(kind, candidates[0])
+
+
+def build(kind: str, name: str, *args: Any, **options: Any) -> Any:
+    """Calls the object registered as `name`; its options may be NumPy's numbers.
+
+    Raises:
+        UnknownOptionError: It has no such option; suggests the nearest.
+        UnknownNameError: As `load`.
+        PluginError: As `load`.
+        MissingDependencyError: As `load`.
+    """
+    refuse_unknown_options(kind, name, options)
+    return load(kind, name)(*args, **plain(options))
+
+
+def refuse_unknown_options(kind: str, name: str, options: Iterable[str]) -> None:
+    """Says which option a plug-in does not have, where Python would name a function.
+
+    Raises:
+        UnknownOptionError: It has no such option; suggests the nearest.
+    """
+    target = load(kind, name)
+    with plugin_code(f"{kind} {name!r}", "cannot be built"):
+        parameters = inspect.signature(target).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [key for key, parameter in parameters.items() if parameter.kind in named]
+    for key in options:
+        if key not in known:
+            raise unknown_option(f"{kind} {name!r}", key, known)
 
 
 def listing(kind: str) -> list[PluginInfo]:

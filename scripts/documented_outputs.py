@@ -8,7 +8,8 @@ A block is made anew if this comment stands on the line before it:
 
 Its first lines, up to the first without a backslash at its end, are the command; what follows is
 what it prints, the standard error stream before the standard output stream. Times, rates and the
-lines of progress but the last differ from run to run: a block that differs in them only is left.
+lines of progress but the last differ from run to run, and a slow machine says what it does in a
+long silence: a block that differs in these only is left.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _BLOCK = re.compile(
     re.escape(MARK) + r"\n```console\n(?P<command>\$ (?:[^\n]*\\\n)*[^\n]*\n)(?P<output>.*?)```",
     re.DOTALL,
 )
+_SILENCE = re.compile(r"^.* \u00b7 \d+:\d\d:\d\d\n", re.M)
 _PROGRESS = re.compile(r"^\d+/\d+ \w+ ·.*\n(?=\d+/\d+ \w+ ·)", re.MULTILINE)
 _VOLATILE = re.compile(r"\d[\d.,:]* ?(s\b|ms\b|minutes\b|MB\b|[a-z]*/s\b)")
 
@@ -70,9 +72,13 @@ def printed(words: str) -> str:
     return "\n".join(map(str.rstrip, lines)).strip("\n") + "\n"
 
 
+def _without_progress(text: str) -> str:
+    return _SILENCE.sub("", _PROGRESS.sub("", text))
+
+
 def same(one: str, other: str) -> bool:
     """Whether two outputs differ in times and progress at most."""
-    first, second = (_VOLATILE.sub("<time>", _PROGRESS.sub("", text)) for text in (one, other))
+    first, second = (_VOLATILE.sub("<time>", _without_progress(text)) for text in (one, other))
     return first == second
 
 
@@ -84,7 +90,7 @@ def renewed(text: str) -> str:
         now = printed(found.words)
         if same(found.output, now):
             return match[0]
-        return f"{MARK}\n```console\n{found.command}{_PROGRESS.sub('', now)}```"
+        return f"{MARK}\n```console\n{found.command}{_without_progress(now)}```"
 
     return _BLOCK.sub(block, text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ class Ran:
     code: int
     out: str
     err: str
+
+    @property
+    def said(self) -> list[str]:
+        """What stands on the standard error stream, without what is said in a long silence."""
+        lines = self.err.splitlines()
+        return [line for line in lines if not re.search(r" \u00b7 \d+:\d\d:\d\d$", line)]
 
     @property
     def json(self) -> Any:

@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, cast
 
-from nas_plugins.errors import unknown_name
+from nas_plugins._checks import plain
+from nas_plugins.errors import unknown_option
 
 
 class Named:
@@ -23,7 +24,7 @@ class Named:
         **options: Options of the strategy and of the adapter, by keyword.
 
     Raises:
-        TypeError: An option is not known; the message suggests the nearest.
+        UnknownOptionError: An option is not known; the message suggests the nearest.
     """
 
     strategy_class: ClassVar[type[Any]]
@@ -33,8 +34,8 @@ class Named:
         known = inspect.signature(type(self)).parameters
         for name in options:
             if name not in known:
-                kind = f"option of {type(self).__name__}"
-                raise TypeError(str(unknown_name(kind, name, known)))
+                raise unknown_option(type(self).__name__, name, known)
+        options = plain(options)
         own = {name: options.pop(name) for name in self._adapter_options & options.keys()}
         super().__init__(self.strategy_class(**options), **own)  # type: ignore[call-arg]
 

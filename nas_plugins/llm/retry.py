@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nas_plugins._checks import at_least, positive
+from nas_plugins._checks import at_least, integers, positive
 
 TRANSIENT_STATUSES = (408, 409, 429)
 
@@ -35,6 +35,7 @@ class RetryPolicy:
     total: float = 120.0
 
     def __post_init__(self) -> None:
+        integers(attempts=self.attempts)
         at_least(1, attempts=self.attempts)
         positive(base=self.base, longest=self.longest)
         at_least(0, total=self.total)

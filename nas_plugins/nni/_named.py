@@ -27,7 +27,7 @@ class NamedStrategy(Named, NNIStrategy):
         **options: Options of the strategy and of `NNIStrategy`, by keyword.
 
     Raises:
-        TypeError: An option is not known; the message suggests the nearest.
+        UnknownOptionError: An option is not known; the message suggests the nearest.
     """
 
 

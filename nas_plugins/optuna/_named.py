@@ -26,7 +26,7 @@ class NamedSampler(Named, StrategySampler):
         **options: Options of the strategy and of `StrategySampler`, by keyword.
 
     Raises:
-        TypeError: An option is not known; the message suggests the nearest.
+        UnknownOptionError: An option is not known; the message suggests the nearest.
     """
 
 

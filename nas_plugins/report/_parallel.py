@@ -67,7 +67,7 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
         "labelside": "top",
     }
-    widest = max(text_width(d["label"], 12) for d in dimensions)
+    gap = max(92, *(text_width(d["label"], 12) + 10 for d in dimensions))  # titles stay apart
     return Figure(
         "parallel",
         (
@@ -83,8 +83,7 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         },
         f"Parallel coordinates of {count(len(chosen), 'decision')} and "
         f"{count(len(shown), 'objective')} of {count(len(trials), 'trial')}",
-        # Titles stay apart; there is a gap less than there are axes.
-        min_width=round(_LEFT + _RIGHT + max(92, widest + 10) * (len(dimensions) - 1)),
+        min_width=round(_LEFT + _RIGHT + gap * (len(dimensions) - 1)),
     )
 
 

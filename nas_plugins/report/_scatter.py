@@ -110,24 +110,32 @@ def front_views(
     views["All trials"] = _axes(whole)
     if around(core) != ranges:
         views["Most of the front" if len(found) else "Around the true front"] = _axes(around(core))
-    skewed = [
-        bool(len(front)) and everything[:, i].min() > 0 and _spread(front[:, i]) >= LOG_FROM
-        for i in range(2)
-    ]
-    if any(skewed):
-        names = " and ".join(c.name for c, log in zip(shown, skewed, strict=True) if log)
-        views[f"Logarithmic {names}"] = _axes(
-            [
-                padded(np.log10(everything[:, i])) if log else whole[i]
-                for i, log in enumerate(skewed)
-            ],
-            skewed,
-        )
+    views |= _logarithmic(everything, front, shown, whole)
     if len(views) == 1:
         return {}, 0
     if outside:
         layout["xaxis"]["range"], layout["yaxis"]["range"] = ranges
     return views, outside
+
+
+def _logarithmic(
+    everything: pareto.Floats,
+    front: pareto.Floats,
+    shown: tuple[Column, Column],
+    whole: list[list[float]],
+) -> dict[str, Spec]:
+    """All trials with logarithmic axes, where the front is skewed; none where it is not."""
+    skewed = [
+        bool(len(front)) and everything[:, i].min() > 0 and _spread(front[:, i]) >= LOG_FROM
+        for i in range(2)
+    ]
+    if not any(skewed):
+        return {}
+    ranges = [
+        padded(np.log10(everything[:, i])) if log else whole[i] for i, log in enumerate(skewed)
+    ]
+    names = " and ".join(c.name for c, log in zip(shown, skewed, strict=True) if log)
+    return {f"Logarithmic {names}": _axes(ranges, skewed)}
 
 
 def points(

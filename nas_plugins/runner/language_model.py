@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_plugins import registry
 from nas_plugins._public import strategy_class
 from nas_plugins._secrets import masked
 from nas_plugins.errors import OutputError, UsageError, unknown_name
 from nas_plugins.protocols import Strategy
-from nas_plugins.runner.options import options_of
 
 if TYPE_CHECKING:
     from nas_plugins.runner.request import SearchRequest
@@ -92,8 +92,8 @@ def with_language_model(
         if option == _STORE:
             found[_MODE] = word
     if "options" in given and "llm" in found:
-        with options_of("chat model", str(found["llm"]).partition(":")[0], given["options"]):
-            pass
+        family = str(found["llm"]).partition(":")[0]
+        registry.refuse_unknown_options("chat model", family, given["options"])
     return found
 
 

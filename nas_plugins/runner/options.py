@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from nas_plugins import registry
-from nas_plugins._plugin_code import plugin_code
 from nas_plugins.composition import SEPARATOR
 from nas_plugins.errors import NasPluginsError, UsageError, unknown_name
 
@@ -57,15 +55,7 @@ def at_least(least: int, **given: int | None) -> None:
 @contextmanager
 def options_of(kind: str, name: str, options: Options) -> Iterator[None]:
     """Says which option of a plug-in is wrong, where Python would name a function."""
-    target = registry.load(kind, name)
-    with plugin_code(f"{kind} {name!r}", "cannot be built"):
-        parameters = inspect.signature(target).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        known = [key for key, parameter in parameters.items() if parameter.kind in named]
-        for key in options:
-            if key not in known:
-                raise unknown_name(f"option of {kind} {name!r}", key, known)
+    registry.refuse_unknown_options(kind, name, options)
     with as_usage(f"{kind} {name!r}", (TypeError, ValueError)):
         yield
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas_plugins._checks import at_least, shares
+from nas_plugins._checks import at_least, integers, shares
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws, started
@@ -37,6 +37,7 @@ class ArchiveEvolution(Strategy):
     tries: int = 16
 
     def __post_init__(self) -> None:
+        integers(n_initial=self.n_initial, tries=self.tries)
         at_least(1, n_initial=self.n_initial, tries=self.tries)
         shares(second_change_probability=self.second_change_probability)
 

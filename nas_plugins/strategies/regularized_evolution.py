@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins import pareto
-from nas_plugins._checks import at_least
+from nas_plugins._checks import at_least, integers
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
 from nas_plugins.sampling import FreshDraws, started
@@ -45,8 +45,9 @@ class RegularizedEvolution(Strategy):
     tries: int = 16
 
     def __post_init__(self) -> None:
-        at_least(1, population_size=self.population_size)
-        at_least(1, sample_size=self.sample_size, tries=self.tries)
+        sizes = {"population_size": self.population_size, "sample_size": self.sample_size}
+        integers(**sizes, tries=self.tries)
+        at_least(1, **sizes, tries=self.tries)
 
     def propose(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Returns `n` proposals; fewer when the space is exhausted."""

@@ -39,7 +39,7 @@ SMALL = ("--trials", 4, "--seed", 0)
         ((*TOY, *BOTH, "--workers", "0"), 2, "--workers must be >= 1, got 0"),
         ((*TOY, *BOTH, "--timeout", "nan"), 2, "--timeout must be > 0, got nan"),
         ((*TABLE, "--space", "fbnet", "--objective", "val_accuracy"), 2, "does not fit"),
-        ((*TOY, *BOTH, "--strategy-option", "n_start=3"), 2, "unknown option of strategy"),
+        ((*TOY, *BOTH, "--strategy-option", "n_start=3"), 2, "unknown option `n_start`"),
         ((*TOY, *BOTH, "--strategy-option", "n_initial"), 2, "must be written key=value"),
         ((*TOY, *BOTH, "--strategy-option", "n_initial=0"), 2, "`n_initial` must be >= 1"),
         (("search", "--space", "categorical", "--space-option", 'decisions={"a": [1, true]}',
@@ -66,8 +66,8 @@ def test_one_sentence_and_a_code(run, words, code, sentence):
     assert ran.code == code, ran.err
     assert ran.out == ""
     assert sentence in ran.err
-    assert ran.err.startswith("error: ")
-    assert len(ran.err.splitlines()) == 1
+    assert len(ran.said) == 1
+    assert ran.said[0].startswith("error: ")
 
 
 def test_debug_shows_the_traceback(run):
@@ -202,7 +202,7 @@ def test_a_read_only_database(run):
               "--study", "a", "--resume")  # fmt: skip
     assert ran.code == 4
     assert "readonly database" in ran.err
-    assert len(ran.err.splitlines()) == 1
+    assert len(ran.said) == 1
 
 
 def test_a_read_only_file(run, tmp_path: Path):
@@ -224,7 +224,7 @@ def test_a_torn_database(run, tmp_path: Path, junk: bytes):
     ran = run(*TOY, *BOTH, *SMALL, "--storage", "sqlite:///s.db", "--study", "a")
     assert ran.code == 4
     assert ran.err.startswith("error: storage sqlite:///s.db: ")
-    assert len(ran.err.splitlines()) == 1
+    assert len(ran.said) == 1
 
 
 def test_a_database_that_is_torn_in_the_middle(run, tmp_path: Path):
@@ -242,7 +242,7 @@ def test_a_database_of_something_else_is_not_a_study(run, tmp_path: Path):
     connection.close()
     ran = run(*TOY, *BOTH, *SMALL, "--storage", "sqlite:///s.db", "--study", "a")
     assert ran.code == 4
-    assert len(ran.err.splitlines()) == 1
+    assert len(ran.said) == 1
 
 
 def test_a_journal_with_a_torn_end_is_mended(run, tmp_path: Path):
@@ -297,7 +297,7 @@ def test_out_that_cannot_be_written_is_found_before_the_search(run, tmp_path: Pa
     ran = run(*TOY, *BOTH, *SMALL, "--out", "file/below")
     assert ran.code == 5
     assert ran.err.startswith("error: --out file/below cannot be written")
-    assert len(ran.err.splitlines()) == 1
+    assert len(ran.said) == 1
 
 
 def test_a_torn_result_is_no_report(run, tmp_path: Path):

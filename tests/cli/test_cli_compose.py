@@ -154,7 +154,7 @@ def test_options_go_to_the_evaluator_they_name(run: Run) -> None:
         (("--objective", "val_accuracy", "--evaluator", "sum", "--evaluator-option", "score=3"),
          "say whose option 'score' is, e.g. complexity.score, sum.score"),
         (("--objective", "val_accuracy", "--evaluator", "sum", "--evaluator-option", "sum.scor=3"),
-         "unknown option of evaluator 'sum' 'scor'; did you mean 'score'"),
+         "evaluator 'sum': unknown option `scor`; did you mean 'score'"),
     ],
 )  # fmt: skip
 def test_a_wrong_name_suggests_the_nearest(
@@ -163,7 +163,7 @@ def test_a_wrong_name_suggests_the_nearest(
     ran = run("search", *CELLS, "--evaluator", "complexity", *words)
     assert ran.code == 2
     assert sentence in ran.err
-    assert len(ran.err.splitlines()) == 1
+    assert len(ran.said) == 1
 
 
 def test_options_without_an_evaluator_are_refused(run: Run) -> None:
@@ -249,7 +249,7 @@ def test_a_wrong_warm_start_is_refused(run: Run, words: tuple[Any, ...], sentenc
     ran = run("search", *CELLS, "--objective", "val_accuracy", *words)
     assert ran.code == 2
     assert sentence in ran.err
-    assert len(ran.err.splitlines()) == 1
+    assert len(ran.said) == 1
 
 
 def test_what_resumed_runs_must_share_is_plain_data() -> None:

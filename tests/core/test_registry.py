@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
 
+import numpy as np
 import pytest
 
 import nas_plugins as nap
@@ -39,6 +43,59 @@ def test_unknown_name_suggests_the_nearest() -> None:
         nap.space("nasbench20")
     with pytest.raises(UnknownNameError, match="did you mean 'archive-evolution'"):
         nap.strategy("archive-evolutoin")
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: nap.strategy("regularized-evolution", populaton=3),
+            "strategy 'regularized-evolution': unknown option `populaton`; "
+            "did you mean 'population_size'?",
+        ),
+        (
+            lambda: nap.space("nasbench201", trials=3),
+            "space 'nasbench201': unknown option `trials`; there are none",
+        ),
+        (
+            lambda: nap.evaluator("zero-cost", batchsize=8),
+            "zero-cost: unknown option `batchsize`; did you mean 'batch_size' or 'size'?",
+        ),
+        (
+            lambda: nap.evaluator("latency-table", devise="pixel3"),
+            "evaluator 'latency-table': unknown option `devise`; did you mean 'device'?",
+        ),
+        (
+            lambda: nap.benchmark("nasbench201/cifar10", sources="x"),
+            "benchmark 'nasbench201': unknown option `sources`; did you mean 'source'?",
+        ),
+    ],
+)
+def test_an_unknown_option_suggests_the_nearest_of_its_plug_in(
+    build: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        build()
+    assert str(caught.value) == message
+    assert isinstance(caught.value, TypeError)  # as Python raises of a keyword that is unknown
+
+
+@pytest.mark.parametrize(
+    "name", ["arch-vq", "archive-evolution", "llm-coevolution", "regularized-evolution"]
+)
+def test_numbers_of_numpy_are_numbers_and_texts_are_none(name: str) -> None:
+    options = {
+        f.name: f.default
+        for f in dataclasses.fields(nap.strategy(name))
+        if isinstance(f.default, (int, float)) and not isinstance(f.default, bool)
+    }
+    built = nap.strategy(name, **{k: np.array(v)[()] for k, v in options.items()})
+    assert built == nap.strategy(name, **options)
+    assert json.dumps({k: getattr(built, k) for k in options})
+    for option, default in options.items():
+        kind = "an integer" if isinstance(default, int) else "a number"
+        with pytest.raises(TypeError, match=f"^`{option}` must be {kind}, got 'many'$"):
+            nap.strategy(name, **{option: "many"})
 
 
 def test_unknown_kind_is_refused() -> None:

@@ -66,7 +66,7 @@ def test_the_default_is_the_fast_preset() -> None:
         ({"precision": "float23"}, "did you mean 'float32'"),
         ({"size": "ful"}, "did you mean 'full'"),
         ({"batchsize": 4}, "did you mean 'batch_size'"),
-        ({"preset": "published", "wide": 1}, "unknown setting of zero-cost 'wide'"),
+        ({"preset": "published", "wide": 1}, "zero-cost: unknown option `wide`"),
         ({"preset": "fats"}, "did you mean 'fast'"),
     ],
 )

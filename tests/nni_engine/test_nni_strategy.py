@@ -320,7 +320,7 @@ def test_options_of_the_strategy_and_of_the_adapter_are_one_signature() -> None:
     assert "objectives: Metrics" in (ArchVQ.__doc__ or "")
     assert "registered under" not in (ArchVQ.__doc__ or "")
     assert "n_initial=3" in repr(strategy)
-    with pytest.raises(TypeError, match="unknown option of ArchVQ 'n_initail'; did you mean"):
+    with pytest.raises(TypeError, match="ArchVQ: unknown option `n_initail`; did you mean"):
         ArchVQ(n_initail=3)
 
 

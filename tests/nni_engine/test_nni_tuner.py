@@ -159,7 +159,7 @@ def test_mistakes_are_named() -> None:
         StrategyTuner(optimize_mode="max")
     with pytest.raises(UnknownNameError, match="archive-evolution"):
         StrategyTuner("archive-evolutoin")
-    with pytest.raises(TypeError, match="unknown option of ArchVQTuner 'n_intial'"):
+    with pytest.raises(TypeError, match="ArchVQTuner: unknown option `n_intial`"):
         ArchVQTuner(n_intial=3)
     with pytest.raises(EngineError, match="no search space yet"):
         StrategyTuner().generate_parameters(0)

@@ -602,7 +602,7 @@ def test_bad_options_are_refused() -> None:
         StrategySampler(3)  # type: ignore[arg-type]
     with pytest.raises(nap.errors.UnknownNameError, match="did you mean 'local-search'"):
         StrategySampler("local-serch")
-    with pytest.raises(TypeError, match="n_initals'; did you mean 'n_initial'"):
+    with pytest.raises(TypeError, match="n_initals`; did you mean 'n_initial'"):
         ArchiveEvolutionSampler(n_initals=3)
     with pytest.raises(ValueError, match="`n_initial` must be >= 1"):
         ArchiveEvolutionSampler(n_initial=0)

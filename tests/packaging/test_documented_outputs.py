@@ -71,4 +71,5 @@ def test_a_stale_output_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_times_and_progress_may_differ() -> None:
     one = "1/9 trials · 0.1 trials/s · 0:00:09 left\n9/9 trials · 3.2 trials/s\n9 trials; 0.9 s\n"
     assert script.same(one, "9/9 trials · 88 trials/s\n9 trials; 12 s\n")
+    assert script.same(one, "9/9 trials · 88 trials/s\nwriting · 0:00:02\n9 trials; 12 s\n")
     assert not script.same(one, "9/9 trials · 88 trials/s\n8 trials; 12 s\n")

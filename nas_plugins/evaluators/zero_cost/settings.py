@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from nas_plugins._checks import at_least, integers
-from nas_plugins.errors import unknown_name
+from nas_plugins._checks import at_least, integers, plain
+from nas_plugins.errors import unknown_name, unknown_option
 
 INPUTS = ("noise", "digits")
 SIZES = ("small", "full", "tiny")
@@ -84,8 +84,8 @@ class Settings:
         known = [field.name for field in fields(cls)]
         for name in overrides:
             if name not in known:
-                raise unknown_name("setting of zero-cost", name, known)
-        return cls(**{**PRESETS[preset], **overrides})
+                raise unknown_option("zero-cost", name, known)
+        return cls(**{**PRESETS[preset], **plain(overrides)})
 
     def digest(self, **more: str) -> str:
         """16 hexadecimal digits that differ where values may differ.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas_plugins._checks import at_least, positive
+from nas_plugins._checks import at_least, integers, positive
 from nas_plugins.errors import unknown_name
 from nas_plugins.history import History, Proposal
 from nas_plugins.protocols import Strategy
@@ -90,6 +90,7 @@ class ArchVQ(Strategy):
     model: str | None = None
 
     def __post_init__(self) -> None:
+        integers(n_initial=self.n_initial, n_candidates=self.n_candidates)
         at_least(1, n_initial=self.n_initial)
         at_least(8, n_candidates=self.n_candidates)
         positive(temperature=self.temperature)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nas_plugins import registry
-from nas_plugins._checks import at_least, integers, shares
+from nas_plugins._checks import at_least, integers, numbers, shares
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import unknown_name
 from nas_plugins.llm import (
@@ -125,7 +125,7 @@ class CoEvolutionOptions:
         if not isinstance(self.hide, str):
             object.__setattr__(self, "hide", tuple(self.hide))
         if self.bounds is not None:
-            object.__setattr__(self, "bounds", tuple(map(float, self.bounds)))
+            object.__setattr__(self, "bounds", _checked_bounds(self.bounds))
         _check_names(self)
         _check_numbers(self)
         # What these refuse is told at once, before anything is loaded or asked.
@@ -218,9 +218,17 @@ def _check_numbers(options: CoEvolutionOptions) -> None:
     shares(crossover_probability=options.crossover_probability)
     shares(classical_share=options.classical_share)
     for name in ("temperature", "knowledge_temperature"):
+        numbers(**{name: getattr(options, name)})
         if not 0 <= getattr(options, name) < float("inf"):
             raise ValueError(f"`{name}` must be >= 0, got {getattr(options, name)}")
     at_least(1, reply_tokens=options.reply_tokens)
+
+
+def _checked_bounds(bounds: Iterable[float]) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, bounds))
+    except (TypeError, ValueError):
+        raise TypeError(f"`bounds` must be numbers, got {bounds!r}") from None
 
 
 def _checked_task(task: Mapping[str, str]) -> FrozenDict[str]:
