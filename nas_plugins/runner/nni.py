@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.history import REASON_NOTE, Trial, TrialState
@@ -187,7 +188,7 @@ class _Watch:
         if not request.resume:
             seed = secrets.randbits(32) if request.seed is None else request.seed
             record = {"settings": request.lasting(self._problem), "seed": seed}
-            place.record.write_text(json.dumps(record, indent=1), encoding="utf-8")
+            write_text(place.record, json.dumps(record, indent=1))
             return seed
         engine = SEQUENTIAL if request.workers == 1 else SERVICE
         before = engine_of(place.folder, place.identity)
