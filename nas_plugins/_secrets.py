@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 HIDDEN = "***"
 
 _NAME = re.compile(
-    r"key|secret|passw|pwd|passphrase|credential|authori[sz]|odbc_connect|(?:^|[_-])token$",
+    r"key|secret|passw|pwd|passphrase|credential|authori[sz]|odbc_connect|(?:^|[._-])token$",
     re.IGNORECASE,
 )
 _USER = re.compile(r"(?<=://)(?P<user>[^:/?#@\s]*):(?P<secret>\S*)(?=@)")

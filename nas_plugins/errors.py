@@ -18,6 +18,9 @@ class NasPluginsError(Exception):
     def __str__(self) -> str:
         return without_secrets(super().__str__())
 
+    def __repr__(self) -> str:
+        return without_secrets(super().__repr__())
+
 
 class InvalidArchitectureError(NasPluginsError, ValueError):
     """A text, graph or set of choices is not an architecture of the space."""

@@ -10,6 +10,7 @@ import nni
 from nni.nas.evaluator import Evaluator as NNIEvaluator
 
 from nas_plugins import _public
+from nas_plugins._secrets import learn_from, learn_from_environment, masked, without_passwords
 from nas_plugins.errors import EvaluationError, NasPluginsError, unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.nni._samples import adapted
@@ -83,6 +84,8 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
         super().__init__()
         self._target, self._on_network = target, on_network
         self._options = dict(options or {})
+        learn_from_environment()
+        learn_from(self._options)
         self._evaluator = _opened(target, self._options)
         known = {metric.name: metric for metric in self._evaluator.metrics}
         if DEFAULT in known:
@@ -130,6 +133,8 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
         except Exception as error:
             # Nothing else than a metric travels from a trial process to the strategy.
             nni.report_intermediate_result({DEFAULT: 0.0, REASON: _reason(error)})
+            if without_passwords(str(error)) != str(error):  # NNI writes what is raised to files
+                raise EvaluationError(_reason(error)) from None
             raise
         nni.report_final_result(metrics)
         return metrics
@@ -186,7 +191,7 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         """Target, objectives and options, for NNI's ``repr``."""
-        options = "".join(f", {name}={value!r}" for name, value in self._options.items())
+        options = "".join(f", {name}={value!r}" for name, value in masked(self._options).items())
         return f"{self._written!r}, objectives={list(map(str, self._objectives))}{options}"
 
 
@@ -244,7 +249,7 @@ def _default(known: Mapping[str, Metric]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = without_passwords(" ".join(str(error).split()))
     return text if isinstance(error, NasPluginsError) else f"{type(error).__name__}: {text}"
 
 

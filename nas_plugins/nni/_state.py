@@ -14,6 +14,7 @@ from typing import Any
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._plugin_code import shown
+from nas_plugins._secrets import without_passwords, without_secrets
 from nas_plugins.constraints import Constraint
 from nas_plugins.engine import proposals
 from nas_plugins.errors import EngineError
@@ -131,7 +132,8 @@ class ExperimentLog:
         """Adds a running trial."""
         with self._lock:
             number = len(self._trials)
-            trial = Trial(number, architecture, TrialState.RUNNING, notes=FrozenDict(notes or {}))
+            clean = {name: without_secrets(text) for name, text in (notes or {}).items()}
+            trial = Trial(number, architecture, TrialState.RUNNING, notes=FrozenDict(clean))
             self._trials.append(trial)
             self._reports.append(TrialReport())
             return trial
@@ -165,6 +167,8 @@ class ExperimentLog:
                 excess = {str(c): c.excess(_value(metrics, c.name)) for c in self.constraints}
         except ValueError as error:
             failure = failure or str(error)
+        if failure is not None:
+            failure = without_passwords(failure)
         state = TrialState.COMPLETE if failure is None else TrialState.FAILED
         with self._lock:
             trial = self._trials[number]
@@ -256,7 +260,7 @@ class ExperimentLog:
             return {
                 "format": _FORMAT,
                 "entropy": str(self.entropy),
-                "strategy": shown(self.strategy),
+                "strategy": without_secrets(shown(self.strategy)),
                 "history": plain(history.to_json()),
                 "metrics": [dict(report.metrics) for report in self._reports],
                 "intermediates": [list(report.intermediates) for report in self._reports],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import optuna
 
 from nas_plugins._plugin_code import writable
+from nas_plugins._secrets import without_passwords
 from nas_plugins.constraints import Constraint, constraints_of
 from nas_plugins.errors import InvalidArchitectureError, MetricUnavailableError, NasPluginsError
 from nas_plugins.history import Objective, objectives_of
@@ -90,10 +91,10 @@ class _ObjectiveFunction:
         try:
             return self._evaluate(trial, suggest(trial, self.space))
         except InvalidArchitectureError as error:
-            trial.set_user_attr(REASON, writable(str(error)))
+            trial.set_user_attr(REASON, writable(without_passwords(str(error))))
             raise optuna.TrialPruned(str(error)) from error
         except NasPluginsError as error:
-            trial.set_user_attr(REASON, writable(str(error)))
+            trial.set_user_attr(REASON, writable(without_passwords(str(error))))
             raise
 
     def _evaluate(

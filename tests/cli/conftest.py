@@ -20,9 +20,10 @@ from nas_plugins.protocols import Metric
 class Sum:
     """Adds the choice indices up, or misbehaves as told."""
 
-    def __init__(self, *, seconds=0.0, score=None, fail_from=None, fail_below=-1, die_at=None):
+    def __init__(self, *, seconds=0.0, score=None, fail_from=None, fail_below=-1, die_at=None,
+                 token=""):
         self.seconds, self.score, self.fail_from = seconds, score, fail_from
-        self.fail_below, self.die_at = fail_below, die_at
+        self.fail_below, self.die_at, self.token = fail_below, die_at, token
 
     @property
     def metrics(self):
@@ -40,7 +41,7 @@ class Sum:
         if self.die_at is not None and score == self.die_at:
             os.kill(os.getpid(), 9)
         if self.fail_from is not None and score >= self.fail_from or score < self.fail_below:
-            raise RuntimeError(f"no memory for {architecture}")
+            raise RuntimeError(f"no memory for {architecture}{self.token}")
         cost = sum((i + 1) * index for i, index in enumerate(architecture.indices))
         return {"score": score if self.score is None else float(self.score), "cost": float(cost)}
 
@@ -76,19 +77,24 @@ def data_folder() -> Path:
 
 
 @pytest.fixture
-def run(
-    plugin_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Runs the command line in this process, in a folder of its own."""
+def placed(plugin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts this process into a folder of its own, with the plug-ins."""
     monkeypatch.syspath_prepend(str(plugin_folder))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAS_PLUGINS_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("NAS_PLUGINS_CACHE", str(tmp_path / "no-cache"))
 
+
+@pytest.fixture
+def run(placed: None, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process, in a folder of its own."""
     return captured(capsys)
+
+
+@pytest.fixture
+def run_overheard(placed: None, capfd: pytest.CaptureFixture[str]) -> Run:
+    """The same, with what worker processes write."""
+    return captured(capfd)
 
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -220,32 +220,73 @@ def test_an_endpoint_is_asked_where_the_environment_says(run, tmp_path, loopback
     assert "sk-very-secret" not in ran.out + ran.err
 
 
-def test_no_planted_secret_is_in_any_output(run, tmp_path, loopback, monkeypatch, caplog):
+def canary(place: str) -> str:
+    return f"CANARY-{place}-a8f2"
+
+
+PLANTED = ("key", "base", "query", "header", "extra", "evaluator", "warm", "url")
+
+
+@pytest.fixture
+def echoing(loopback, monkeypatch):
+    """An endpoint that repeats all that it knows; its key, address and headers are canaries."""
     pytest.importorskip("openai")
-    canaries = [f"CANARY-{place}-a8f2" for place in ("key", "base", "option", "url")]
-    key, base, option, url = canaries
 
     def echo(handler, body):
-        told = " ".join([handler.headers["Authorization"], json.dumps(body), *canaries])
-        loopback.says(told)(handler, body)
+        told = " ".join([str(handler.headers), json.dumps(body), *map(canary, PLANTED)])
+        loopback.says(told, model=canary("key"))(handler, body)
 
     with loopback.serving(echo) as server:
-        address = server.url.replace("http://", f"http://me:{base}@")
-        monkeypatch.setenv("OPENAI_BASE_URL", address)
-        monkeypatch.setenv("OPENAI_API_KEY", key)
-        ran = run(*SEARCH, "--llm", "openai:gpt-test", *SMALL, "--json", "--out", "kept",
-                  "--llm-calls", 4, "--llm-record", "rec.jsonl",
-                  "--llm-option", f'extra={{"api_key": "{option}"}}',
-                  "--storage", f"sqlite:///file:s.db?uri=true&password={url}", "--study", "a",
-                  "--debug")  # fmt: skip
-        assert ran.code == 0, ran.err
-        assert server.requests
+        address = server.url.replace("http://", f"http://me:{canary('base')}@")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{address}?token={canary('query')}")
+        monkeypatch.setenv("OPENAI_API_KEY", canary("key"))
+        monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"X-Auth: {canary('header')}")
+        yield server
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_planted_secret_is_in_any_output(run_overheard, tmp_path, echoing, workers):
+    words = (
+        "search", "--space", "nasbench201", "--strategy", "llm-coevolution", "--trials", 16,
+        "--objective", "score:max", "--objective", "cost:min", "--seed", 0,
+        "--strategy-option", "n_initial=1", "--strategy-option", "axis=n_nor_conv_3x3",
+        "--llm", "openai:gpt-test", "--llm-calls", 2, "--llm-record", "rec.jsonl",
+        "--llm-option", "extra=" + json.dumps({"api_key": canary("extra")}),
+        "--evaluator", "sum", "--evaluator-option", f"token={canary('evaluator')}",
+        "--evaluator-option", "fail_from=16", "--warm-start", "sum",
+        "--warm-start-trials", 1, "--warm-start-option", "pool=9",
+        "--warm-start-option", f"sum.token={canary('warm')}",
+        "--storage", f"sqlite:///file:s.db?uri=true&password={canary('url')}",
+        "--study", "a", "--workers", workers, "--out", "kept", "--json", "--debug",
+    )  # fmt: skip
+    ran = run_overheard(*words)
+    assert ran.code == 0, ran.err
+    assert echoing.requests
+    assert ran.json["counts"]["failed"]  # the evaluator has told its token
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert {"result.json", "trials.csv", "report.html", "rec.jsonl"} <= {f.name for f in files}
     shown = {file.name: file.read_bytes().decode("utf-8", "replace") for file in files}
-    shown |= {"stdout": ran.out, "stderr": ran.err, "log": caplog.text}
-    assert {n for n, text in shown.items() for c in canaries if c in text} == set()
-    assert any("***" in text for text in shown.values())
+    shown |= {"stdout": ran.out, "stderr": ran.err}
+    assert {n for n, text in shown.items() if "CANARY" in text} == set()
+    assert "no memory" in shown["result.json"]
+    assert "***" in shown["rec.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:p@CANARY-x@127.0.0.1:1/db?password=CANARY-y",
+        "nosuch+driver://me:p@CANARY-x@host/db?password=CANARY-y",
+        "nni:///me:CANARY-x@host?password=CANARY-y",
+    ],
+)
+def test_no_password_of_a_storage_that_cannot_be_used_is_shown(run, url):
+    ran = run(
+        *SEARCH[:3], *SEARCH[-4:], "--trials", 1, "--storage", url, "--study", "a", "--debug"
+    )
+    assert ran.code in (2, 3, 4), ran.err  # whether there is a driver
+    assert "***" in ran.err
+    assert "CANARY" not in ran.out + ran.err
 
 
 # -- wrong use -----------------------------------------------------------------------------

@@ -37,6 +37,12 @@ def test_a_learnt_secret_is_hidden_however_it_is_written(
     assert str(DataError(f"got {secret}")) == "got ***"
 
 
+@pytest.mark.parametrize("name", ["token", "hf_token", "sum.token", "sum.api_key", "X-Api-Key"])
+def test_a_name_tells_a_secret_also_behind_that_of_its_source(name: str) -> None:
+    assert _secrets.names_secret(name)
+    assert _secrets.masked({name: "x", "max_tokens": 3}) == {name: "***", "max_tokens": 3}
+
+
 def test_words_are_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_secrets, "_known", {})
     _secrets.learn("any", "optuna", "password", None, 7)

@@ -14,13 +14,14 @@ from command_line import Ran, install
 from nas_plugins.cli import main
 
 _PLUGIN = """
-import time
+import os, time
 from nas_plugins.protocols import Metric
 
 
 class Sum:
-    def __init__(self, *, seconds=0.0, score=None, fail_from=None):
+    def __init__(self, *, seconds=0.0, score=None, fail_from=None, api_key=None):
         self.seconds, self.score, self.fail_from = seconds, score, fail_from
+        self.told = (api_key or "") + os.environ.get("TOY_API_KEY", "")
 
     @property
     def metrics(self):
@@ -36,7 +37,7 @@ class Sum:
         time.sleep(self.seconds)
         score = float(sum(architecture.indices))
         if self.fail_from is not None and score >= self.fail_from:
-            raise RuntimeError(f"no memory for {architecture}")
+            raise RuntimeError(f"no memory for {architecture}{self.told}")
         cost = float(sum((i + 1) * index for i, index in enumerate(architecture.indices)))
         return {"score": score if self.score is None else float(self.score), "cost": cost}
 """

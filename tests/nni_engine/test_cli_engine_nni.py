@@ -116,6 +116,24 @@ def test_failures_and_infinite_values_are_those_of_the_other_engine() -> None:
         ]
 
 
+def test_no_secret_of_an_option_or_the_environment_is_in_a_file_or_stream(
+    here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    option, variable = "CANARY-option-a8f2", "CANARY-variable-a8f2"
+    monkeypatch.setenv("TOY_API_KEY", variable)
+    ran = run(*TOY, *BOTH, "--evaluator-option", f"api_key={option}", "--evaluator-option",
+              "fail_from=8", "--engine", "nni", "--trials", 6, "--seed", 2, "--storage", "kept",
+              "--study", "a", "--out", "out", "--json")  # fmt: skip
+    assert ran.json["counts"]["failed"] > 0
+    files = [path for path in here.rglob("*") if path.is_file()]
+    assert {"nas-plugins.json", "result.json"} <= {path.name for path in files}
+    assert any(path.name.startswith("state.ckpt") for path in files)
+    shown = {str(path): path.read_bytes() for path in files}
+    shown |= {"out": ran.out.encode(), "err": ran.err.encode(), "log": caplog.text.encode()}
+    assert [n for n, text in shown.items() if option.encode() in text] == []
+    assert [n for n, text in shown.items() if variable.encode() in text] == []
+
+
 def test_the_warm_start_is_the_same() -> None:
     warm = ("--warm-start", "sum", "--warm-start-trials", 4, "--warm-start-option", "pool=30")
     ran, ours, result, found = both_engines(*TOY, *BOTH, *warm, "--trials", 10, "--seed", 0)

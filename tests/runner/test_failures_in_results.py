@@ -14,6 +14,7 @@ from nas_plugins.results import SearchResult
 from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.request import SearchRequest, named
 from nas_plugins.runner.results import assemble, with_problem
+from nas_plugins.runner.session import reason_of
 
 REQUEST = SearchRequest(
     evaluators=named("complexity"),
@@ -47,6 +48,15 @@ def test_every_trial_counts(result: SearchResult):
 def test_every_failure_has_a_reason(result: SearchResult):
     assert result.failures() == {"no memory": 1, "no reason was recorded": 1}
     assert result.summary()["failures"] == result.failures()
+
+
+@pytest.mark.parametrize("recorded", [["no memory"], {"no": "memory"}, 7, "", None])
+def test_a_reason_that_is_no_text_is_none(recorded: object):
+    study = optuna.create_study()
+    trial = study.ask()
+    trial.set_user_attr("nas_plugins:reason", recorded)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert reason_of(study.trials[0]) == "no reason was recorded"
 
 
 def test_a_file_keeps_both(result: SearchResult, tmp_path: Path):

@@ -49,3 +49,5 @@ def test_round_trip_and_foreign_text():
     assert Owner.parse(str(owner)) == owner
     assert Owner.parse("") is None
     assert Owner.parse("host pid 3") is None
+    # No number of a process: the system call raises an OverflowError.
+    assert Owner.parse(f"{owner.machine} {10**30} 3") is None
