@@ -14,6 +14,7 @@ import typer
 
 from nas_plugins import __version__
 from nas_plugins.cli._errors import MEANING, ExitCode, show
+from nas_plugins.cli._streams import lasting_streams, until_enough
 from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
 from nas_plugins.cli.report import report
@@ -84,16 +85,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     # Accepted anywhere, as people add it to the end of the line that went wrong.
     words = [word for word in words if word != "--debug"]
+    with lasting_streams():
+        return _run(words, debug=debug)
+
+
+def _run(words: list[str], *, debug: bool) -> int:
+    code = 0
     try:
-        code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
+        with until_enough():  # `nas-plugins list | head` closes the pipe early: nothing is wrong
+            code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
         return int(code or ExitCode.OK)
     except _ClickException as error:
         return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return _reader_gone()
     except Exception as error:
         return show(error, debug=debug)
 
@@ -103,14 +109,6 @@ def _usage(error: Exception) -> int:
     if message:  # `no_args_is_help` has printed the help and has nothing to add
         print(f"error: {message}", file=sys.stderr)
     return ExitCode.USAGE
-
-
-def _reader_gone() -> int:
-    """``nas-plugins list | head`` closes the pipe early: nothing is wrong."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.OK
 
 
 __all__ = ["app", "main"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+from nas_plugins.cli._streams import until_enough
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,12 +22,17 @@ def console(pipe_width: int = _PIPE_WIDTH) -> Console:
     """The standard output stream, for tables."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else pipe_width, highlight=False)
+    class _Telling(Console):
+        def on_broken_pipe(self) -> None:  # Rich ends the process
+            raise BrokenPipeError
+
+    return _Telling(width=None if sys.stdout.isatty() else pipe_width, highlight=False)
 
 
 def print_json(document: Any) -> None:
     """Writes one strict JSON document to the standard output stream."""
-    print(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+    with until_enough():
+        print(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def print_table(
@@ -109,12 +115,8 @@ def _longest(text: str) -> int:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Writes lines to the standard output stream, until its reader has enough."""
-    try:
+    with until_enough():
         sys.stdout.writelines(f"{line}\n" for line in lines)
-        # A pipe that is closed should be noticed here and not at the end of the process.
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def remark(text: str) -> None:
