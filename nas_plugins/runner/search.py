@@ -21,7 +21,7 @@ from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
-from nas_plugins.runner.outputs import prepare_folder, writing
+from nas_plugins.runner.outputs import alone_in, prepare_folder, writing
 from nas_plugins.runner.problem import Problem, prepare
 from nas_plugins.runner.progress import Finished, Score, SearchDisplay, logging_to
 from nas_plugins.runner.request import Measures, SearchRequest, named, with_stand_in
@@ -302,10 +302,11 @@ def run(
 
         check_not_in_worker()
     begun = time.monotonic()
-    if request.out is not None:
-        prepare_folder(request.out)
-    request, absent = with_stand_in(request)
     with contextlib.ExitStack() as stack:
+        if request.out is not None:
+            prepare_folder(request.out)
+            stack.enter_context(alone_in(request.out))
+        request, absent = with_stand_in(request)
         request = stack.enter_context(ledger(request))
         problem = prepare(request)
         front = problem.true_front()
