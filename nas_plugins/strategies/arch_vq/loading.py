@@ -111,7 +111,12 @@ def trained(space: SearchSpace, settings: Recipe | None = None) -> ArchVQModel:
             "learning %r for Arch-VQ; this takes up to a few minutes, once for this space", space
         )
     partial = _partial(folder)
-    model = train(space, settings=settings, seed=_SEED, out=partial, device="cpu")
+    try:
+        model = train(space, settings=settings, seed=_SEED, out=partial, device="cpu")
+    except BaseException:  # Ctrl-C too: nobody goes on with a folder of this name
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
     if partial is None:
         return model
     try:
