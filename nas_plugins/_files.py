@@ -128,7 +128,7 @@ def unlock(descriptor: int) -> None:
 _BYTE = 2**31 - 2
 
 
-def _lock_byte(descriptor: int, *, wait: bool) -> None:
+def _lock_byte(descriptor: int, *, wait: bool = True) -> None:
     msvcrt: Any = import_module("msvcrt")
     while True:
         os.lseek(descriptor, _BYTE, os.SEEK_SET)
