@@ -59,7 +59,43 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, without_secrets(text).encode("utf-8"))
 
 
-def lock(descriptor: int, *, shared: bool = False) -> None:
+@contextlib.contextmanager
+def holding(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds the lock of a file that is there for nothing else, and removes the file in the end.
+
+    What a dead process has left is taken over, as the system has freed its lock. The file holds
+    the number of the process.
+
+    Args:
+        path: Its folder must exist.
+        wait: Whether to wait for who holds it.
+
+    Raises:
+        BlockingIOError: Another one holds it, and `wait` is false.
+        OSError: It cannot be made, or the file system has no locks.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            lock(descriptor, wait=wait)
+            # Its holder may have removed it meanwhile, and a third one may have made another.
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes no file that is open
+            path.unlink()
+        os.close(descriptor)
+
+
+def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> None:
     """Waits for the lock of an open file and takes it; the system frees it if its holder dies.
 
     Another descriptor of the same file in the same process waits as well. The file itself is
@@ -68,16 +104,19 @@ def lock(descriptor: int, *, shared: bool = False) -> None:
     Args:
         descriptor: The file, open for reading at least.
         shared: Whether others may hold it too that ask for it shared; not so on Windows.
+        wait: Whether to wait.
 
     Raises:
+        BlockingIOError: Another one holds it, and `wait` is false.
         OSError: The file system has no locks.
     """
     if os.name == "nt":
-        _lock_byte(descriptor)
+        _lock_byte(descriptor, wait=wait)
     else:
         import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
 
 
 def unlock(descriptor: int) -> None:
@@ -94,14 +133,16 @@ def unlock(descriptor: int) -> None:
 _BYTE = 2**31 - 2
 
 
-def _lock_byte(descriptor: int) -> None:
+def _lock_byte(descriptor: int, *, wait: bool = True) -> None:
     msvcrt: Any = import_module("msvcrt")
     while True:
         os.lseek(descriptor, _BYTE, os.SEEK_SET)
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
             return
         except OSError as error:
+            if not wait and error.errno == errno.EACCES:
+                raise BlockingIOError(error.errno, "it is locked") from error
             if error.errno != errno.EDEADLOCK:  # that it gives up after ten seconds
                 raise
 

@@ -381,5 +381,10 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
     from nas_plugins.benchmarks.download import download
 
     return download(
-        file.url, file.path, checksum=file.checksum, progress=progress, advice=file.advice
+        file.url,
+        file.path,
+        checksum=file.checksum,
+        size=file.size,
+        progress=progress,
+        advice=file.advice,
     )

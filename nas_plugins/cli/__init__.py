@@ -14,8 +14,9 @@ import typer
 
 from nas_plugins import __version__
 from nas_plugins._secrets import learn_from_environment, learn_from_url
-from nas_plugins.cli._console import others_visible, remark, without_secrets_on_streams
+from nas_plugins.cli._console import others_visible, remark
 from nas_plugins.cli._errors import MEANING, ExitCode, show
+from nas_plugins.cli._streams import lasting_streams, until_enough
 from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
 from nas_plugins.cli.report import report
@@ -89,13 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     learn_from_environment()
     for word in words:
         learn_from_url(word)
-    with without_secrets_on_streams():
+    with lasting_streams():
         return _run(words, debug=debug)
 
 
 def _run(words: list[str], *, debug: bool) -> int:
+    code = 0
     try:
-        with others_visible():
+        # `nas-plugins list | head` closes the pipe early: nothing is wrong.
+        with others_visible(), until_enough():
             code = app(words, prog_name="nas-plugins", standalone_mode=False, obj=words)
         return int(code or ExitCode.OK)
     except _ClickException as error:
@@ -103,8 +106,6 @@ def _run(words: list[str], *, debug: bool) -> int:
     except (KeyboardInterrupt, typer.Abort):
         remark("interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return _reader_gone()
     except Exception as error:
         return show(error, debug=debug)
 
@@ -114,14 +115,6 @@ def _usage(error: Exception) -> int:
     if message:  # `no_args_is_help` has printed the help and has nothing to add
         remark(f"error: {message}")
     return ExitCode.USAGE
-
-
-def _reader_gone() -> int:
-    """``nas-plugins list | head`` closes the pipe early: nothing is wrong."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.OK
 
 
 __all__ = ["app", "main"]

@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-from nas_plugins._secrets import without_secrets
 from nas_plugins._wording import visible, visible_json
+from nas_plugins.cli._streams import until_enough
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,12 +30,17 @@ def console(pipe_width: int = _PIPE_WIDTH) -> Console:
     """The standard output stream, for tables."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else pipe_width, highlight=False)
+    class _Telling(Console):
+        def on_broken_pipe(self) -> None:  # Rich ends the process
+            raise BrokenPipeError
+
+    return _Telling(width=None if sys.stdout.isatty() else pipe_width, highlight=False)
 
 
 def print_json(document: Any) -> None:
     """Writes one strict JSON document to the standard output stream."""
-    print(visible_json(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)))
+    with until_enough():
+        print(visible_json(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)))
 
 
 def print_table(
@@ -133,40 +137,8 @@ def _longest(text: str) -> int:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Writes lines to the standard output stream, until its reader has enough."""
-    try:
+    with until_enough():
         sys.stdout.writelines(f"{visible(line)}\n" for line in lines)
-        # A pipe that is closed should be noticed here and not at the end of the process.
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _CleanStream:
-    """A stream that takes known secrets out of all that is written to it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        self._stream.write(without_secrets(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def without_secrets_on_streams() -> Iterator[None]:
-    """Shows no secret on either stream, whoever writes: tables, remarks, logs, tracebacks."""
-    with (
-        contextlib.redirect_stdout(cast("TextIO", _CleanStream(sys.stdout))),
-        contextlib.redirect_stderr(cast("TextIO", _CleanStream(sys.stderr))),
-    ):
-        yield
 
 
 def remark(text: str) -> None:

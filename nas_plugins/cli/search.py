@@ -13,6 +13,7 @@ from nas_plugins._secrets import without_passwords
 from nas_plugins.cli._console import print_json, remark
 from nas_plugins.cli._errors import ExitCode, in_options, show
 from nas_plugins.cli._options import Json, Quiet, Words, keep, panel, read_options
+from nas_plugins.cli._streams import until_enough
 
 if TYPE_CHECKING:
     from nas_plugins.results import SearchResult
@@ -213,19 +214,20 @@ def search(
 def _give_out(
     result: SearchResult, request: SearchRequest, *, as_json: bool, quiet: bool, words: list[str]
 ) -> None:
-    """Prints the result and writes its files; `words` is the command line as it was given."""
+    """Writes the files of a result and prints it; `words` is the command line as it was given."""
     from nas_plugins.cli._output import print_result
     from nas_plugins.runner.search import write
 
-    if as_json:
-        print_json(result.summary())
-    else:
-        print_result(result)
-    _say_how_to_go_on(result, request, words)
-    if request.out is not None:
+    if request.out is not None:  # first, as nobody may read what is printed
         write(result, request.out, shown=not quiet)
         if not quiet:
             remark(f"wrote {request.out}")
+    with until_enough():
+        if as_json:
+            print_json(result.summary())
+        else:
+            print_result(result)
+    _say_how_to_go_on(result, request, words)
 
 
 def _finished(result: SearchResult) -> int:

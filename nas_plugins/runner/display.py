@@ -67,7 +67,8 @@ class ProgressDisplay(ABC):
     ) -> None:
         self._clock = clock
         self._live = shown is not False and takes_bars()
-        self._lines = not self._live and bool(shown or (shown is None and in_notebook()))
+        wanted = shown or (shown is None and in_notebook())
+        self._lines = not self._live and bool(wanted) and sys.stderr is not None
         self._bars: rich.progress.Progress | None = None
         self._tasks: dict[str, rich.progress.TaskID] = {}
         self._unwritten = False
@@ -100,7 +101,8 @@ class ProgressDisplay(ABC):
         if self._bars is not None:
             self._bars.console.print(text, markup=False, emoji=False)
         elif self.shows:
-            print(text, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # full or closed: the work goes on
+                print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Writes what has not been written and leaves the bars as they are; may be repeated."""
@@ -249,6 +251,8 @@ def clock_time(seconds: float) -> str:
 
 def takes_bars() -> bool:
     """Whether bars can be drawn anew: on a terminal, and in a notebook that has widgets."""
+    if sys.stderr is None:  # closed when Python began
+        return False
     return sys.stderr.isatty() or (in_notebook() and find_spec("ipywidgets") is not None)
 
 

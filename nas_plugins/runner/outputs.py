@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from nas_plugins._files import holding
 from nas_plugins.errors import OutputError
 from nas_plugins.results import OWN_FILES
 
@@ -23,6 +24,29 @@ def prepare_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(f"`out={folder}` cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other searches from writing into the folder until the block ends.
+
+    Raises:
+        OutputError: Another one does.
+    """
+    path = folder / ".nas-plugins.lock"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(holding(path, wait=False))
+        except BlockingIOError as error:
+            owner = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+            raise OutputError(
+                f"`out={folder}` is in use by another search"
+                + (f" (process {owner})" if owner else "")
+                + "; wait for it, or choose another folder"
+            ) from error
+        except OSError:
+            pass  # a file system without locks: each file is still replaced as a whole
+        yield
 
 
 def prepare_file(file: Path, ours: Callable[[Path], bool], *, force: bool = False) -> None:

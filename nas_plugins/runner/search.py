@@ -20,7 +20,7 @@ from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
-from nas_plugins.runner.outputs import prepare_results, writing
+from nas_plugins.runner.outputs import alone_in, prepare_results, writing
 from nas_plugins.runner.problem import Problem, prepare
 from nas_plugins.runner.progress import WaitingDisplay
 from nas_plugins.runner.request import Measures, SearchRequest, named, with_stand_in
@@ -316,10 +316,11 @@ def run(
 
         check_not_in_worker()
     begun = time.monotonic()
-    if request.out is not None:
-        prepare_results(request.out)
-    request, absent = with_stand_in(request)
     with contextlib.ExitStack() as stack:
+        if request.out is not None:
+            prepare_results(request.out)
+            stack.enter_context(alone_in(request.out))
+        request, absent = with_stand_in(request)
         request = stack.enter_context(ledger(request))
         with WaitingDisplay("preparing", shown=shown, words=words):
             problem = prepare(request)

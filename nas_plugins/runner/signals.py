@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -72,7 +72,8 @@ class Stop:
         self._presses += 1
         if self._presses == 1:
             # This may come in the middle of a `print`, which must not be entered twice.
-            os.write(2, _STOPPING)
+            with suppress(OSError):  # the stream may be full or closed
+                os.write(2, _STOPPING)
         elif self._interruptible or self._presses > 2:
             raise KeyboardInterrupt
 

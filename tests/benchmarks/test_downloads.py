@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas_plugins import _files
 from nas_plugins.benchmarks import files
 from nas_plugins.benchmarks.download import beside, download
 from nas_plugins.benchmarks.files import Checksum, DataFile
@@ -31,6 +33,8 @@ class Server:
     ranges: bool = True
     status: int = 200
     content: bytes = CONTENT
+    length: bool = True
+    """Whether it says how long the file is."""
     asked: list[str | None] = field(default_factory=list)
 
 
@@ -56,7 +60,8 @@ def server() -> Iterator[Server]:
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-            self.send_header("Content-Length", str(size - start))
+            if state.length:
+                self.send_header("Content-Length", str(size - start))
             self.end_headers()
             end = start + state.breaks.pop(0) if state.breaks else size
             self.wfile.write(state.content[start:end])
@@ -180,6 +185,44 @@ def test_a_failing_server_is_tried_again(server: Server, tmp_path: Path) -> None
     with pytest.raises(DataError, match="503"):
         download(server.url, tmp_path / "data.bin", attempts=3, pause=0.0)
     assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_more_than_the_file_can_have_is_refused_and_leaves_nothing_large(
+    server: Server, tmp_path: Path, length: bool
+) -> None:
+    server.length = length
+    target = tmp_path / "data.bin"
+    with pytest.raises(DataError, match=r"the server \w+ .*20,000"):
+        download(server.url, target, size=10_000, pause=0.0)
+    assert len(server.asked) == 1
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) == 0
+    download(server.url, target, size=len(CONTENT) - 100)  # sizes are approximate
+    assert target.read_bytes() == CONTENT
+
+
+def test_two_that_want_the_same_file_load_it_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, waits = tmp_path / "data.bin", threading.Event()
+    second = threading.Thread(target=download, args=(server.url, target))
+
+    def holding(path: Path) -> AbstractContextManager[None]:
+        if threading.current_thread() is second:
+            waits.set()
+        return _files.holding(path)
+
+    def during(done: int, total: int | None) -> None:
+        if not second.ident:
+            second.start()
+            assert waits.wait(30)
+
+    monkeypatch.setattr("nas_plugins.benchmarks.download.holding", holding)
+    download(server.url, target, checksum=SHA256, progress=during)
+    second.join()
+    assert target.read_bytes() == CONTENT
+    assert [file.name for file in tmp_path.iterdir()] == ["data.bin"]
+    assert server.asked == [None]
 
 
 def test_offline_says_what_to_download_and_where(

@@ -22,6 +22,7 @@ from nas_plugins.cli._errors import in_options
 from nas_plugins.errors import (
     EngineError,
     MissingDependencyError,
+    OutputError,
     PluginError,
     UnknownNameError,
     UsageError,
@@ -244,6 +245,23 @@ def test_lost_workers_leave_what_was_found() -> None:
     assert isinstance(raised.value, EngineError)
     assert raised.value.result.counts()["failed"] >= 1
     assert raised.value.result.settings["status"] == "broken"
+
+
+def test_two_searches_in_one_folder_are_refused_and_dead_ones_are_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".nas-plugins.lock").write_text("1")  # of a process that was killed
+    asked: Any = {"objectives": "val_accuracy", "trials": 2, "seed": 0, "out": out}
+
+    def meanwhile(study: Any, trial: Any) -> None:
+        with pytest.raises(OutputError, match=rf"in use by another search .process {os.getpid()}"):
+            nap.search(TABLE, **asked)
+
+    nap.search(TABLE, **asked, callbacks=[meanwhile])
+    assert sorted(file.name for file in out.iterdir()) == [
+        "report.html", "result.json", "trials.csv",
+    ]  # fmt: skip
+    nap.search(TABLE, **asked)
 
 
 def removed(file: Path) -> None:

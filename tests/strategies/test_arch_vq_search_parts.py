@@ -312,6 +312,20 @@ def test_a_model_is_trained_once_and_kept(
     assert ArchVQModel.load(folder).space == SPACE
 
 
+def test_an_interrupted_training_leaves_nothing_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any, out: Path, **options: Any) -> None:
+        (out / "vqvae.state").write_bytes(b"half a training")
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("NAS_PLUGINS_CACHE", str(tmp_path))
+    monkeypatch.setattr("nas_plugins.strategies.arch_vq.train.train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(SPACE, SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_given_model_must_fit_the_space(tmp_path: Path) -> None:
     small_model().save(tmp_path)
     assert isinstance(latent_for(SPACE, str(tmp_path)), ModelLatent)

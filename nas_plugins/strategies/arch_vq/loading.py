@@ -119,17 +119,22 @@ def trained(space: SearchSpace, settings: Recipe | None = None) -> ArchVQModel:
             space,
         )
     partial = _partial(folder)
-    with doing("learning the space for Arch-VQ", once=True) as tell:
-        model = train(
-            space,
-            settings=settings,
-            seed=_SEED,
-            out=partial,
-            device="cpu",
-            on_epoch=lambda p: tell(
-                f"learning the space for Arch-VQ, {p.stage} {p.epoch}/{p.epochs}"
-            ),
-        )
+    try:
+        with doing("learning the space for Arch-VQ", once=True) as tell:
+            model = train(
+                space,
+                settings=settings,
+                seed=_SEED,
+                out=partial,
+                device="cpu",
+                on_epoch=lambda p: tell(
+                    f"learning the space for Arch-VQ, {p.stage} {p.epoch}/{p.epochs}"
+                ),
+            )
+    except BaseException:  # Ctrl-C too: nobody goes on with a folder of this name
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
     if partial is None:
         return model
     try:
