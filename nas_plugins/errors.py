@@ -9,9 +9,19 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from nas_plugins._wording import shortened
+
+_LONGEST_NAME = 200
+
 
 class NasPluginsError(Exception):
-    """Base class of every error raised on purpose by nas_plugins."""
+    """Base class of every error raised on purpose by nas_plugins.
+
+    At most 200 characters of each thing that a message quotes are kept.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(shortened(a) if isinstance(a, str) else a for a in arguments))
 
 
 class InvalidArchitectureError(NasPluginsError, ValueError):
@@ -80,7 +90,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         known: All names that would have worked.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    # Names are short, and the search for similar ones takes long for what is not.
+    near = difflib.get_close_matches(name[:_LONGEST_NAME], names, n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
     elif names:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from nas_plugins import __version__
+from nas_plugins._wording import shortened
 from nas_plugins.cli._console import others_visible, remark
 from nas_plugins.cli._errors import MEANING, ExitCode, show
 from nas_plugins.cli.data import app as data_app
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _usage(error: Exception) -> int:
     message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
     if message:  # `no_args_is_help` has printed the help and has nothing to add
-        remark(f"error: {message}")
+        remark(f"error: {shortened(message)}")
     return ExitCode.USAGE
 
 

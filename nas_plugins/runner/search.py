@@ -18,7 +18,7 @@ from nas_plugins.constraints import Constraint
 from nas_plugins.errors import EngineError, UsageError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
-from nas_plugins.results import SearchResult
+from nas_plugins.results import OWN_FILES, SearchResult
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import prepare_results, writing
@@ -303,7 +303,7 @@ def run(
         check_not_in_worker()
     begun = time.monotonic()
     if request.out is not None:
-        prepare_results(request.out)
+        prepare_results(request.out, OWN_FILES)
     request, absent = with_stand_in(request)
     with contextlib.ExitStack() as stack:
         request = stack.enter_context(ledger(request))
