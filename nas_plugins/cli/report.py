@@ -30,9 +30,12 @@ def report(
         ),
     ] = None,
     draws: Annotated[
-        int, typer.Option(help="With --latent: independent draws per temperature.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(help="With --latent: seed of the draws.")] = 0,
+        int | None,
+        typer.Option(help="With --latent: independent draws per temperature; 10,000 by default."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="With --latent: seed of the draws; 0 by default.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a file that is no report.")
     ] = False,
@@ -48,13 +51,15 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
+    if latent is None and (draws, seed) != (None, None):
+        raise UsageError("--draws and --seed go with --latent")
     from nas_plugins.results import SearchResult, is_page
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.studies import load_study
 
     prepare_file(out, is_page, force=force)
     if latent is not None:
-        _write_latent(latent, draws, seed, out)
+        _write_latent(latent, 10_000 if draws is None else draws, seed or 0, out)
         return
     found = SearchResult.load(result) if result else load_study(str(storage), study, say=remark)
     with writing(out):

@@ -58,6 +58,9 @@ SMALL = ("--trials", 4, "--seed", 0)
         (("data", "path", "nasbench101"), 3, "data fetch nasbench101"),
         (("report", "--out", "r.html"), 2, "give one of --result FILE, --storage URL"),
         (("report", "--out", "r.html", "--result", "no.json"), 3, "no.json"),
+        (("report", "--out", "r.html", "--result", "a", "--draws", 5), 2, "go with --latent"),
+        (("search", "--space", "nasbench201", "--evaluator", "latency", "--objective",
+          "latency_ms", "--evaluator-option", "chanels=5"), 2, "did you mean 'channels'"),
         (("report", "--out", "r.html", "--storage", "sqlite:///no.db"), 4, "does not exist"),
     ],
 )  # fmt: skip
