@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 
 _MOST = 200
+_LONGEST, _READ = 5_000, 100_000
+# What begins a quotation in a message: a mark, or a list or the like behind "got".
+_OPENING = re.compile(r"""(?<!\w)['"`]|(?<=\bgot )[\[({]""")
+_CLOSING = {mark: re.compile(rf"{mark}(?!\w)") for mark in "'\"`"}
+_WORD = re.compile(rf"\S{{{_MOST + 1},}}")
+_IS_CUT = re.compile(r" \.\.\. \([\d,]+ characters\)")
 # What moves the cursor, rings, colours, or turns the direction of writing; not tab and newline.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -41,6 +47,51 @@ def excerpt(value: object, *, quotes: bool = True) -> str:
         return written if len(value) <= _MOST else f"{written} ... ({len(value):,} characters)"
     written = visible(repr(value))
     return written if len(written) <= _MOST else f"{written[:_MOST]} ..."
+
+
+def shortened(message: str) -> str:
+    """A message of an error with at most 200 characters of each thing that it quotes.
+
+    Whoever raises an error often cannot know how long the name or value is that is wrong. What
+    stands between marks counts as quoted, a list or the like behind "got", and a long word.
+    """
+    if len(message) <= _MOST:
+        return message
+    message = message[:_READ]
+    parts, at = [], 0
+    open_: set[str] = set()  # marks that nothing closes any more: not looked for again
+    while (opening := _OPENING.search(message, at)) is not None:
+        begin, mark = opening.start(), opening[0]
+        end = begin + 1 if mark in open_ else _end(message, opening)
+        parts.append(_WORD.sub(lambda found: _cut(found[0]), message[at:begin]))
+        quoted = message[begin:end]
+        if end == begin + 1:
+            open_.add(mark)
+        elif mark in _CLOSING:
+            quoted = f"{mark}{_cut(quoted[1:-1], mark)}"
+        elif not _IS_CUT.match(message, begin + _MOST):
+            quoted = _cut(quoted)
+        parts.append(quoted)
+        at = end
+    parts.append(_WORD.sub(lambda found: _cut(found[0]), message[at:]))
+    text = "".join(parts)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _end(message: str, opening: re.Match[str]) -> int:
+    """Where a quotation ends; behind its mark where that is not closed."""
+    if opening[0] not in _CLOSING:
+        return found if (found := message.find("; ", opening.end())) > 0 else len(message)
+    closing = _CLOSING[opening[0]].search(message, opening.end())
+    if closing is None:
+        return opening.end() if len(message) < _READ else len(message)
+    return closing.end()
+
+
+def _cut(quoted: str, mark: str = "") -> str:
+    if len(quoted) <= _MOST:
+        return f"{quoted}{mark}"
+    return f"{quoted[:_MOST]}{mark} ... ({len(quoted):,} characters)"
 
 
 def visible(text: str) -> str:

@@ -10,10 +10,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from nas_plugins._secrets import without_secrets
+from nas_plugins._wording import shortened
+
+_LONGEST_NAME = 200
 
 
 class NasPluginsError(Exception):
-    """Base class of every error raised on purpose by nas_plugins; its message tells no secret."""
+    """Base class of every error raised on purpose by nas_plugins.
+
+    Its message tells no secret, and keeps at most 200 characters of each thing that it quotes.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(shortened(a) if isinstance(a, str) else a for a in arguments))
 
     def __str__(self) -> str:
         return without_secrets(super().__str__())
@@ -108,7 +117,8 @@ def unknown_option(owner: str, name: str, known: Iterable[str]) -> UnknownOption
 
 def _hint(name: str, known: Iterable[str], nothing: str) -> str:
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    # Names are short, and the search for similar ones takes long for what is not.
+    near = difflib.get_close_matches(name[:_LONGEST_NAME], names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     return f"known: {', '.join(names)}" if names else nothing

@@ -270,9 +270,9 @@ class SearchResult:
             DataError: The file is absent, torn or of another kind.
         """
         path = Path(path)
-        file = path / RESULT_FILE if path.is_dir() else path
         what = "a readable search result"
-        with refusing(file, what):
+        with refusing(path, what):  # also where the name is too long to be asked for
+            file = path / RESULT_FILE if path.is_dir() else path
             return cls.from_json(json_file(file, what))
 
     # -- looking at it -----------------------------------------------------------------------

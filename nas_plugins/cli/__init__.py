@@ -14,6 +14,7 @@ import typer
 
 from nas_plugins import __version__
 from nas_plugins._secrets import learn_from_environment, learn_from_url
+from nas_plugins._wording import shortened
 from nas_plugins.cli._console import others_visible, remark
 from nas_plugins.cli._errors import MEANING, ExitCode, show
 from nas_plugins.cli._streams import lasting_streams, until_enough
@@ -113,7 +114,7 @@ def _run(words: list[str], *, debug: bool) -> int:
 def _usage(error: Exception) -> int:
     message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
     if message:  # `no_args_is_help` has printed the help and has nothing to add
-        remark(f"error: {message}")
+        remark(f"error: {shortened(message)}")
     return ExitCode.USAGE
 
 

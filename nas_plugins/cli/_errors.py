@@ -6,6 +6,7 @@ import re
 import traceback
 from enum import IntEnum
 
+from nas_plugins._wording import shortened
 from nas_plugins.cli._console import remark
 from nas_plugins.errors import (
     DataError,
@@ -117,7 +118,7 @@ def exit_code(error: BaseException) -> ExitCode:
 
 def sentence(error: BaseException) -> str:
     """Returns the message of `error` on one line."""
-    text = " ".join(str(error).split())
+    text = shortened(" ".join(str(error).split()))
     if isinstance(error, UsageError | OutputError | EngineError | UnknownNameError):
         return in_options(text)
     if exit_code(error) is not ExitCode.INTERNAL:

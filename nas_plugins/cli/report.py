@@ -33,9 +33,12 @@ def report(
         ),
     ] = None,
     draws: Annotated[
-        int, typer.Option(help="With --latent: independent draws per temperature.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(help="With --latent: seed of the draws.")] = 0,
+        int | None,
+        typer.Option(help="With --latent: independent draws per temperature; 10,000 by default."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="With --latent: seed of the draws; 0 by default.")
+    ] = None,
     single_file: Annotated[
         bool,
         typer.Option(
@@ -59,6 +62,8 @@ def report(
         )
     if study is not None and storage is None:
         raise UsageError("--study goes with --storage")
+    if latent is None and (draws, seed) != (None, None):
+        raise UsageError("--draws and --seed go with --latent")
     from nas_plugins.report import LATENT_FILE, page_file
     from nas_plugins.results import REPORT_FILE, is_page
     from nas_plugins.runner.outputs import prepare_file, writing
@@ -68,7 +73,8 @@ def report(
     prepare_file(out, is_page, force=force)
     with WaitingDisplay(f"writing {out}"):
         if latent is not None:
-            _write_latent(latent, draws, seed, out, single_file=single_file)
+            n = 10_000 if draws is None else draws
+            _write_latent(latent, n, seed or 0, out, single_file=single_file)
         else:
             found = _loaded(result, storage, study)
             with writing(out):

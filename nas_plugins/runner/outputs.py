@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from nas_plugins._files import holding
 from nas_plugins.errors import OutputError
-from nas_plugins.results import OWN_FILES
 
 
 def prepare_folder(folder: Path) -> None:
@@ -60,9 +59,13 @@ def prepare_file(file: Path, ours: Callable[[Path], bool], *, force: bool = Fals
     Raises:
         OutputError: It cannot be written, or must not be replaced.
     """
+    try:
+        special = file.exists() and not file.is_file()
+    except OSError as error:  # a name that is too long
+        raise OutputError(f"`out={file}` cannot be written: {error.strerror}") from error
     if file.is_dir():
         raise OutputError(f"`out={file}` is a folder; name a file")
-    if file.exists() and not file.is_file():
+    if special:
         raise OutputError(f"`out={file}` is a device or a pipe, which a file would replace")
     prepare_folder(file.resolve().parent)
     if not force and _holds(file) and not ours(file):
@@ -72,14 +75,18 @@ def prepare_file(file: Path, ours: Callable[[Path], bool], *, force: bool = Fals
         )
 
 
-def prepare_results(folder: Path) -> None:
-    """As `prepare_folder`, for one that gets the files of `SearchResult.save`.
+def prepare_results(folder: Path, own: Mapping[str, Callable[[Path], bool]]) -> None:
+    """As `prepare_folder`, for one that gets several files.
+
+    Args:
+        folder: It may have these files from an earlier run.
+        own: Names of the files, and what tells whether a search has written one.
 
     Raises:
         OutputError: It cannot be written, or one of them is not of a search.
     """
     prepare_folder(folder)
-    for name, ours in OWN_FILES.items():
+    for name, ours in own.items():
         if _holds(folder / name) and not ours(folder / name):
             raise OutputError(
                 f"`out={folder}` has a {name} that no search has written; move it away, or name "

@@ -17,7 +17,7 @@ from nas_plugins.constraints import Constraint
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
-from nas_plugins.results import SearchResult
+from nas_plugins.results import OWN_FILES, SearchResult
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
 from nas_plugins.runner.options import as_usage
 from nas_plugins.runner.outputs import alone_in, prepare_results, writing
@@ -318,7 +318,7 @@ def run(
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:
         if request.out is not None:
-            prepare_results(request.out)
+            prepare_results(request.out, OWN_FILES)
             stack.enter_context(alone_in(request.out))
         request, absent = with_stand_in(request)
         request = stack.enter_context(ledger(request))

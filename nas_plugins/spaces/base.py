@@ -12,7 +12,7 @@ import inspect
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -529,16 +529,21 @@ class SearchSpace(ABC):
         """
         return registry.load("network", self.name)(architecture, **options)
 
-    def check_network(self) -> None:
-        """Whether there is a `network`.
+    def check_network(self, options: Collection[str] = ()) -> None:
+        """Whether there is a `network`, and whether it takes these options.
 
         Raises:
             ValueError: There is none.
+            UnknownNameError: It does not take one of the options; suggests the nearest.
         """
         if type(self).network is SearchSpace.network and self.name not in registry.names(
             "network"
         ):
             raise ValueError(f"space {self.name!r} has no networks to measure")
+        known = self.network_options() if options else None
+        for name in options:
+            if known is not None and name not in known:
+                raise unknown_name(f"network option of space {self.name!r}", name, known)
 
     def network_options(self) -> tuple[str, ...] | None:
         """Names of the options that `network` takes, by its signature; ``None`` if it takes any.

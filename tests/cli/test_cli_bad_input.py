@@ -58,6 +58,9 @@ SMALL = ("--trials", 4, "--seed", 0)
         (("data", "path", "nasbench101"), 3, "data fetch nasbench101"),
         (("report", "--out", "r.html"), 2, "give one of --result FILE, --storage URL"),
         (("report", "--out", "r.html", "--result", "no.json"), 3, "no.json"),
+        (("report", "--out", "r.html", "--result", "a", "--draws", 5), 2, "go with --latent"),
+        (("search", "--space", "nasbench201", "--evaluator", "latency", "--objective",
+          "latency_ms", "--evaluator-option", "chanels=5"), 2, "did you mean 'channels'"),
         (("report", "--out", "r.html", "--storage", "sqlite:///no.db"), 4, "does not exist"),
     ],
 )  # fmt: skip
@@ -305,3 +308,34 @@ def test_a_torn_result_is_no_report(run, tmp_path: Path):
     ran = run("report", "--result", "r.json", "--out", "r.html")
     assert ran.code == 3
     assert "is not a readable search result" in ran.err
+
+
+LONG = "x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "--space", LONG, "--evaluator", "sum", *BOTH),
+        ("search", "--benchmark", LONG),
+        (*TOY, *BOTH, "--strategy", LONG),
+        (*TOY, *BOTH, "--storage", LONG, "--study", "a"),
+        (*TOY, *BOTH, "--strategy-option", LONG),
+        (*TOY, *BOTH, "--strategy-option", f"{LONG}=1"),
+        (*TOY, *BOTH, "--strategy-option", f"n_initial=[{'1, ' * 5000}1]"),
+        (*TOY, "--objective", f"score:{LONG}"),
+        (*TOY, *BOTH, "--constraint", f"cost<={LONG}"),
+        (*TOY, *BOTH, "--trials", LONG),
+        (*TOY, *BOTH, "--out", LONG),
+        ("score", "--space", "nasbench201", "--n", 1, "--out", f"{LONG}.csv"),
+        ("report", "--out", "r.html", "--result", LONG),
+        ("report", "--out", LONG, "--result", "r"),
+        (LONG,),
+    ],
+)
+def test_an_error_quotes_little(run, words):
+    ran = run(*words)
+    assert ran.code in (2, 3, 5)
+    assert ran.out == ""
+    assert len(ran.err) < 1000
+    assert "x" * 201 not in ran.err

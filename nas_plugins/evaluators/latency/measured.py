@@ -191,12 +191,13 @@ class LatencyEvaluator(Evaluator):
         )
 
     def check(self, space: SearchSpace) -> None:
-        """Refuses a space that has no networks.
+        """Refuses a space that has no networks, or whose networks do not take the options.
 
         Raises:
             ValueError: It has none.
+            UnknownNameError: Its builder does not take one of the options.
         """
-        space.check_network()
+        space.check_network(self._network)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
         """Measures architectures one after the other.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nas_plugins.errors import unknown_name
 from nas_plugins.spaces.base import SearchSpace
 
 SIZE = "training"
@@ -22,10 +21,8 @@ def network_options(
     Raises:
         UnknownNameError: The builder does not take one of `given`; suggests the nearest.
     """
+    space.check_network(given)
     known = space.network_options()
-    for name in given:
-        if known is not None and name not in known:
-            raise unknown_name(f"network option of space {space.name!r}", name, known)
     sized = space.network_sizes.get(SIZE, {})
     offered = {**sized, "classes": classes, "in_channels": in_channels}
     taken = {name: v for name, v in offered.items() if known is None or name in known}
