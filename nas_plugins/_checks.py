@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 
 def plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options with Python's numbers instead of NumPy's, which JSON does not know."""
+    import numpy as np  # not before there are options: `nas-plugins --help` needs none
+
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in options.items()}
 
 

@@ -55,6 +55,9 @@ def report(
 
     Of a search: give --result, or --storage and --study. Of an Arch-VQ model, its codes and its
     draws: give --latent.
+
+    \f
+    Long because its options are declared with their help.
     """
     if [result, storage, latent].count(None) != 2:
         raise UsageError(
@@ -69,7 +72,8 @@ def report(
     from nas_plugins.runner.outputs import prepare_file, writing
     from nas_plugins.runner.progress import WaitingDisplay
 
-    out = page_file(out, REPORT_FILE if latent is None else LATENT_FILE)
+    with writing(out):
+        out = page_file(out, REPORT_FILE if latent is None else LATENT_FILE)
     prepare_file(out, is_page, force=force)
     with WaitingDisplay(f"writing {out}"):
         if latent is not None:

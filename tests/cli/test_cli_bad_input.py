@@ -43,7 +43,7 @@ SMALL = ("--trials", 4, "--seed", 0)
         ((*TOY, *BOTH, "--strategy-option", "n_initial"), 2, "must be written key=value"),
         ((*TOY, *BOTH, "--strategy-option", "n_initial=0"), 2, "`n_initial` must be >= 1"),
         (("search", "--space", "categorical", "--space-option", 'decisions={"a": [1, true]}',
-          "--evaluator", "sum", *BOTH), 2, "'a' hold 1 and True, which are equal"),
+          "--evaluator", "sum", *BOTH), 2, "hold 1 and True, which are equal"),
         (("search", "--space", "fbnet", "--evaluator", "broken"), 2, "`model` must be given"),
         (("search", "--space", "fbnet", "--evaluator", "absent"), 2, "cannot be imported"),
         ((*TOY, *BOTH, "--storage", "s.db", "--study", "a"), 2, "must be a URL"),
