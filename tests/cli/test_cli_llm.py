@@ -277,7 +277,7 @@ def test_no_planted_secret_is_in_any_output(run_overheard, tmp_path, echoing, wo
     [
         "postgresql://me:p@CANARY-x@127.0.0.1:1/db?password=CANARY-y",
         "nosuch+driver://me:p@CANARY-x@host/db?password=CANARY-y",
-        "nni:///me:CANARY-x@host?password=CANARY-y",
+        "nni:///folder?password=CANARY-y",
     ],
 )
 def test_no_password_of_a_storage_that_cannot_be_used_is_shown(run, url):
