@@ -302,7 +302,11 @@ def test_no_password_of_a_storage_that_cannot_be_used_is_shown(run, url):
         ((*MODEL, "--llm-calls", -1), 2, "`max_calls` must be >= 0"),
         ((*MODEL, "--llm-record", "a", "--llm-cache", "b"), 2, "--llm-record or --llm-cache"),
         ((*MODEL, "--strategy-option", "llm=off"), 2, "--llm and --strategy-option llm="),
-        ((*MODEL, "--llm-prices", "nothing.json"), 2, "cannot read the prices in nothing.json"),
+        (
+            (*MODEL, "--llm-prices", "nothing.json"),
+            2,
+            "cannot read the prices: cannot read nothing.json",
+        ),
         (
             (*MODEL, "--llm-ledger", "/dev/null/x"),
             2,
@@ -340,7 +344,7 @@ def test_other_strategies_ask_no_model(run, words):
 
 def test_keys_do_not_get_into_settings():
     options = {"llm_options": {"extra": {"api_key": "x", "max_tokens": 5}}, "ledger": "f"}
-    assert language_model.shown(options) == {
+    assert language_model.told_options(options) == {
         "llm_options": {"extra": {"api_key": "***", "max_tokens": 5}}
     }
 
