@@ -16,6 +16,7 @@ from __future__ import annotations
 from nas_plugins._torch import Tensor, nn, torch
 
 _DEAD = 1e-2
+_FARTHEST = 6e4
 _SMOOTHING = 1e-5
 
 
@@ -83,4 +84,6 @@ class Codebook(nn.Module):
             self.counts[dead] = 1.0
         n = self.counts.sum()
         smooth = (self.counts + _SMOOTHING) / (n + k * _SMOOTHING) * n
-        self.vectors.copy_(self.sums / smooth[:, None])
+        # Without revival a code that nothing is near runs away, to infinity in the half precision
+        # that models are kept in; nearer than that it is nobody's nearest code all the same.
+        self.vectors.copy_((self.sums / smooth[:, None]).clamp(-_FARTHEST, _FARTHEST))
