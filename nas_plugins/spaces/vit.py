@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -137,15 +137,15 @@ class ViT(SearchSpace):
             decision
             for i in range(self.max_depth)
             for decision in (
-                Decision(f"mlp_ratio_{i}", self.supernet.mlp_ratio, ordered=True),
-                Decision(f"num_heads_{i}", self.supernet.num_heads, ordered=True),
+                Decision(f"mlp_ratio_{i}", self.supernet.mlp_ratio),
+                Decision(f"num_heads_{i}", self.supernet.num_heads),
             )
         ]
         super().__init__(
             "vit",
             [
-                Decision("embed_dim", self.supernet.embed_dim, ordered=True),
-                Decision("depth", self.supernet.depth, ordered=True),
+                Decision("embed_dim", self.supernet.embed_dim),
+                Decision("depth", self.supernet.depth),
                 *layers,
             ],
             options={} if size == "tiny" else {"size": size},
@@ -308,7 +308,9 @@ class ViT(SearchSpace):
             for first, decision in zip(self._first_labels, self.decisions, strict=True)
         ]
         active = self.active(rows)
-        return decision_features(self.decisions, labels, rows, active=active, counted=groups)
+        # As numbers here; a mutation may still go to any of the few choices.
+        numbers = [replace(decision, ordered=True) for decision in self.decisions]
+        return decision_features(numbers, labels, rows, active=active, counted=groups)
 
     # -- size of the network ---------------------------------------------------------------
 

@@ -331,7 +331,7 @@ def test_a_given_model_must_fit_the_space(tmp_path: Path) -> None:
     assert isinstance(latent_for(SPACE, str(tmp_path)), ModelLatent)
     with pytest.raises(DataError, match=r"is of CategoricalSpace.* not of NASBench201"):
         latent_for(NB201, str(tmp_path))
-    with pytest.raises(DataError, match="cannot read .*model.json"):
+    with pytest.raises(DataError, match=r"cannot read .*model\.json"):
         latent_for(SPACE, str(tmp_path / "absent"))
 
 

@@ -24,7 +24,7 @@ from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategies.warm_start import WarmStart
 from nas_plugins.testing.strategies import measured, objectives, search, started, toy_values
 
-SPACE = CategoricalSpace({f"d{i}": range(4) for i in range(8)})
+SPACE = CategoricalSpace({f"d{i}": [0, 1, 2, 3] for i in range(8)})
 FEW, MANY, BATCH = 200, 2000, 100
 ASKED = 10
 

@@ -23,9 +23,9 @@ from nas_plugins.strategies.graph_gp.model import Learner
 from nas_plugins.strategies.graph_gp.strategy import NOTE, GraphGP
 from nas_plugins.testing.strategies import objectives, search, started
 
-SPACE = CategoricalSpace({f"d{i}": range(4) for i in range(5)})
+SPACE = CategoricalSpace({f"d{i}": [0, 1, 2, 3] for i in range(5)})
 CELLS = nap.space("nasbench201")
-LARGE = CategoricalSpace({f"d{i}": range(6) for i in range(8)})
+LARGE = CategoricalSpace({f"d{i}": list(range(6)) for i in range(8)})
 
 
 def _distance(architecture: Architecture) -> float:
