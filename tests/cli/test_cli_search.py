@@ -138,7 +138,7 @@ def test_out_holds_result_trials_and_report(run, tmp_path: Path):
 
 def test_timeout_ends_the_search_without_an_error(run):
     ran = run(*TOY, *BOTH, "--evaluator-option", "seconds=0.05", "--trials", 100000,
-              "--timeout", 0.5, "--json")  # fmt: skip
+              "--timeout", 3, "--json")  # fmt: skip
     assert ran.code == 0
     assert ran.json["settings"]["status"] == "timeout"
     assert ran.json["counts"]["running"] == 0

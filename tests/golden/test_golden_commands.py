@@ -79,7 +79,13 @@ WRONG: dict[str, tuple[object, ...]] = {
 
 def test_errors(run: Run) -> None:
     ran = {name: run(*words) for name, words in WRONG.items()}
-    check("errors", {name: [r.code, r.out, r.err.splitlines()] for name, r in ran.items()})
+    told = {name: [r.code, r.out, _without_waiting(r.err)] for name, r in ran.items()}
+    check("errors", told)
+
+
+def _without_waiting(text: str) -> list[str]:
+    """What a slow machine says meanwhile is left out."""
+    return [line for line in text.splitlines() if not line.startswith("preparing · ")]
 
 
 # -- models and scores -------------------------------------------------------------------------
@@ -104,11 +110,12 @@ def test_samples(run: Run, name: str, words: tuple[object, ...]) -> None:
 
 
 def test_scores(run: Run) -> None:
+    """Gradients of a network with kinks: another processor's rounding moves some by 0.3 %."""
     pytest.importorskip("torch")
     words = ("--space", "nasbench201", "--proxies", "all", "--n", 4)
     found = steady(run("score", *words, *SEED, "--json").json)
     found["proxies"] = {proxy["name"]: digest(str(proxy)) for proxy in found["proxies"]}
-    check("score", found, rel=1e-4, near=1e-6)
+    check("score", found, rel=1e-2, near=1e-6)
 
 
 # -- tables and figures of papers --------------------------------------------------------------
@@ -176,12 +183,17 @@ def one_thread() -> Iterator[None]:
 
 
 def machine() -> str:
-    """What decides the last digits of a training."""
+    """What decides the last digits of a training: PyTorch, the processor and the code it takes.
+
+    The processor's marketing name does not suffice: virtual machines say "AMD EPYC" for all
+    generations, with and without AVX-512.
+    """
     torch = pytest.importorskip("torch")
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8") if info.exists() else platform.processor()
-    found = re.search(r"model name\s*:\s*(.*)", text)
-    return digest(f"{torch.__version__} {found.group(1) if found else text}")
+    found = re.findall(r"^(?:cpu family|model|model name|stepping)\s*:.*", text, re.MULTILINE)
+    processor = " ".join(dict.fromkeys(found)) or text
+    return digest(f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()} {processor}")
 
 
 LONG = pytest.mark.skipif(
