@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +37,28 @@ def test_everything_we_register_can_be_imported(kind: str) -> None:
     assert [info.name for info in infos if info.error] == []
     assert all(info.summary for info in infos)
     assert [info.name for info in infos] == registry.names(kind)
+
+
+def test_installed_packages_are_looked_through_once_until_one_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(group: str) -> EntryPoints:
+        asked.append(group)
+        return entry_points(group=group)
+
+    monkeypatch.setattr(registry, "entry_points", counted)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = registry.names("space")
+    assert registry.names("space") == before
+    assert registry.load("space", "nasbench201")
+    assert len(asked) == 1
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nas_plugins.spaces]\ntheirs = json:loads\n")
+    assert registry.names("space") == sorted([*before, "theirs"])
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
