@@ -20,12 +20,16 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 _LOG = logging.getLogger(__name__)
 
+# A table is a few megabytes at most, and a process meets a handful.
+_READ: dict[str, Arrays] = {}
+
 
 def converted(origin: Path, build: Callable[[], Arrays], *, kind: str, version: int) -> Arrays:
     """Returns ``build()``, from the cache if it was built before from the same file.
 
-    A torn cached file is built anew. A cache that cannot be written costs the next process
-    the same time again, and a logged warning, nothing else.
+    A process reads each table once; its arrays are read-only. A torn cached file is built anew.
+    A cache that cannot be written costs the next process the same time again, and a logged
+    warning, nothing else.
 
     Args:
         origin: File or folder that `build` reads; name, size and time of change identify it.
@@ -36,7 +40,21 @@ def converted(origin: Path, build: Callable[[], Arrays], *, kind: str, version: 
     state = origin.stat()
     identity = f"{origin.resolve()}|{state.st_size}|{state.st_mtime_ns}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    cached = files.cache_dir() / f"{kind}-v{version}-{digest}.npz"
+    name = f"{kind}-v{version}-{digest}.npz"
+    if name not in _READ:
+        arrays = _kept(files.cache_dir() / name, origin, build)
+        for array in arrays.values():
+            array.setflags(write=False)
+        _READ[name] = arrays
+    return _READ[name]
+
+
+def forget() -> None:
+    """Reads tables anew from now on, as another process would."""
+    _READ.clear()
+
+
+def _kept(cached: Path, origin: Path, build: Callable[[], Arrays]) -> Arrays:
     if cached.is_file():
         try:
             return read_arrays(cached)

