@@ -285,3 +285,10 @@ def space_from_json(data: Mapping[str, Any]) -> SearchSpace:
     """Reads what `SearchSpace.to_json` wrote."""
     space: SearchSpace = registry.load("space", data["name"])(**data.get("options", {}))
     return space
+
+
+def sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Gives raw bytes an order: numpy sorts and searches ``S`` but not ``V``."""
+    if keys.dtype.kind != "V":
+        return keys
+    return np.ascontiguousarray(keys).view(f"S{keys.dtype.itemsize}")
