@@ -66,6 +66,8 @@ class SearchSpace(ABC):
             an architecture is drawn as a table of its choices.
         network_width: What `network` calls the number of channels.
         network_depth: What it calls the number of repetitions of a cell.
+        complexity_settings: Names of the options of `complexity`, so that others are refused
+            before there is an architecture; ``None`` where the class does not tell.
         latency_table: Pattern of the names of the benchmarks with its latencies, with
             ``{device}`` and perhaps ``{dataset}`` in it; empty where there are none.
         latency_datasets: Data sets of these, the default first.
@@ -80,6 +82,7 @@ class SearchSpace(ABC):
     network_sizes: Mapping[str, Mapping[str, Any]] = FrozenDict()
     network_width: str = "channels"
     network_depth: str = "cells"
+    complexity_settings: tuple[str, ...] | None = None
     latency_table: str = ""
     core: SearchSpace | None = None
     latency_datasets: tuple[str, ...] = ()
