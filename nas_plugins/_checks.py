@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -72,3 +74,14 @@ def shares(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"`{name}` must be in [0, 1], got {value}")
+
+
+def as_path(name: str, given: str | os.PathLike[str]) -> Path:
+    """The argument `name`, the path of a file or of a folder.
+
+    Raises:
+        TypeError: It is neither text nor a path.
+    """
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(f"`{name}` must be a path, got {given!r}")
+    return Path(given)

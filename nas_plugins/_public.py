@@ -23,6 +23,9 @@ T = TypeVar("T")
 REFUSALS = (TypeError, ValueError)
 """By these a plug-in refuses arguments, as any function does."""
 
+SAMPLERS = "optuna:"
+"""How the names of Optuna's own samplers begin, which `nap.compare` takes as strategies."""
+
 
 def space(name: str, **options: Any) -> SearchSpace:
     """Builds a registered search space, e.g. ``space("nasbench201")``.
@@ -51,6 +54,7 @@ def strategy(name: str, *, space: SearchSpace | None = None, **options: Any) -> 
         PluginError: The plug-in cannot be imported, built or prepared.
         TypeError: It refuses an option; likewise `ValueError`.
     """
+    _refuse_samplers(name)
     built = _built("strategy", name, as_strategy, **options)
     if space is not None:
         with plugin_code(f"strategy {name!r}", "cannot prepare", passing=REFUSALS):
@@ -146,6 +150,7 @@ def space_class(name: str) -> type[SearchSpace]:
 
 def strategy_class(name: str) -> type[Strategy]:
     """The class of a registered strategy, for what it declares."""
+    _refuse_samplers(name)
     found: type[Strategy] = _declared("strategy", name, Strategy)
     return found
 
@@ -160,6 +165,14 @@ def benchmark_class(name: str) -> type[Benchmark]:
     """The class of a registered family of benchmarks, for what it declares."""
     found: type[Benchmark] = _declared("benchmark", name, Benchmark)
     return found
+
+
+def _refuse_samplers(name: str) -> None:
+    if isinstance(name, str) and name.startswith(SAMPLERS):
+        but = (
+            "which is a sampler of Optuna's own, for nap.compare(...) and for studies of Optuna's"
+        )
+        raise unknown_name("strategy", name, registry.names("strategy"), but=but)
 
 
 def _declared(kind: str, name: str, role: Any) -> Any:

@@ -92,15 +92,19 @@ def needing(what: str, install: str) -> Iterator[None]:
         raise MissingDependencyError(f"{what} ({error}); run: pip install {install}") from error
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+def unknown_name(
+    kind: str, name: object, known: Iterable[str], *, but: str = ""
+) -> UnknownNameError:
     """Returns the error for an unknown `name`, with the nearest known names.
 
     Args:
         kind: What the name stands for, e.g. ``"search space"``.
         name: The name that was asked for.
         known: All names that would have worked.
+        but: What it is instead, e.g. ``"which is a space"``.
     """
-    return UnknownNameError(f"unknown {kind} {name!r}; {_hint(name, known, 'none is registered')}")
+    hint = _hint(name, known, "none is registered")
+    return UnknownNameError(f"unknown {kind} {name!r}{but and ', '}{but}; {hint}")
 
 
 def unknown_option(owner: str, name: str, known: Iterable[str]) -> UnknownOptionError:
@@ -115,10 +119,10 @@ def unknown_option(owner: str, name: str, known: Iterable[str]) -> UnknownOption
     return UnknownOptionError(f"{owner}: unknown option `{name}`; {hint}")
 
 
-def _hint(name: str, known: Iterable[str], nothing: str) -> str:
+def _hint(name: object, known: Iterable[str], nothing: str) -> str:
     names = sorted(known)
     # Names are short, and the search for similar ones takes long for what is not.
-    near = difflib.get_close_matches(name[:_LONGEST_NAME], names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name)[:_LONGEST_NAME], names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     return f"known: {', '.join(names)}" if names else nothing

@@ -18,8 +18,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from nas_plugins._checks import plain
-from nas_plugins._plugin_code import module_code, named_reason, plugin_code, writable
-from nas_plugins.errors import MissingDependencyError, PluginError, unknown_name, unknown_option
+from nas_plugins._plugin_code import module_code, plugin_code, writable
+from nas_plugins.errors import (
+    MissingDependencyError,
+    NasPluginsError,
+    PluginError,
+    unknown_name,
+    unknown_option,
+)
 
 GROUPS = {
     "space": "nas_plugins.spaces",
@@ -30,6 +36,14 @@ GROUPS = {
     "proxy": "nas_plugins.proxies",
     "chat model": "nas_plugins.chat_models",
 }
+
+_NAMED_FIRST = {
+    "space": "a space",
+    "strategy": "a strategy",
+    "evaluator": "an evaluator",
+    "benchmark": "a benchmark",
+}
+"""Kinds that users mix up: a name of another kind is told to be of the first of these."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,9 @@ def load(kind: str, name: str) -> Any:
     """
     points = _points(kind)
     if name not in points:
-        raise unknown_name(kind, name, points)
+        others = [other for other in _NAMED_FIRST if other != kind and name in _points(other)]
+        but = f"which is the name of {_NAMED_FIRST[others[0]]}" if others else ""
+        raise unknown_name(kind, name, points, but=but)
     candidates = points[name]
     if len({point.value for point in candidates}) > 1:
         owners = ", ".join(f"{p.value} from {_distribution(p)}" for p in candidates)
@@ -190,12 +206,13 @@ def _info(kind: str, point: EntryPoint) -> PluginInfo:
     if kind != "benchmark":
         return info
     try:
-        # An entry point may name any callable, which need not be a class of ours.
-        tables = tuple(target.tables()) if hasattr(target, "tables") else ()
-        if not all(isinstance(table, str) for table in tables):
-            raise TypeError(f"they must be names, got {tables!r}")
-    except (Exception, SystemExit) as error:  # a third party's plug-in may do anything
-        return replace(info, error=f"tables() fails: {named_reason(error)}")
+        with plugin_code("tables()", "fails"):
+            # An entry point may name any callable, which need not be a class of ours.
+            tables = tuple(target.tables()) if hasattr(target, "tables") else ()
+            if not all(isinstance(table, str) for table in tables):
+                raise TypeError(f"they must be names, got {tables!r}")
+    except NasPluginsError as error:
+        return replace(info, error=str(error))
     return replace(info, tables=tuple(map(writable, tables)) or (point.name,))
 
 

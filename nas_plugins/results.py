@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_plugins import pareto
+from nas_plugins._checks import as_path
 from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
@@ -253,7 +254,7 @@ class SearchResult:
         Raises:
             OSError: Something cannot be written.
         """
-        path = Path(path)
+        path = as_path("path", path)
         file = path if path.suffix == ".json" else path / RESULT_FILE
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(self.to_json(), indent=1, allow_nan=False))
@@ -269,7 +270,7 @@ class SearchResult:
         Raises:
             DataError: The file is absent, torn or of another kind.
         """
-        path = Path(path)
+        path = as_path("path", path)
         what = "a readable search result"
         with refusing(path, what):  # also where the name is too long to be asked for
             file = path / RESULT_FILE if path.is_dir() else path
@@ -361,7 +362,7 @@ class SearchResult:
         """
         from nas_plugins.report import write_report  # the one import upwards
 
-        return write_report(self, Path(path), single_file=single_file)
+        return write_report(self, as_path("path", path), single_file=single_file)
 
     def __repr__(self) -> str:
         columns, rows = self._best_rows()

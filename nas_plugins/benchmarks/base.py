@@ -14,7 +14,7 @@ from nas_plugins.errors import InvalidArchitectureError, unknown_name
 from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Metric, MetricValues
 from nas_plugins.spaces.base import Architecture, Rows, SearchSpace
-from nas_plugins.spaces.graph import sortable
+from nas_plugins.spaces.values import sortable
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,6 +17,7 @@ _arch_vq, _llm_nas = panel(ARCH_VQ), panel(LLM_NAS)
 
 
 def reproduce(
+    context: typer.Context,
     *,
     name: Annotated[
         str | None, typer.Argument(help="What to run; without it, the names are listed.")
@@ -82,6 +83,7 @@ def reproduce(
     Long because its options are declared with their help.
     """
     if name is None:
+        _refuse_idle_options(context)
         _list(as_json)
         return
     if quick and budget not in ("full", "quick"):
@@ -112,6 +114,17 @@ def reproduce(
         print_lines([found.markdown()])
     if not quiet:
         remark(f"wrote {', '.join(str(file) for file in files)}")
+
+
+def _refuse_idle_options(context: typer.Context) -> None:
+    """Refuses options of a run where nothing is run; the list has ``--json`` alone."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name) if option.name else None
+        if option.name != "as_json" and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"{option.opts[0]} goes with the NAME of a table or figure; nas-plugins reproduce "
+                "without options lists them"
+            )
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

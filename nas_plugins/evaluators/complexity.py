@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from nas_plugins import registry
 from nas_plugins._images import shape_text
+from nas_plugins._public import space_class
+from nas_plugins.errors import NasPluginsError, unknown_option
 from nas_plugins.protocols import Evaluator, Metric
 from nas_plugins.spaces.base import Architecture, SearchSpace
 
@@ -25,11 +29,19 @@ class ComplexityEvaluator(Evaluator):
         **options: Settings of the network that the space's `complexity` takes, e.g.
             ``classes=100, resolution=32`` for ``nasbench201``. Where another evaluator of the
             search trains on a data set, networks for its images are counted.
+
+    Raises:
+        UnknownOptionError: No space's `complexity` takes an option; suggests the nearest. A
+            space of your own tells its options in `SearchSpace.complexity_settings`.
     """
 
     _shape: tuple[int, ...] | None = None  # of the data set of the search
 
     def __init__(self, **options: Any) -> None:
+        known = _known_options() if options else None
+        for name in options:
+            if known is not None and name not in known:
+                raise unknown_option("evaluator 'complexity'", name, known)
         self._options = dict(options)
 
     @property
@@ -87,3 +99,22 @@ class ComplexityEvaluator(Evaluator):
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
         images = f" for images of {shape_text(self._shape)}" if self._shape else ""
         return f"{type(self).__name__}({options}){images}"
+
+
+def _known_options() -> set[str] | None:
+    """What the `complexity` of any space takes; ``None`` where a registered one does not tell."""
+    known: set[str] = set()
+    for name in registry.names("space"):
+        with suppress(NasPluginsError):  # whoever uses the broken one is told
+            kind = space_class(name)
+            if kind.complexity_settings is None and kind.complexity is not SearchSpace.complexity:
+                return None
+    for kind in _descendants(SearchSpace):
+        known.update(kind.complexity_settings or ())
+    return known
+
+
+def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _descendants(child)

@@ -11,7 +11,7 @@ from typing import Any
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._reading import json_value, refusing, text
-from nas_plugins.errors import DataError
+from nas_plugins.errors import DataError, UnknownNameError, unknown_name
 from nas_plugins.llm.errors import ChatSetupError
 
 _MILLION = 1e6
@@ -86,13 +86,27 @@ def _prices(data: Mapping[str, Any], what: str) -> Prices:
     found: dict[str, Price] = {}
     for name, entry in models.items():
         try:
-            found[name] = entry if isinstance(entry, Price) else Price(**entry)
-        except (TypeError, ValueError) as error:
+            found[name] = entry if isinstance(entry, Price) else _price(entry)
+        except (TypeError, ValueError, UnknownNameError) as error:
             raise ChatSetupError(
                 f"{what} must give {name!r} an `input` and an `output`, in US dollars per "
                 f"million tokens: {error}"
             ) from None
     return Prices(str(data.get("date", "")), FrozenDict(found))
+
+
+def _price(entry: Any) -> Price:
+    """The price that an entry says; refuses what is in none."""
+    if not isinstance(entry, Mapping):
+        raise TypeError(f"got {entry!r}")
+    known = ("input", "output")
+    for key in entry:
+        if key not in known:
+            raise unknown_name("key", key, known)
+    for key in known:
+        if key not in entry:
+            raise TypeError(f"there is no {key!r}")
+    return Price(**entry)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Mapping, Set
 from itertools import islice
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,6 +20,8 @@ from nas_plugins.optuna.trial_log import TrialLog, objectives_in
 from nas_plugins.spaces.base import Choice, SearchSpace
 
 _logger = compat.follow_optuna(logging.getLogger(__name__))
+
+_MAX_STUDIES = 8
 
 
 class StudyMemory:
@@ -67,6 +71,12 @@ class StudyMemory:
                 self._space = dimensions.space_of(parameters)
             return self._space
 
+    def space_around(
+        self, study: Study, parameters: Mapping[str, BaseDistribution]
+    ) -> SearchSpace | None:
+        """The space of these parameters and of those of the trials so far."""
+        return self.space_of({**self.known_parameters(study), **parameters})
+
     def constrained(self, study: Study) -> bool:
         """Whether trials have constraints: the first complete one tells."""
         complete = (t for t in compat.all_trials(study) if t.state == TrialState.COMPLETE)
@@ -112,3 +122,26 @@ class StudyMemory:
                 objectives = objectives_in(compat.directions(study), names)
                 self._log = TrialLog(space, objectives, inactive=space is self._space)
             return self._log.look(trials, exclude=None if trial is None else trial.number)
+
+
+class Memories:
+    """What a sampler keeps about the studies it is used for: the latest eight of a storage."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: WeakKeyDictionary[BaseStorage, dict[int, StudyMemory]] = WeakKeyDictionary()
+
+    def of(self, study: Study) -> StudyMemory:
+        """The memory of a study that has at least one trial."""
+        storage, study_id = compat.study_key(study)
+        # A study may be deleted and made anew under the same id.
+        identity = compat.trial_identity(compat.all_trials(study)[0])
+        with self._lock:
+            memories = self._kept.setdefault(storage, {})
+            memory = memories.pop(study_id, None)
+            if memory is None or memory.identity != identity:
+                memory = StudyMemory(identity)
+            memories[study_id] = memory
+            if len(memories) > _MAX_STUDIES:
+                del memories[next(iter(memories))]
+            return memory

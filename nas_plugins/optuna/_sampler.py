@@ -3,66 +3,27 @@
 from __future__ import annotations
 
 import copy
-import logging
-import threading
 import zlib
 from collections.abc import Collection, Mapping, Sequence, Set
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins import _public
 from nas_plugins._checks import at_least
 from nas_plugins.engine import proposals
-from nas_plugins.errors import InvalidArchitectureError
-from nas_plugins.history import History, Proposal
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
-from nas_plugins.optuna._memory import StudyMemory
-from nas_plugins.optuna.trial_log import restrict
+from nas_plugins.optuna._apart import draw_apart, handed_out
+from nas_plugins.optuna._configuration import REST_STREAM, Chooser
+from nas_plugins.optuna._hints import Hints
+from nas_plugins.optuna._memory import Memories
 from nas_plugins.protocols import Strategy, as_strategy
-from nas_plugins.spaces.base import Architecture, Choice, Decision, Label, SearchSpace
-
-_logger = compat.follow_optuna(logging.getLogger(__name__))
-compat.follow_optuna(logging.getLogger(proposals.__name__))
-
-_MAX_STUDIES = 8
-_MAX_CLAIMS = 12
-_MAX_STRATEGY_CLAIMS = 7
-"""Further claims are random, as several workers may ask the strategy the same for ever."""
-
-_MAX_CANDIDATES = 8
-
-_CONTENTION = "other workers were faster to take what the strategy proposed"
-_REST_WARNING = (
-    "Not architecture, and sampled by Optuna's TPE instead of the strategy: %s. Pass another "
-    "sampler for such parameters as `independent_sampler`, or set `warn_independent_sampling` to "
-    "`False` in the constructor of `%s` if this is intended."
-)
-_NAMES = (
-    "Trial#%d has not asked for %s of %r, so that the search learns nothing of them%s. The "
-    "objective must suggest each decision by its name."
-)
-_EQUALS = (
-    "Trial#%d asks for %r, whose choice %r Optuna records as %r, which equals it, in study %r; "
-    "the search does without it. Write %r as text if it means something else."
-)
-_REST_STREAM = 1 << 32
-"""Random numbers for what is not the strategy's; above every checksum of a parameter's name."""
-
-_MAX_RESTS = 8
-_MAX_COMPANIONS = 256
-_MIN_REFINED = 10
-_REFINED = 0.4
-"""Share of the trials that give one of the best architectures other numbers."""
-_INHERITED = 0.4
-"""Share of the trials that try an architecture with the numbers of one of the best trials."""
+from nas_plugins.spaces.base import Choice, SearchSpace
 
 
 class StrategySampler(BaseSampler):
@@ -204,10 +165,10 @@ class StrategySampler(BaseSampler):
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
         if self._space is not None and state == TrialState.COMPLETE:
-            self._warn_of_names(self._space, trial)
+            self._hints.names(self._space, trial)
         if state == TrialState.FAIL:
             entry = _attributes.failure_entry(interrupted=compat.is_interrupted())
-            _write(study, trial, [entry])
+            compat.write_attributes(study, trial, [entry])
         if self._on_exhausted == "stop" and self._is_exhausted(study, trial):
             compat.stop(study)
 
@@ -218,7 +179,7 @@ class StrategySampler(BaseSampler):
             own: dict[str, BaseDistribution] = dimensions.distributions(self._space)
             names = {decision.name for decision in self._space.decisions}
         else:
-            common = self._memory(study).known_parameters(study)
+            common = self._memories.of(study).known_parameters(study)
             decisions = {n: dist for n, dist in common.items() if dimensions.is_decision(dist)}
             own = {n: dist for n, dist in decisions.items() if dimensions.is_relative(dist)}
             names = set(decisions)
@@ -230,7 +191,7 @@ class StrategySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        space = self._space or self._space_around(study, search_space)
+        space = self._space_around(study, search_space)
         names = {decision.name for decision in space.decisions} if space is not None else set()
         others = {name: dist for name, dist in search_space.items() if name not in names}
         params = self._sample_rest(study, trial, others)
@@ -238,7 +199,7 @@ class StrategySampler(BaseSampler):
         if space is not None and any(
             len(d.choices) > 1 and d.name not in decided for d in space.decisions
         ):
-            params, architecture = self._configuration(study, trial, space, others, params)
+            params, architecture = self._chooser(study, trial, space).configuration(others, params)
             for decision, index in zip(space.decisions, architecture.indices, strict=True):
                 if (dist := search_space.get(decision.name)) is not None:
                     params[decision.name] = dimensions.value(dist, decision, index)
@@ -255,14 +216,15 @@ class StrategySampler(BaseSampler):
         stream = zlib.crc32(param_name.encode("utf-8", "surrogatepass"))
         decides = self._decides(param_name, param_distribution)
         if decides:
-            self._warn_of_equals(study, trial, param_name, param_distribution)
-            for handed in self._handed_out(study, trial, param_name, param_distribution):
+            self._hints.equals(study, trial, param_name, param_distribution)
+            space = partial(self._space_around, study, {})
+            for handed in handed_out(study, trial, space, param_name, param_distribution):
                 return handed
         own = decides or dimensions.huge(param_distribution)
         if own and self._independent_sampler is None:
             rng = self._rng(trial, stream)
             if self._space is None and decides:
-                return self._draw_apart(study, trial, param_name, param_distribution, rng)
+                return draw_apart(study, trial, param_name, param_distribution, rng)
             return dimensions.draw(param_distribution, rng)
         self._warn(study, trial, [param_name])
         sampler = self._rest_sampler(study, trial, stream)
@@ -271,7 +233,7 @@ class StrategySampler(BaseSampler):
     # -- what is behind it -----------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        caches = ("_lock", "_memories", "_warned")
+        caches = ("_memories", "_hints")
         return {name: value for name, value in self.__dict__.items() if name not in caches}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -279,37 +241,35 @@ class StrategySampler(BaseSampler):
         self._forget()
 
     def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._memories: WeakKeyDictionary[BaseStorage, dict[int, StudyMemory]] = (
-            WeakKeyDictionary()
-        )
-        self._warned: set[str] = set()
+        self._memories = Memories()
+        self._hints = Hints()
 
     def _rng(self, trial: FrozenTrial, *stream: int) -> np.random.Generator:
         """The random numbers of one trial, the same in every process and at every call."""
         return proposals.trial_rng(self._entropy, trial.number, *stream)
 
-    def _memory(self, study: Study) -> StudyMemory:
-        storage, study_id = compat.study_key(study)
-        # A study may be deleted and made anew under the same id.
-        identity = compat.trial_identity(compat.all_trials(study)[0])
-        with self._lock:
-            memories = self._memories.setdefault(storage, {})
-            memory = memories.pop(study_id, None)
-            if memory is None or memory.identity != identity:
-                memory = StudyMemory(identity)
-            memories[study_id] = memory
-            if len(memories) > _MAX_STUDIES:
-                del memories[next(iter(memories))]
-            return memory
-
     def _space_around(
         self, study: Study, search_space: Mapping[str, BaseDistribution]
     ) -> SearchSpace | None:
-        """The space of the trials' parameters; PartialFixedSampler hides some."""
-        memory = self._memory(study)
-        common = memory.known_parameters(study)
-        return memory.space_of({**common, **search_space})
+        """The space given, or that of the trials' parameters; PartialFixedSampler hides some."""
+        return self._space or self._memories.of(study).space_around(study, search_space)
+
+    def _chooser(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> Chooser:
+        return Chooser(
+            study,
+            trial,
+            space,
+            memory=self._memories.of(study),
+            strategy=self._strategy,
+            states=self._seen_states,
+            entropy=self._entropy,
+            inherits=self._independent_sampler is None,
+            told=self._hints.told,
+        )
+
+    def _is_exhausted(self, study: Study, trial: FrozenTrial) -> bool:
+        space = self._space_around(study, {})
+        return space is not None and self._chooser(study, trial, space).is_exhausted()
 
     def _decides(self, name: str, distribution: BaseDistribution) -> bool:
         """Whether a parameter is the strategy's, even where it cannot be sampled jointly yet."""
@@ -317,83 +277,16 @@ class StrategySampler(BaseSampler):
             return dimensions.is_decision(distribution)
         return any(decision.name == name for decision in self._space.decisions)
 
-    def _draw_apart(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        name: str,
-        distribution: BaseDistribution,
-        rng: np.random.Generator,
-    ) -> Any:
-        """Draws a decision that is not in the space yet, away from what other trials have.
-
-        Trials that begin before any other has told its parameters draw them one by one. Of the
-        choices those are taken that the fewest trials have together with what is set already;
-        each draw is published, and drawn again if another worker has come to the same.
-        """
-        decision = dimensions.decision_of(name, distribution)
-        assert decision is not None
-        n = len(decision.choices)
-        drawn = _attributes.read_drawn(compat.attributes(study, trial))
-        for _ in range(_MAX_CLAIMS):
-            counts = self._companions(study, trial, decision)
-            fewest = [i for i, count in enumerate(counts) if count == min(counts)]
-            if len(fewest) == n:
-                index = decision.index(dimensions.draw(distribution, rng))
-            else:
-                index = fewest[rng.integers(len(fewest))]
-            _write(study, trial, _attributes.drawn_entries({**drawn, name: index}))
-            if self._companions(study, trial, decision)[index] <= counts[index]:
-                break
-        return dimensions.value(distribution, decision, index)
-
-    def _companions(self, study: Study, trial: FrozenTrial, decision: Decision) -> list[int]:
-        """How many other trials have each choice together with all that this one has set."""
-        own = {
-            key: known
-            for key, dist in trial.distributions.items()
-            if (known := dimensions.decision_of(key, dist)) is not None
-        }
-        wanted = {key: known.index(trial.params[key]) for key, known in own.items()}
-        counts = [0] * len(decision.choices)
-        for other in compat.all_trials(study, fresh=True)[-_MAX_COMPANIONS:]:
-            if other.number == trial.number:
-                continue
-            drawn = _attributes.read_drawn(other.system_attrs)
-            told = {**_attributes.read_choices(other.system_attrs), **other.params}
-            index = _held(decision, told, drawn)
-            if index is not None:
-                counts[index] += all(
-                    _held(known, told, drawn) == wanted[key] for key, known in own.items()
-                )
-        return counts
-
-    def _handed_out(
-        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
-    ) -> list[Any]:
-        """The choice that was made jointly for a decision which Optuna was not told of, if any."""
-        published = _attributes.read_choices(compat.attributes(study, trial))
-        if name not in published:
-            return []
-        space = self._space or self._space_around(study, {})
-        decision = next((d for d in space.decisions if d.name == name), None) if space else None
-        if decision is None:
-            return []
-        try:
-            return [dimensions.value(distribution, decision, decision.index(published[name]))]
-        except InvalidArchitectureError:
-            return []
-
     def _rest_space(
         self, study: Study, trial: FrozenTrial, decisions: Set[str]
     ) -> dict[str, BaseDistribution]:
         """The parameters that are not the strategy's, as far as they are sampled jointly."""
         if self._independent_sampler is None:
             # Optuna takes its time to compare many choices.
-            known = self._memory(study).known_parameters(study)
+            known = self._memories.of(study).known_parameters(study)
             if known.keys() <= decisions:
                 return {}
-        sampler = self._independent_sampler or self._memory(study).tpe
+        sampler = self._independent_sampler or self._memories.of(study).tpe
         return sampler.infer_relative_search_space(study, trial)
 
     def _rest_sampler(self, study: Study, trial: FrozenTrial, *stream: int) -> BaseSampler:
@@ -404,8 +297,8 @@ class StrategySampler(BaseSampler):
         """
         if self._independent_sampler is not None:
             return self._independent_sampler
-        seed = int(self._rng(trial, _REST_STREAM, *stream).integers(2**32))
-        memory = self._memory(study)
+        seed = int(self._rng(trial, REST_STREAM, *stream).integers(2**32))
+        memory = self._memories.of(study)
         return compat.seeded(memory.tpe, seed, constrained=memory.constrained(study))
 
     def _sample_rest(
@@ -422,236 +315,6 @@ class StrategySampler(BaseSampler):
                 params[name] = self.sample_independent(study, trial, name, distribution)
         return params
 
-    def _configuration(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        others: Mapping[str, BaseDistribution],
-        params: dict[str, Any],
-    ) -> tuple[dict[str, Any], Architecture]:
-        """The other parameters, which are drawn anew if it must be, and an architecture."""
-        fixed = compat.fixed_params(study, trial)
-        known = {**self._memory(study).known_parameters(study), **others}
-        for decision in space.decisions:
-            known.pop(decision.name, None)
-        rng = self._rng(trial, _REST_STREAM, 0)
-        share = rng.random()
-        refine = bool(others) and share < _REFINED
-        attempts = [params]
-        if _REFINED <= share < _REFINED + _INHERITED:
-            attempts[:0] = self._inherited(study, trial, space, others, rng)
-        architecture: Architecture | None = None
-        attempt = 0
-        while architecture is None:
-            if attempt < len(attempts):
-                params = attempts[attempt]
-            else:
-                params = {name: dimensions.draw(dist, rng) for name, dist in others.items()}
-            rest = _known.rest_of({**params, **fixed}, known)
-            last = not others or attempt >= _MAX_RESTS - 1  # it always gives an architecture
-            architecture = self._architecture(
-                study, trial, space, rest, refine=refine and not attempt, last=last
-            )
-            attempt += 1
-        return params, architecture
-
-    def _inherited(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        others: Mapping[str, BaseDistribution],
-        rng: np.random.Generator,
-    ) -> list[dict[str, Any]]:
-        """The other parameters of one of the best trials, if there is one and TPE is used.
-
-        With the same numbers architectures differ by what they are, not by luck.
-        """
-        if not others or self._independent_sampler is not None:
-            return []
-        history = self._memory(study).history(study, space, trial, states=self._seen_states)
-        if len(history.complete) < _MIN_REFINED:
-            return []
-        number = history.front[rng.integers(len(history.front))].number
-        best = compat.all_trials(study)[number]
-        same = all(best.distributions.get(name) == dist for name, dist in others.items())
-        return [{name: best.params[name] for name in others}] if same else []
-
-    def _refined(self, trial: FrozenTrial, history: History) -> list[Proposal]:
-        """One of the best architectures, to be tried with other numbers, if there is one."""
-        if len(history.complete) < _MIN_REFINED:
-            return []
-        rng = self._rng(trial, _REST_STREAM, 1)
-        best = history.front[rng.integers(len(history.front))].architecture
-        return self._met([] if best.key in history.seen else [Proposal(best)], history)
-
-    def _architecture(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        rest: _known.Rest,
-        *,
-        refine: bool,
-        last: bool,
-    ) -> Architecture | None:
-        """Chooses an architecture and publishes it, so that no other worker chooses it too.
-
-        Of two workers that choose the same one, each first writes its choice and then looks
-        for the other's: the later writer at least sees the earlier one's and chooses again.
-
-        Args:
-            study: The study.
-            trial: The trial that is sampled.
-            space: The space of the architecture.
-            rest: The other parameters of the configuration.
-            last: Whether to repeat a configuration where nothing new is left; otherwise
-                ``None`` is returned.
-        """
-        rng = self._rng(trial)
-        memory = self._memory(study)
-        fixed = restrict(compat.fixed_params(study, trial), space)
-        look = partial(memory.history, study, space, trial, rest, states=self._seen_states)
-        history = look().fixing(fixed)
-        if rest:
-            _write(study, trial, _known.rest_entries(rest))
-        may_repeat = not self._strategy.avoid_duplicates
-        records = memory.look(study, space, trial)[1]
-        first = self._met(_known.interrupted(records, self._seen_states), history)
-        if refine and not first:
-            first = self._refined(trial, history)
-        further: list[Proposal] = []
-        for claim in range(_MAX_CLAIMS):
-            choice = self._candidate(history, rng, claim, first, further)
-            if choice.exhausted and not last:
-                return None
-            if choice.exhausted and not may_repeat:
-                left = self._met(_known.unfinished(records), history)
-                choice = proposals.Chosen(left[0], exhausted=True) if left else choice
-            architecture = choice.proposal.architecture
-            _write(study, trial, _attributes.choices_entries(architecture.labels))
-            if may_repeat or choice.exhausted:
-                break
-            history = look(fresh=True).fixing(fixed)
-            if architecture.key not in history.seen:
-                break
-        _write(study, trial, _attributes.note_entries(choice.proposal.notes))
-        if choice.exhausted and not may_repeat:
-            memory.tell_exhaustion(trial, space, fixed)
-        return architecture
-
-    def _candidate(
-        self,
-        history: History,
-        rng: np.random.Generator,
-        claim: int,
-        first: list[Proposal],
-        further: list[Proposal],
-    ) -> proposals.Chosen:
-        """What to claim next.
-
-        Args:
-            history: What is known now.
-            rng: Source of randomness.
-            claim: How many claims other workers were faster with.
-            first: To be tried before the strategy is asked; shrinks.
-            further: What the strategy proposed beside what it was asked for; changes.
-        """
-        further[:] = [p for p in further if p.architecture.key not in history.seen]
-        if first:
-            return proposals.Chosen(first.pop(0))
-        if claim >= _MAX_STRATEGY_CLAIMS:
-            return proposals.choose_at_random(history, rng, history.seen, reason=_CONTENTION)
-        if further:  # any of them, as other workers are about to take the next
-            return proposals.Chosen(further.pop(rng.integers(len(further))))
-        n = _MAX_CANDIDATES if claim else 1
-        choice = proposals.choose(self._strategy, history, rng, candidates=n, told=self._warned)
-        further.extend(choice.others)
-        return choice
-
-    @staticmethod
-    def _met(found: list[Proposal], history: History) -> list[Proposal]:
-        """Those of the proposals that have the fixed choices."""
-        places = {d.name: i for i, d in enumerate(history.space.decisions)}
-        fixed = {
-            places[name]: history.space.decisions[places[name]].index(choice)
-            for name, choice in history.fixed.items()
-        }
-        return [p for p in found if all(p.architecture.indices[i] == c for i, c in fixed.items())]
-
-    def _is_exhausted(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether nothing new is left once this trial has ended."""
-        memory = self._memory(study)
-        space = self._space or self._space_around(study, {})
-        if space is None:
-            return False
-        history = memory.history(study, space, None, fresh=True, states=self._seen_states)
-        records = memory.look(study, space, None)[1]
-        if records.has_rest or _known.interrupted(records, self._seen_states):
-            return False
-        fixed = restrict(compat.fixed_params_of(study), space)
-        rng = self._rng(trial, _REST_STREAM, 2)
-        found = proposals.choose_at_random(history.fixing(fixed), rng, history.seen, reason="")
-        return found.exhausted
-
-    def _warn_of_names(self, space: SearchSpace, trial: FrozenTrial) -> None:
-        """Tells once that the objective asks for decisions by other names than the space's."""
-        decisions = {d.name: d.labels for d in space.decisions if len(d.choices) > 1}
-        missing = [name for name in decisions if name not in trial.params]
-        if not missing or _NAMES in self._warned:
-            return
-        others = [name for name in trial.params if name not in decisions]
-        alike = {
-            name: other
-            for name in missing
-            for other in others
-            if _labels_of(trial.distributions[other]) == decisions[name]
-            and (name in other or other in name)
-        }
-        if alike or len(missing) == len(decisions):
-            self._warned.add(_NAMES)
-            hint = "".join(f"; {n!r} may be its {o!r}" for n, o in list(alike.items())[:1])
-            _logger.warning(_NAMES, trial.number, ", ".join(map(repr, missing)), space, hint)
-
-    def _warn_of_equals(
-        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
-    ) -> None:
-        """Tells once per parameter which of its choices are never proposed."""
-        key = f"{_EQUALS}{name}"
-        if key in self._warned:
-            return
-        self._warned.add(key)
-        for kept, lost in dimensions.mistaken(distribution)[:1]:
-            _logger.warning(_EQUALS, trial.number, name, lost, kept, study.study_name, lost)
-
     def _warn(self, study: Study, trial: FrozenTrial, names: Sequence[str]) -> None:
-        """Tells once per parameter, from the second trial on, that it is not the strategy's."""
-        unwanted = not self._warn_independent_sampling or self._independent_sampler is not None
-        if unwanted or _NAMES in self._warned:
-            return
-        new = [name for name in names if name not in self._warned]
-        if new and any(t.state == TrialState.COMPLETE for t in compat.all_trials(study)):
-            self._warned.update(new)
-            _logger.warning(_REST_WARNING, ", ".join(map(repr, new)), type(self).__name__)
-
-
-def _labels_of(distribution: BaseDistribution) -> tuple[Label, ...]:
-    found = dimensions.decision_of("", distribution)
-    return () if found is None else found.labels
-
-
-def _held(decision: Decision, told: Mapping[str, Any], drawn: Mapping[str, int]) -> int | None:
-    """The position of the choice that a trial has of a decision, as far as it is known."""
-    if decision.name not in told:
-        index = drawn.get(decision.name, -1)
-        return index if 0 <= index < len(decision.choices) else None
-    try:
-        return decision.index(told[decision.name])
-    except InvalidArchitectureError:
-        return None
-
-
-def _write(study: Study, trial: FrozenTrial, entries: Any) -> None:
-    for key, value in entries:
-        compat.set_trial_attribute(study, trial, key, value)
+        if self._warn_independent_sampling and self._independent_sampler is None:
+            self._hints.rest(study, trial, names, type(self).__name__)

@@ -10,7 +10,7 @@ import copy
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -81,10 +81,11 @@ def call_back(
     return study._stop_flag
 
 
-def set_trial_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
-    """Writes a system attribute of a trial into the storage, without known secrets."""
-    clean = without_secrets(value) if isinstance(value, str) else value
-    study._storage.set_trial_system_attr(trial._trial_id, key, clean)
+def write_attributes(study: Study, trial: FrozenTrial, entries: Iterable[tuple[str, Any]]) -> None:
+    """Writes system attributes of a trial into the storage, in order, without known secrets."""
+    for key, value in entries:
+        clean = without_secrets(value) if isinstance(value, str) else value
+        study._storage.set_trial_system_attr(trial._trial_id, key, clean)
 
 
 def default_sampler() -> TPESampler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from nas_plugins._checks import as_path, numbers
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._tables import data_frame
-from nas_plugins.errors import unknown_name
+from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.reproduction.documents import DASH, Cell, ResultTable, Spread
@@ -35,7 +36,7 @@ from nas_plugins.reproduction.seed_runs import (
     seeds_of,
     told,
 )
-from nas_plugins.runner.options import whole
+from nas_plugins.runner.options import whole, words_of
 from nas_plugins.runner.outputs import prepare_folder
 from nas_plugins.runner.progress import CountingDisplay
 
@@ -307,10 +308,11 @@ def compare(
     Long because its parameters are listed twice, with types and in words.
     """
     trials, workers = whole("trials", trials, 1), whole("workers", workers, 1)
+    numbers(tolerance=tolerance)
     table = benchmark_of(benchmark)
     better = {metric.name: f"{metric.name}:{metric.direction}" for metric in table.metrics}
-    words = [objectives] if isinstance(objectives, (str, Objective)) else objectives
-    goals = objectives_of([better.get(w, w) if isinstance(w, str) else w for w in words])
+    words = words_of("objectives", objectives, Objective, "val_accuracy:max")
+    goals = objectives_of([better.get(word, word) for word in words])
     reported = (replace(goals[0], name=report or goals[0].name), *goals[1:])
     known = [metric.name for metric in table.metrics]
     for objective in (*goals, reported[0]):
@@ -324,9 +326,10 @@ def compare(
     ]
     if workers > 1:
         _check_pickles(jobs)
-    if out is not None:
-        prepare_folder(Path(out))
-    runs = _runs(jobs, table, workers, None if out is None else Path(out), progress)
+    folder = None if out is None else as_path("out", out)
+    if folder is not None:
+        prepare_folder(folder)
+    runs = _runs(jobs, table, workers, folder, progress)
     searched, axes = ScoreAxes.of(table, goals), ScoreAxes.of(table, reported)
     every = [run for some in runs.values() for run in some]
     searched = searched.or_best_of([run.searched for run in every])
@@ -343,7 +346,7 @@ def _competitors(
     """With their seeds; each is built once, so that what is wrong is told before anything runs."""
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
-    if isinstance(strategies, str):
+    if isinstance(strategies, str) or not isinstance(strategies, Iterable):
         raise TypeError(f"`strategies` must be a list or a mapping, got {strategies!r}")
     if isinstance(strategies, Mapping):
         pairs = [(name, spec) for name, spec in strategies.items()]
@@ -354,7 +357,7 @@ def _competitors(
         if name in found:
             raise ValueError(f"`strategies` must have different names, got {name!r} twice; "
                              "a mapping gives them names")  # fmt: skip
-        strategy, options = spec if isinstance(spec, tuple) else (spec, {})
+        strategy, options = _with_options(spec)
         competitor = Competitor(name, strategy, FrozenDict(options), engine)
         competitor.check()
         found[name] = replace(competitor, engine=STUDY) if competitor.sampler else competitor
@@ -366,12 +369,23 @@ def _competitors(
     return [(competitor, seeds_of(by_name[name])) for name, competitor in found.items()]
 
 
+def _with_options(spec: StrategySpec) -> tuple[str | Strategy, Mapping[str, Any]]:
+    if not isinstance(spec, tuple):
+        return spec, {}
+    if len(spec) != 2 or not isinstance(spec[1], Mapping):
+        raise TypeError(f"`strategies` with options are written (name, options), got {spec!r}")
+    if spec[1] and not isinstance(spec[0], str):
+        raise UsageError(f"options in `strategies` are for a name, and {spec[0]!r} is an object")
+    return spec
+
+
 def _name(spec: StrategySpec) -> str:
     if isinstance(spec, str):
         return spec
     if isinstance(spec, tuple):
-        options = ", ".join(f"{key}={value!r}" for key, value in spec[1].items())
-        return f"{spec[0]}({options})" if options else spec[0]
+        name, options = _with_options(spec)
+        told_options = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        return f"{name}({told_options})" if options else str(name)
     text = told(spec)
     return text if len(text) <= 60 and "\n" not in text else type(spec).__name__
 
@@ -388,9 +402,11 @@ def _check_pickles(jobs: Sequence[SeedJob]) -> None:
             ) from error
 
 
-def _budgets(given: Sequence[int], trials: int) -> tuple[int, ...]:
-    if any(budget < 1 for budget in given):
-        raise ValueError(f"`budgets` must be >= 1, got {list(given)}")
+def _budgets(given: Any, trials: int) -> tuple[int, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"`budgets` must be a list of numbers of trials, got {given!r}")
+    for budget in given:
+        whole("budgets", budget, 1)
     chosen = {*(given or (trials // 4, trials // 2)), trials}
     return tuple(sorted(budget for budget in chosen if 1 <= budget <= trials))
 

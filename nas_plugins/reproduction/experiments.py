@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from nas_plugins._checks import as_path
 from nas_plugins._wording import visible
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.documents import Reproduction
@@ -221,7 +222,7 @@ def experiment_request(
     if note is not None:
         given["note"] = note
     request: ExperimentRequest = _loaded(_REQUESTS[experiment.paper])(
-        out=Path(out), budget=budget, **given
+        out=as_path("out", out), budget=budget, **given
     )
     return request
 

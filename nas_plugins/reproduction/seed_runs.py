@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +28,6 @@ Floats = npt.NDArray[np.float64]
 
 ALONE, STUDY = "alone", "optuna"
 ENGINES = (ALONE, STUDY)
-_STOCK = "optuna:"
 _SLOW = ("optuna:gp",)
 _FORMAT = 1
 _ARRAYS = ("searched", "reported", "distinct", "seconds")
@@ -53,8 +53,8 @@ class Competitor:
     @property
     def sampler(self) -> str:
         """Name of the sampler of Optuna's own; empty for a strategy."""
-        own = isinstance(self.strategy, str) and self.strategy.startswith(_STOCK)
-        return str(self.strategy).removeprefix(_STOCK) if own else ""
+        own = isinstance(self.strategy, str) and self.strategy.startswith(_public.SAMPLERS)
+        return str(self.strategy).removeprefix(_public.SAMPLERS) if own else ""
 
     @property
     def kind(self) -> str:
@@ -297,17 +297,20 @@ def _steps(job: SeedJob, recorder: _Recorder) -> Iterator[Step]:
     return alone(competitor.build(), space, job.searched, **limits, seed=job.seed)
 
 
-def seeds_of(given: int | Sequence[int]) -> tuple[int, ...]:
+def seeds_of(given: Any) -> tuple[int, ...]:
     """A number of seeds, which count from 0, or the seeds themselves.
 
     Raises:
+        TypeError: They are no whole numbers.
         ValueError: There is none, or one comes twice.
     """
-    seeds = (
-        tuple(range(int(given)))
-        if isinstance(given, (int, np.integer))
-        else tuple(map(int, given))
-    )
+    one = isinstance(given, str) or not isinstance(given, Iterable)
+    own = (given,) if one else tuple(given)
+    if any(isinstance(seed, bool) or not hasattr(seed, "__index__") for seed in own):
+        raise TypeError(f"`seeds` must be a whole number or several, got {given!r}")
+    seeds = tuple(map(operator.index, own))
+    if one:
+        seeds = tuple(range(*seeds))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f"`seeds` must be a number >= 1 or different numbers >= 0, got {given}")
     return seeds

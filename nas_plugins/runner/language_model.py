@@ -66,10 +66,18 @@ def with_language_model(
             reply (``record``), and for replies that are also taken from there (``cache``).
 
     Raises:
+        TypeError: `llm` or its options are neither.
         UsageError: The strategy asks no model, or an option is given twice.
         UnknownNameError: The strategy, the model or an option of the model is not known.
     """
+    if not isinstance(llm, str | Mapping | None):
+        raise TypeError(
+            f"`llm` must be the name of a chat model or a dictionary such as "
+            f"{{'name': 'local', 'calls': 100}}, got {llm!r}"
+        )
     words: dict[str, Any] = {"name": llm} if isinstance(llm, str) else dict(llm or {})
+    if not isinstance(words.get("options"), Mapping | None):
+        raise TypeError(f"`llm[options]` must be a dictionary, got {words['options']!r}")
     given = {word: value for word, value in words.items() if value not in (None, {})}
     for word in given.keys() - _OPTIONS.keys():
         raise unknown_name("key of `llm`", word, _OPTIONS)

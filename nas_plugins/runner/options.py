@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,3 +85,30 @@ def whole(name: str, value: Any, least: int) -> int:
     if number < least:
         raise UsageError(f"`{name}` must be >= {least}, got {number}")
     return number
+
+
+def words_of(argument: str, given: Any, one: type, example: str) -> tuple[str, ...]:
+    """Objectives or constraints as they are written; one of them may stand alone.
+
+    Args:
+        argument: Its name.
+        given: One, or several.
+        one: The class of one that is not written.
+        example: How one is written.
+
+    Raises:
+        TypeError: Something is neither text nor of the class.
+    """
+    several = (given,) if isinstance(given, str | one) else given
+    if several is None:
+        return ()
+    # The direction of {"loss": "max"} would be lost without a word.
+    if isinstance(several, Mapping) or not isinstance(several, Iterable):
+        several = (given,)
+    found = tuple(several)
+    for word in found:
+        if not isinstance(word, str | one):
+            raise TypeError(
+                f"`{argument}` are written {example!r}, several in a list, got {word!r}"
+            )
+    return tuple(map(str, found))

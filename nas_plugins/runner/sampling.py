@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._checks import as_path
 from nas_plugins._files import write_text
 from nas_plugins._public import space as space_of
 from nas_plugins._reading import text
@@ -111,7 +112,7 @@ class SampleResult:
         Raises:
             OSError: The file cannot be written.
         """
-        file = Path(path)
+        file = as_path("path", path)
         write_text(file, "".join(f"{architecture}\n" for architecture in self))
         return file
 
@@ -268,8 +269,10 @@ def _model(
     wanted = None if built is None else built.cell_space()
     if isinstance(model, (str, Path)):
         loaded, origin = ArchVQModel.load(model), str(model)
-    elif model is not None:
+    elif isinstance(model, ArchVQModel):
         loaded, origin = model, "a model of one's own"
+    elif model is not None:
+        raise TypeError(f"`model` must be a model or its folder, got {model!r}")
     elif wanted is None:
         raise UsageError("say what to sample from: give `space` or `model`")
     elif wanted.model_name in shipped_names():

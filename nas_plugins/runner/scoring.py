@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas_plugins._checks import as_path
 from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
@@ -141,7 +142,7 @@ class ScoreResult:
             ValueError: The name ends otherwise.
             OSError: The file cannot be written.
         """
-        file = Path(path)
+        file = as_path("path", path)
         if file.suffix not in FORMATS:
             raise UsageError(f"`path` must end in {' or '.join(FORMATS)}, got {file}")
         if file.suffix == ".json":

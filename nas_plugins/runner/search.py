@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_plugins import registry
+from nas_plugins._checks import as_path
 from nas_plugins._frozen import FrozenDict
 from nas_plugins.constraints import Constraint
 from nas_plugins.errors import EngineError, NasPluginsError, UsageError, unknown_name
@@ -19,7 +20,7 @@ from nas_plugins.history import Objective
 from nas_plugins.protocols import Benchmark, Strategy
 from nas_plugins.results import OWN_FILES, SearchResult
 from nas_plugins.runner.language_model import kind_of, ledger, with_language_model
-from nas_plugins.runner.options import as_usage
+from nas_plugins.runner.options import as_usage, words_of
 from nas_plugins.runner.outputs import alone_in, prepare_results, writing
 from nas_plugins.runner.problem import Problem, prepare
 from nas_plugins.runner.progress import WaitingDisplay
@@ -179,8 +180,8 @@ def search(
     request = SearchRequest(
         **given,
         strategy=strategy,
-        objectives=_words("objectives", objectives, Objective, "val_accuracy:max"),
-        constraints=_words("constraints", constraints, Constraint, "latency_ms<=5"),
+        objectives=words_of("objectives", objectives, Objective, "val_accuracy:max"),
+        constraints=words_of("constraints", constraints, Constraint, "latency_ms<=5"),
         strategy_options=with_language_model(strategy, strategy_options or {}, llm),
         benchmark_options=benchmark_options or {},
         evaluator_options=evaluator_options or {},
@@ -198,7 +199,7 @@ def search(
         workers=workers,
         timeout=timeout,
         pruner=pruner,
-        out=None if out is None else Path(out),
+        out=None if out is None else as_path("out", out),
     )
     try:
         result = run(request, callbacks, shown=progress)
@@ -231,25 +232,9 @@ def _over(over: Any, evaluators: Mapping[str, Any]) -> dict[str, Any]:
         space = family == over and over in spaces and (evaluators or family not in benchmarks)
         given = {"space" if space else "benchmark": over}
     if "space" in given and not evaluators:
-        raise UsageError("say what to measure: give `evaluators`, or a benchmark as `over`")
+        what = f"{over!r} is a space; " if isinstance(over, str) else ""
+        raise UsageError(f"{what}say what to measure: give `evaluators`, or a benchmark as `over`")
     return {**given, "evaluators": evaluators}
-
-
-def _words(argument: str, given: Any, one: type, example: str) -> tuple[str, ...]:
-    """Objectives or constraints as they are written; one of them may stand alone."""
-    several = (given,) if isinstance(given, str | one) else given
-    if several is None:
-        return ()
-    # The direction of {"loss": "max"} would be lost without a word.
-    if isinstance(several, Mapping) or not isinstance(several, Iterable):
-        several = (given,)
-    found = tuple(several)
-    for word in found:
-        if not isinstance(word, str | one):
-            raise TypeError(
-                f"`{argument}` are written {example!r}, several in a list, got {word!r}"
-            )
-    return tuple(map(str, found))
 
 
 def _check_types(texts: Mapping[str, object], options: Mapping[str, object]) -> None:

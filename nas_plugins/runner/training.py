@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_plugins._checks import as_path
 from nas_plugins._public import space as space_of
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.runner.options import at_least
@@ -151,7 +152,7 @@ def train(
     learned = built.cell_space()
     settings = _recipe(learned.name, preset, epochs_vqvae, epochs_prior, architectures)
     _check_device(device)
-    folder = None if out is None else Path(out)
+    folder = None if out is None else as_path("out", out)
     with TrainingDisplay(shown=progress) as display:
         if learned != built:
             display.say(

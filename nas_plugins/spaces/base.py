@@ -22,8 +22,8 @@ import numpy.typing as npt
 from nas_plugins import registry
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._images import shape_text
-from nas_plugins.errors import InvalidArchitectureError, SpaceExhaustedError, unknown_name
-from nas_plugins.spaces._random import different
+from nas_plugins.errors import InvalidArchitectureError, unknown_name
+from nas_plugins.spaces import variation
 from nas_plugins.spaces.graph import Graph
 from nas_plugins.spaces.graph_features import graph_features
 from nas_plugins.spaces.values import (
@@ -36,10 +36,6 @@ from nas_plugins.spaces.values import (
     Rows,
     space_from_json,
 )
-
-_MAX_TRIES = 1000
-_MAX_LISTED = 2**20
-_TRIES_PER_REACH = 64
 
 
 class SearchSpace(ABC):
@@ -70,6 +66,8 @@ class SearchSpace(ABC):
             an architecture is drawn as a table of its choices.
         network_width: What `network` calls the number of channels.
         network_depth: What it calls the number of repetitions of a cell.
+        complexity_settings: Names of the options of `complexity`, so that others are refused
+            before there is an architecture; ``None`` where the class does not tell.
         latency_table: Pattern of the names of the benchmarks with its latencies, with
             ``{device}`` and perhaps ``{dataset}`` in it; empty where there are none.
         latency_datasets: Data sets of these, the default first.
@@ -84,6 +82,7 @@ class SearchSpace(ABC):
     network_sizes: Mapping[str, Mapping[str, Any]] = FrozenDict()
     network_width: str = "channels"
     network_depth: str = "cells"
+    complexity_settings: tuple[str, ...] | None = None
     latency_table: str = ""
     core: SearchSpace | None = None
     latency_datasets: tuple[str, ...] = ()
@@ -146,7 +145,7 @@ class SearchSpace(ABC):
         return np.int16 if self.cardinalities.max() <= 2**15 else np.int32
 
     @cached_property
-    def _open_decisions(self) -> tuple[list[int], list[int]]:
+    def open_decisions(self) -> tuple[list[int], list[int]]:
         """Positions of the decisions with more than one choice, and their cardinalities."""
         positions = np.flatnonzero(self.cardinalities > 1)
         return positions.tolist(), self.cardinalities[positions].tolist()
@@ -234,7 +233,7 @@ class SearchSpace(ABC):
 
         Uniform over the decisions, given that the result is valid.
         """
-        return self._rejection(n, rng, {})
+        return variation.drawn(self, n, rng, {})
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draws one architecture as `random` does."""
@@ -251,49 +250,7 @@ class SearchSpace(ABC):
         Raises:
             InvalidArchitectureError: A choice does not exist or no valid completion was found.
         """
-        positions = {d.name: i for i, d in enumerate(self.decisions)}
-        given = {
-            positions[name]: self.decisions[positions[name]].index(choice)
-            for name, choice in fixed.items()
-            if name in positions
-        }
-        return Architecture(self, tuple(self._rejection(1, rng, given)[0].tolist()))
-
-    def _rejection(self, n: int, rng: np.random.Generator, given: Mapping[int, int]) -> Rows:
-        found: list[Rows] = []
-        missing = n
-        for _ in range(_MAX_TRIES):
-            if missing <= 0:
-                break
-            shape = (max(2 * missing, 16), len(self.decisions))
-            batch = rng.integers(self.cardinalities, size=shape).astype(self.row_type)
-            for position, index in given.items():
-                batch[:, position] = index
-            batch = batch[self.valid(batch)][:missing]
-            found.append(batch)
-            missing -= len(batch)
-        if missing > 0 and (left := self._listed(given)) is not None and len(left):
-            rows: Rows = left[rng.integers(len(left), size=n)]
-            return rows
-        if missing > 0:
-            names = {self.decisions[i].name: c for i, c in given.items()}
-            raise InvalidArchitectureError(
-                f"no valid architecture of {self.name!r} found in {_MAX_TRIES} batches "
-                f"with choice indices {names}"
-            )
-        return np.concatenate([np.empty((0, len(self.decisions)), dtype=self.row_type), *found])
-
-    def _listed(self, given: Mapping[int, int]) -> Rows | None:
-        """All architectures with these choices, for what chance does not find.
-
-        ``None`` where they are many combinations.
-        """
-        if math.prod(self.cardinalities.tolist()) > _MAX_LISTED:
-            return None
-        at, wanted = list(given), list(given.values())
-        return np.concatenate(
-            [rows[(rows[:, at] == wanted).all(axis=1)] for rows in self.enumerate()]
-        )
+        return variation.completed(self, fixed, rng)
 
     def random_cells(self, n: int, rng: np.random.Generator) -> Rows:
         """As `random`, but uniform over the architectures where the space knows how to.
@@ -312,17 +269,7 @@ class SearchSpace(ABC):
 
     def neighbour_rows(self, row: npt.NDArray[np.integer[Any]]) -> Rows:
         """`neighbours` as rows of choice indices; `(D,)` to `(M, D)`."""
-        own = np.asarray(row, dtype=self.row_type)
-        if self.has_order:
-            steps = [sorted(d.steps(i)) for d, i in zip(self.decisions, own.tolist(), strict=True)]
-            positions = np.repeat(np.arange(len(steps)), [len(found) for found in steps])
-            taken = np.array([i for found in steps for i in found], dtype=self.row_type)
-        else:
-            positions, others = self._single_changes
-            taken = others + (others >= own[positions])
-        rows = np.repeat(own[None], len(positions), axis=0)
-        rows[np.arange(len(positions)), positions] = taken
-        return rows[self.valid(rows)]
+        return variation.neighbour_rows(self, row)
 
     @cached_property
     def has_order(self) -> bool:
@@ -330,7 +277,7 @@ class SearchSpace(ABC):
         return any(decision.ordered for decision in self.decisions)
 
     @cached_property
-    def _single_changes(self) -> tuple[npt.NDArray[np.int64], Rows]:
+    def single_changes(self) -> tuple[npt.NDArray[np.int64], Rows]:
         """Position of each single change, and its number among the other choices there."""
         others = [np.arange(cardinality - 1) for cardinality in self.cardinalities.tolist()]
         positions = np.repeat(np.arange(len(others)), self.cardinalities - 1)
@@ -356,30 +303,7 @@ class SearchSpace(ABC):
             ValueError: `n_changes` is not between 1 and the number of open decisions.
             SpaceExhaustedError: No valid architecture lies at this distance.
         """
-        positions, cardinalities = self._open_decisions
-        if not 1 <= n_changes <= len(positions):
-            raise ValueError(
-                f"`n_changes` must be in 1..{len(positions)}, the decisions with more than "
-                f"one choice, got {n_changes}"
-            )
-        all_valid = self.all_valid
-        for attempt in range(_MAX_TRIES):
-            indices = list(architecture.indices)
-            for i in different(len(positions), n_changes, rng):
-                at, n = positions[i], cardinalities[i]
-                if self.decisions[at].ordered:
-                    far = reach << (attempt // _TRIES_PER_REACH)
-                    low, high = max(indices[at] - far, 0), min(indices[at] + far, n - 1)
-                    drawn = low + int(rng.integers(high - low))
-                    indices[at] = drawn + (drawn >= indices[at])
-                else:
-                    indices[at] = (indices[at] + int(rng.integers(1, n))) % n
-            if all_valid or self.valid(np.array([indices], dtype=self.row_type))[0]:
-                return Architecture.trusted(self, tuple(indices))
-        raise SpaceExhaustedError(
-            f"no valid architecture of {self.name!r} differs from {architecture} "
-            f"in {n_changes} decisions"
-        )
+        return variation.mutated(self, architecture, rng, n_changes=n_changes, reach=reach)
 
     @property
     def all_valid(self) -> bool:
@@ -393,12 +317,7 @@ class SearchSpace(ABC):
 
         Falls back to one of the parents when no mixture that was tried is valid.
         """
-        pair = np.stack([first.row, second.row])
-        for _ in range(_MAX_TRIES):
-            row = pair[rng.integers(2, size=len(self.decisions)), np.arange(len(self.decisions))]
-            if self.valid(row[None])[0]:
-                return Architecture(self, tuple(row.tolist()))
-        return (first, second)[rng.integers(2)]
+        return variation.crossed(self, first, second, rng)
 
     def enumerate(self, *, batch: int = 65536) -> Iterator[Rows]:
         """Yields all valid rows of choice indices in canonical order, `batch` at a time."""

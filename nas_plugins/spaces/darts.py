@@ -47,6 +47,15 @@ class GenotypeSpace(SearchSpace):
 
     default_axis = "params"
     decision_noun = "edges"
+    complexity_settings = (
+        "stem",
+        "channels",
+        "layers",
+        "classes",
+        "resolution",
+        "in_channels",
+        "auxiliary",
+    )
     network_sizes = FrozenDict(
         {
             "full": {"channels": 32, "layers": 8},

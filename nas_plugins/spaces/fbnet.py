@@ -159,6 +159,7 @@ class FBNet(SearchSpace):
     default_axis = "flops"
     decision_noun = "layers"
     latency_table = "fbnet/{device}"
+    complexity_settings = ("stem", "classes", "resolution", "in_channels")
     latency_datasets = ("cifar100",)
 
     def __init__(self) -> None:

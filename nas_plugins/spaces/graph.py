@@ -234,10 +234,3 @@ def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Gives raw bytes an order: numpy sorts and searches ``S`` but not ``V``."""
-    if keys.dtype.kind != "V":
-        return keys
-    return np.ascontiguousarray(keys).view(f"S{keys.dtype.itemsize}")

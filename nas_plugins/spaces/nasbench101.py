@@ -55,6 +55,14 @@ class NASBench101(SearchSpace):
 
     default_axis = "n_conv3x3_bn_relu"
     decision_noun = "inner vertices"
+    complexity_settings = (
+        "stem_channels",
+        "stacks",
+        "modules_per_stack",
+        "classes",
+        "resolution",
+        "in_channels",
+    )
     network_sizes = FrozenDict(
         {
             "full": {"stem_channels": 128, "modules_per_stack": 3},

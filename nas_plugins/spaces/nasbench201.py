@@ -77,6 +77,7 @@ class NASBench201(SearchSpace):
         }
     )
     latency_table = "hw-nas-bench/{dataset}/{device}"
+    complexity_settings = ("channels", "cells", "classes", "resolution", "in_channels")
     latency_datasets = ("cifar10", "cifar100", "imagenet16")
 
     def __init__(self) -> None:

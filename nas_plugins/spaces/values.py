@@ -282,6 +282,20 @@ class Architecture:
 
 
 def space_from_json(data: Mapping[str, Any]) -> SearchSpace:
-    """Reads what `SearchSpace.to_json` wrote."""
+    """Reads what `SearchSpace.to_json` wrote.
+
+    Raises:
+        UnknownNameError: It says more than the space's name and options, or the name is not known.
+    """
+    for key in data:
+        if key not in ("name", "options"):
+            raise unknown_name("key of a space", key, ("name", "options"))
     space: SearchSpace = registry.load("space", data["name"])(**data.get("options", {}))
     return space
+
+
+def sortable(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Gives raw bytes an order: numpy sorts and searches ``S`` but not ``V``."""
+    if keys.dtype.kind != "V":
+        return keys
+    return np.ascontiguousarray(keys).view(f"S{keys.dtype.itemsize}")

@@ -125,6 +125,7 @@ class ViT(SearchSpace):
     """
 
     default_axis = "flops"
+    complexity_settings = tuple(ViTShape.__dataclass_fields__)
     network_sizes = FrozenDict(  # of images of 32 x 32 pixels, whatever the size
         {name: {"resolution": 32, "patch": 4} for name in ("full", "small", "tiny", "training")}
     )
@@ -337,9 +338,8 @@ class ViT(SearchSpace):
         self, rows: npt.NDArray[np.integer[Any]], **options: Any
     ) -> npt.NDArray[np.int64]:
         """`complexity` of a batch, `(B, D)` to `(B, 2)`: parameters and FLOPs."""
-        known = ViTShape.__dataclass_fields__
-        if not options.keys() <= known.keys():
-            raise TypeError(f"unknown options of complexity: {sorted(options.keys() - known)}")
+        if unknown := options.keys() - set(self.complexity_settings):
+            raise TypeError(f"unknown options of complexity: {sorted(unknown)}")
         return self._sizes(np.asarray(rows, dtype=np.int64), ViTShape(**options))
 
     def _sizes(self, rows: npt.NDArray[np.int64], shape: ViTShape) -> npt.NDArray[np.int64]:

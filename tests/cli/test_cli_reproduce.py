@@ -27,6 +27,9 @@ def test_the_names_are_listed(run):
         (["arch-vq-table2", "--samples", "-1"], "--samples must be >= 1, got -1"),
         (["arch-vq-table2", "--quick", "--budget", "small"], "exclude each other"),
         (["arch-vq-table2", "--budget", "smal"], "did you mean 'small'"),
+        (["--seeds", "3"], "--seeds goes with the NAME of a table or figure"),
+        (["--quick", "--json"], "--quick goes with the NAME of a table or figure"),
+        (["-q"], "--quiet goes with the NAME of a table or figure"),
     ],
 )
 def test_bad_input_is_one_sentence(run, words, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 
@@ -66,6 +66,25 @@ def test_unknown_name_suggests_the_nearest() -> None:
         nap.space("nasbench20")
     with pytest.raises(UnknownNameError, match="did you mean 'archive-evolution'"):
         nap.strategy("archive-evolutoin")
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: nap.benchmark("darts"), "benchmark 'darts', which is the name of a space; kno"),
+        (lambda: nap.strategy("darts"), "strategy 'darts', which is the name of a space; known"),
+        (lambda: nap.space("graph-gp"), "space 'graph-gp', which is the name of a strategy; kn"),
+        (lambda: nap.space("zero-cost"), "'zero-cost', which is the name of an evaluator; known"),
+        (lambda: nap.evaluator("nasbench301"), "which is the name of a benchmark; known: comple"),
+        (lambda: nap.strategy("optuna:tpe"), "which is a sampler of Optuna's own, for nap.comp"),
+    ],
+)
+def test_a_name_of_another_kind_is_told_to_be_one(
+    build: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        build()
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +170,19 @@ def test_a_name_registered_twice_is_refused(points: list[EntryPoint]) -> None:
 def test_the_same_registration_seen_twice_is_one(points: list[EntryPoint]) -> None:
     points += [_point("x", "nas_plugins.spaces.nasbench201:NASBench201")] * 2
     assert registry.load("space", "x").__name__ == "NASBench201"
+
+
+class _EndsItsTables:
+    """Fails in the middle of its tables."""
+
+    @classmethod
+    def tables(cls) -> Iterator[str]:
+        yield "one"
+        raise GeneratorExit
+
+
+def test_whatever_a_plugin_raises_of_its_tables_is_told(points: list[EntryPoint]) -> None:
+    target = f"{__name__}:{_EndsItsTables.__qualname__}"
+    points.append(EntryPoint("broken", target, "nas_plugins.benchmarks"))
+    (info,) = registry.listing("benchmark")
+    assert (info.error, info.tables) == ("tables() fails: GeneratorExit", ())

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_the_summary_is_strict_json_and_counts() -> None:
     }  # fmt: skip
     assert [row["trial"] for row in summary["front"]] == [0, 1]
     assert "hv_ratio" not in summary
+
+
+def test_a_file_must_be_named_by_a_path() -> None:
+    given: Any = 3
+    for use in (SearchResult.load, _result((1.0,)).save, _result((1.0,)).report):
+        with pytest.raises(TypeError, match=r"^`path` must be a path, got 3$"):
+            use(given)
 
 
 def test_quality_needs_the_true_front() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nas_plugins as nap
+from nas_plugins.errors import UnknownOptionError
 from nas_plugins.protocols import Evaluator
 
 
@@ -44,4 +45,6 @@ def test_what_has_no_closed_form_and_unknown_options_are_refused() -> None:
         nap.evaluator("complexity").evaluate([space.sample(rng)])
     cell = nap.space("nasbench201").sample(rng)
     with pytest.raises(TypeError, match="unknown options of complexity"):
-        nap.evaluator("complexity", chanels=3).evaluate([cell])
+        nap.evaluator("complexity", patch=8).evaluate([cell])  # of another space
+    with pytest.raises(UnknownOptionError, match="option `chanels`; did you mean 'channels'"):
+        nap.evaluator("complexity", chanels=3)

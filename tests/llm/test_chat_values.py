@@ -223,7 +223,9 @@ def test_prices_are_read_from_files(tmp_path: Path, suffix: str) -> None:
         ({"date": "x", "m": {"input": 1}}, "must give 'm' an `input` and an `output`"),
         ({"date": "x", "m": {"input": -1, "output": 1}}, "must be a number >= 0"),
         ({"date": "x", "m": {"input": "1", "output": 1}}, "must be a number >= 0"),
-        ({"date": "x", "m": 3}, "must give 'm'"),
+        ({"date": "x", "m": 3}, "must give 'm'.*: got 3$"),
+        ({"date": "x", "m": {"input": 1}}, "there is no 'output'$"),
+        ({"date": "x", "m": {"inptu": 1}}, "unknown key 'inptu'; did you mean 'input'"),
         ("/no/such/prices.json", "cannot read the prices"),
     ],
 )

@@ -447,7 +447,7 @@ def test_caches_are_bounded() -> None:
         optuna.create_study(storage=storage, sampler=sampler).optimize(
             lambda t: float(suggest(t, TINY).choices["a"]), n_trials=1
         )
-    assert len(sampler._memories[storage]) <= 8
+    assert len(sampler._memories._kept[storage]) <= 8
 
 
 # -- exhaustion and failure ---------------------------------------------------------------

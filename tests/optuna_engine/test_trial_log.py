@@ -145,8 +145,7 @@ def test_a_trial_that_hangs_for_ever_slows_nothing_down(monkeypatch: pytest.Monk
     zombie = study.ask()
     zombie.suggest_categorical("op0", SPACE.decisions[0].choices)
     study.optimize(value_of, n_trials=30)
-    storage, study_id = study._storage, study._study_id
-    log = sampler._memories[storage][study_id]._log
+    log = sampler._memories.of(study)._log
     assert log is not None
     assert log._settled >= 25
     assert len({json.dumps(t.params) for t in study.trials[1:]}) == 30

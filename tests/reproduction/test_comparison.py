@@ -280,16 +280,33 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_run(tmp_path
         ({"seeds": 0}, ValueError, "`seeds` must be"),
         ({"seeds": [1, 1]}, ValueError, "`seeds` must be"),
         ({"seeds": {"tpe": 2}}, ValueError, "must have the names"),
+        ({"seeds": "a"}, TypeError, "`seeds` must be a whole number or several, got 'a'"),
+        ({"seeds": "12"}, TypeError, "`seeds` must be a whole number or several, got '12'"),
+        ({"seeds": 1.5}, TypeError, "`seeds` must be a whole number or several, got 1.5"),
+        ({"seeds": [1.5]}, TypeError, "`seeds` must be a whole number or several"),
+        ({"seeds": True}, TypeError, "`seeds` must be a whole number or several, got True"),
+        ({"seeds": {"random": None}}, TypeError, "`seeds` must be a whole number or several"),
         ({"budgets": [0]}, ValueError, "`budgets` must be >= 1"),
+        ({"budgets": "12"}, TypeError, "`budgets` must be a list of numbers of trials, got '12'"),
+        ({"budgets": [1.5]}, TypeError, "`budgets` must be a whole number, got 1.5"),
+        ({"strategies": 3}, TypeError, "must be a list or a mapping, got 3"),
+        ({"strategies": [("random", 3)]}, TypeError, r"are written \(name, options\), got"),
+        ({"strategies": {"a": ("random",)}}, TypeError, r"are written \(name, options\), got"),
+        ({"strategies": [(RandomSearch(), {"n": 1})]}, ValueError, "are for a name, and Random"),
+        ({"objectives": 3}, TypeError, "`objectives` are written 'val_accuracy:max'"),
+        ({"tolerance": "x"}, TypeError, "`tolerance` must be a number, got 'x'"),
+        ({"benchmark": "darts"}, UnknownNameError, "which is the name of a space"),
+        ({"report": 3}, UnknownNameError, "unknown metric"),
+        ({"out": 3}, TypeError, "`out` must be a path, got 3"),
         ({"engine": "nni"}, UnknownNameError, "unknown engine"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_run(
     options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
-    asked = {"strategies": ["random"], "benchmark": BENCHMARK, "trials": 3, "seeds": 1, **options}
+    asked = {"strategies": ["random"], "benchmark": BENCHMARK, "trials": 3, "seeds": 1}
     with pytest.raises(error, match=message):
-        nap.compare(**asked, out=tmp_path, **QUIET)
+        nap.compare(**{**asked, "out": tmp_path, **options}, **QUIET)
     assert not list(tmp_path.iterdir())
 
 

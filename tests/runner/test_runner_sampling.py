@@ -93,6 +93,7 @@ def test_darts_is_one_cell() -> None:
     [
         ({}, UsageError, "give `space` or `model`"),
         ({"space": "nasbench2001"}, UnknownNameError, "did you mean 'nasbench201'"),
+        ({"model": 3}, TypeError, "`model` must be a model or its folder, got 3"),
         ({"n": 0}, UsageError, "`n` must be >= 1, got 0"),
         ({"seed": -1}, UsageError, "`seed` must be >= 0, got -1"),
         ({"temperature": float("nan")}, UsageError, "`temperature` must be > 0"),

@@ -78,6 +78,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path: Path)
     [
         ({"epochs_vqvae": 0}, UsageError, "`epochs_vqvae` must be >= 1, got 0"),
         ({"architectures": 3}, UsageError, "`architectures` must be >= 20, got 3"),
+        ({"out": 3}, TypeError, "`out` must be a path, got 3"),
         ({"seed": -1}, UsageError, "`seed` must be >= 0, got -1"),
         ({"device": "tpu"}, UsageError, "`device` must be one of auto, cpu, cuda, got tpu"),
         ({"preset": "papre"}, UnknownNameError, "did you mean 'paper'"),

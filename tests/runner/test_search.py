@@ -429,6 +429,14 @@ def test_an_experiment_of_nni(tmp_path: Path) -> None:
         ({"constraints": 5}, TypeError, "`constraints` are written 'latency_ms<=5'"),
         ({"callbacks": print}, TypeError, "`callbacks` must be a list of functions"),
         ({"callbacks": [3]}, TypeError, "`callbacks` must be a list of functions"),
+        ({"out": 3}, TypeError, "`out` must be a path, got 3"),
+        ({"llm": 3}, TypeError, "`llm` must be the name of a chat model or a dictionary"),
+        ({"llm": {3: 3}}, UnknownNameError, "unknown key of `llm` 3; known: cache, calls"),
+        ({"llm": {"name": "null", "options": 3}}, TypeError, "`llm[options]` must be a dict"),
+        ({"strategy": "optuna:tpe"}, UnknownNameError,
+         "which is a sampler of Optuna's own, for nap.compare(...)"),
+        ({"over": "darts"}, UsageError, "'darts' is a space; say what to measure: give `eval"),
+        ({"warm_start": "darts"}, UnknownNameError, "'darts', which is the name of a space; "),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_named(wrong: dict[str, Any], error: Any, text: str) -> None:

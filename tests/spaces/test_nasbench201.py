@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nas_plugins as nap
-from nas_plugins.errors import InvalidArchitectureError
+from nas_plugins.errors import InvalidArchitectureError, UnknownNameError
 from nas_plugins.spaces.graph import Graph, wl_keys
 from nas_plugins.spaces.nasbench201 import OPERATIONS, NASBench201
 
@@ -101,6 +101,14 @@ def test_round_trips(architecture):
     assert SPACE.architecture(architecture.choices) == architecture
     graph = SPACE.graph(architecture)
     assert SPACE.from_graph(Graph.from_json(graph.to_json())) == architecture
+
+
+def test_no_key_of_a_written_space_is_passed_over() -> None:
+    written = {"space": {"name": "darts", "optoins": {"with_none": True}}, "architecture": "x"}
+    with pytest.raises(
+        UnknownNameError, match="unknown key of a space 'optoins'; did you mean 'o"
+    ):
+        nap.Architecture.from_json(written)
 
 
 @given(architectures)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nas_plugins as nap
-from nas_plugins.spaces._random import different
+from nas_plugins.spaces.variation import different
 
 SPACES = [
     nap.space("nasbench201"),

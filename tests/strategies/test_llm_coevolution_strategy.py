@@ -500,6 +500,7 @@ def test_options_out_of_range(options: dict[str, Any]) -> None:
         {"knowledge": "statistic"},
         {"mode": "lives"},
         {"hide": ("devices",)},
+        {"llm": "openai:x", "llm_options": {"tiemout": 3}},
     ],
 )
 def test_unknown_names_suggest_the_nearest(options: dict[str, Any]) -> None:

@@ -56,6 +56,8 @@ class ComposedSpace(CategoricalSpace):
         constraints: What the constraints say, for the identity of the space.
     """
 
+    complexity_settings = ()  # but the core's
+
     def __init__(
         self,
         decisions: Mapping[str, Sequence[Choice]],

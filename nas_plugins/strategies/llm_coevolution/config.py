@@ -187,6 +187,8 @@ def _check_names(options: CoEvolutionOptions) -> None:
         families = [*registry.names("chat model"), OFF]
         if family not in families:
             raise unknown_name("chat model", family, families)
+        if options.llm_options and family != OFF:
+            registry.refuse_unknown_options("chat model", family, options.llm_options)
     elif as_chat_model(options.llm) and options.llm_options:
         raise ValueError(f"`llm_options` are for a model's name, got {dict(options.llm_options)}")
     for name, known in (

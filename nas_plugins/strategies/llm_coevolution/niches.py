@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from nas_plugins.errors import unknown_name
 from nas_plugins.spaces.base import Architecture, Key, Rows, SearchSpace
-from nas_plugins.spaces.graph import mix64, sortable
+from nas_plugins.spaces.graph import mix64
+from nas_plugins.spaces.values import sortable
 from nas_plugins.strategies.llm_coevolution.axes import (
     Axis,
     CountAxis,
