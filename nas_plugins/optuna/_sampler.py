@@ -32,6 +32,9 @@ from nas_plugins.spaces.base import Architecture, Choice, Decision, Label, Searc
 _logger = compat.follow_optuna(logging.getLogger(__name__))
 compat.follow_optuna(logging.getLogger(proposals.__name__))
 
+_STRATEGY_LOGGERS = ("nas_plugins.strategies", "nas_plugins.llm")
+"""Where strategies say what they have to say; those of others in their own modules."""
+
 _MAX_STUDIES = 8
 _MAX_CLAIMS = 12
 _MAX_STRATEGY_CLAIMS = 7
@@ -284,6 +287,8 @@ class StrategySampler(BaseSampler):
             WeakKeyDictionary()
         )
         self._warned: set[str] = set()
+        for package in (*_STRATEGY_LOGGERS, type(self._strategy).__module__):
+            compat.follow_optuna_within(package)
 
     def _rng(self, trial: FrozenTrial, *stream: int) -> np.random.Generator:
         """The random numbers of one trial, the same in every process and at every call."""

@@ -163,6 +163,13 @@ def follow_optuna(logger: logging.Logger) -> logging.Logger:
     return logger
 
 
+def follow_optuna_within(package: str) -> None:
+    """As `follow_optuna`, for all loggers of a package that there are."""
+    for name in list(logging.root.manager.loggerDict):
+        if f"{name}.".startswith(f"{package}."):
+            follow_optuna(logging.getLogger(name))
+
+
 def _is_loud(record: logging.LogRecord) -> bool:
     return record.levelno >= optuna.logging.get_verbosity()
 

@@ -19,7 +19,7 @@ from nas_plugins.optuna import _attributes, compat
 from nas_plugins.optuna._known import Record, Records, asked, recorded_rest
 from nas_plugins.spaces.base import Architecture, Choice, Decision, Key, SearchSpace
 
-_logger = logging.getLogger(__name__)
+_logger = compat.follow_optuna(logging.getLogger(__name__))
 
 REASON = f"{_attributes.PREFIX}reason"
 """User attribute of a failed or pruned trial: one sentence that tells why."""
