@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -20,8 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins import _public
 from nas_plugins._checks import at_least
+from nas_plugins._wording import excerpt
 from nas_plugins.engine import proposals
-from nas_plugins.errors import InvalidArchitectureError
+from nas_plugins.errors import EngineError, InvalidArchitectureError
 from nas_plugins.history import History, Proposal
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
 from nas_plugins.optuna._memory import StudyMemory
@@ -55,6 +56,10 @@ _NAMES = (
 _EQUALS = (
     "Trial#%d asks for %r, whose choice %r Optuna records as %r, which equals it, in study %r; "
     "the search does without it. Write %r as text if it means something else."
+)
+_OTHER_CHOICES = (
+    "study {0!r} has {1!r} with the choices {2}, not {3}, and Optuna lets none change; "
+    "`nas_plugins.optuna.continue_study` goes on with its trials in another space"
 )
 _REST_STREAM = 1 << 32
 """Random numbers for what is not the strategy's; above every checksum of a parameter's name."""
@@ -233,6 +238,8 @@ class StrategySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        if self._space is not None:
+            self._refuse_other_choices(study, search_space)
         space = self._space or self._space_around(study, search_space)
         names = {decision.name for decision in space.decisions} if space is not None else set()
         others = {name: dist for name, dist in search_space.items() if name not in names}
@@ -599,6 +606,24 @@ class StrategySampler(BaseSampler):
         rng = self._rng(trial, _REST_STREAM, 2)
         found = proposals.choose_at_random(history.fixing(fixed), rng, history.seen, reason="")
         return found.exhausted
+
+    def _refuse_other_choices(
+        self, study: Study, search_space: Mapping[str, BaseDistribution]
+    ) -> None:
+        """Raises where the study's trials have a decision with other choices than the space.
+
+        Optuna would raise as soon as the objective asks, and name neither.
+        """
+        known = self._memory(study).known_parameters(study)
+        for name in known.keys() & search_space.keys():
+            found, wanted = known[name], search_space[name]
+            if (
+                isinstance(found, CategoricalDistribution)
+                and isinstance(wanted, CategoricalDistribution)
+                and not dimensions.same(found, wanted)
+            ):
+                choices = [excerpt(list(d.choices), quotes=False) for d in (found, wanted)]
+                raise EngineError(_OTHER_CHOICES.format(study.study_name, name, *choices))
 
     def _warn_of_names(self, space: SearchSpace, trial: FrozenTrial) -> None:
         """Tells once that the objective asks for decisions by other names than the space's."""
