@@ -85,10 +85,17 @@ class Records:
     Args:
         records: In order of the trials.
         before: Records of earlier trials, which are looked at too.
+        queued: Keys of the architectures that wait to be evaluated.
     """
 
-    def __init__(self, records: Iterable[Record] = (), before: Records | None = None) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record] = (),
+        before: Records | None = None,
+        queued: frozenset[Key] = frozenset(),
+    ) -> None:
         self._before = before
+        self._queued = queued
         self._groups: dict[str, dict[Rest, _Group]] = {}
         self._names: tuple[frozenset[str], ...] = ()
         self._keys: dict[str, set[Key]] = {}
@@ -123,8 +130,12 @@ class Records:
         """Whether any trial has other parameters than decisions."""
         return any(any(part._names) for part in self._parts)
 
+    def queued(self, states: Set[str]) -> frozenset[Key]:
+        """Keys of what waits to be evaluated, which is as good as running."""
+        return self._queued if "running" in states else frozenset()
+
     def has(self, state: str) -> bool:
-        """Whether any trial is in a state."""
+        """Whether any trial has begun and is in a state."""
         return any(state in part._groups for part in self._parts)
 
     def tried(self, key: Key) -> int:
@@ -216,7 +227,7 @@ def seen(records: Records, rest: Rest, space: SearchSpace, states: Set[str]) -> 
         ):
             again.add(record)
     groups.append(again)
-    keys = frozenset[Key]().union(*(group.keys for group in groups))
+    keys = records.queued(states).union(*(group.keys for group in groups))
     partial: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     if type(space).keys is SearchSpace.keys:  # else the space itself tells what is the same
         for group in groups:

@@ -102,7 +102,8 @@ class StudyMemory:
         """
         history, records = self.look(study, space, trial, fresh=fresh)
         if records.plain(states):
-            return history
+            queued = records.queued(states)
+            return history.avoiding(history.seen | queued) if queued else history
         seen = _known.seen(records, rest, space, states)
         return _known.best_values(history).avoiding(seen)
 
@@ -114,7 +115,7 @@ class StudyMemory:
         *,
         fresh: bool = False,
     ) -> tuple[History, _known.Records]:
-        """All trials but the one being sampled, and what else is known of them."""
+        """All trials that have begun but the one being sampled, and what else is known of them."""
         trials = compat.all_trials(study, fresh=fresh)
         with self._lock:
             if self._log is None or self._log.space != space:

@@ -20,10 +20,13 @@ from nas_plugins.engine import proposals
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
 from nas_plugins.optuna._apart import draw_apart, handed_out
 from nas_plugins.optuna._configuration import REST_STREAM, Chooser
-from nas_plugins.optuna._hints import Hints
+from nas_plugins.optuna._hints import Hints, refuse_other_choices
 from nas_plugins.optuna._memory import Memories
 from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Choice, SearchSpace
+
+_STRATEGY_LOGGERS = ("nas_plugins.strategies", "nas_plugins.llm")
+"""Where strategies say what they have to say; those of others in their own modules."""
 
 
 class StrategySampler(BaseSampler):
@@ -191,6 +194,9 @@ class StrategySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        if self._space is not None:
+            known = self._memories.of(study).known_parameters(study)
+            refuse_other_choices(study.study_name, known, search_space)
         space = self._space_around(study, search_space)
         names = {decision.name for decision in space.decisions} if space is not None else set()
         others = {name: dist for name, dist in search_space.items() if name not in names}
@@ -243,6 +249,8 @@ class StrategySampler(BaseSampler):
     def _forget(self) -> None:
         self._memories = Memories()
         self._hints = Hints()
+        for package in (*_STRATEGY_LOGGERS, type(self._strategy).__module__):
+            compat.follow_optuna_within(package)
 
     def _rng(self, trial: FrozenTrial, *stream: int) -> np.random.Generator:
         """The random numbers of one trial, the same in every process and at every call."""

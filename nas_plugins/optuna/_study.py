@@ -182,9 +182,10 @@ def _check(
     for key, value in expected.items():
         found, wanted = _recorded(study, key), json.loads(json.dumps(value))
         if found is not None and found != wanted:
+            other = "" if key != _SPACE else ", go on in another space with `continue_study`,"
             raise EngineError(
                 f"study {study.study_name!r} {_difference(f'`{key}`', found, wanted)}; resume it "
-                "with the same or choose another name"
+                f"with the same{other} or choose another name"
             )
 
 

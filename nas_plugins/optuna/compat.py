@@ -12,6 +12,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import compress
+from operator import attrgetter, is_, not_
 from types import FrameType
 from typing import Any
 
@@ -39,6 +42,16 @@ def all_trials(study: Study, *, fresh: bool = False) -> list[FrozenTrial]:
         fresh: Ask the storage again, even if the trial being sampled has done so already.
     """
     return study._get_trials(deepcopy=False, use_cache=not fresh)
+
+
+def apart(trials: Iterable[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """The trials that have begun, and those that wait in the queue.
+
+    It is asked several times per trial, and a queue may be long: no loop of the interpreter.
+    """
+    trials = list(trials)
+    waits = list(map(partial(is_, TrialState.WAITING), map(attrgetter("state"), trials)))
+    return list(compress(trials, map(not_, waits))), list(compress(trials, waits))
 
 
 def study_key(study: Study) -> tuple[BaseStorage, int]:
@@ -149,6 +162,13 @@ def follow_optuna(logger: logging.Logger) -> logging.Logger:
     """Keeps quiet what ``optuna.logging.set_verbosity`` keeps quiet of Optuna's own."""
     logger.addFilter(_is_loud)
     return logger
+
+
+def follow_optuna_within(package: str) -> None:
+    """As `follow_optuna`, for all loggers of a package that there are."""
+    for name in list(logging.root.manager.loggerDict):
+        if f"{name}.".startswith(f"{package}."):
+            follow_optuna(logging.getLogger(name))
 
 
 def _is_loud(record: logging.LogRecord) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas_plugins import _public
 from nas_plugins.errors import InvalidArchitectureError
+from nas_plugins.optuna import compat
 from nas_plugins.spaces.base import Choice, Decision, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.spaces.values import identity, is_plain, plain
@@ -160,7 +162,7 @@ class Parameters:
 
     def __init__(self) -> None:
         self._looked = 0
-        self._open: set[int] = set()
+        self._open: list[int] = []
         self._complete = _Union()
 
     def of(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
@@ -170,12 +172,12 @@ class Parameters:
             trials: All trials of the study, in order of number.
         """
         while self._looked < len(trials) and trials[self._looked].number == self._looked:
-            self._open.add(self._looked)
+            self._open.append(self._looked)
             self._looked += 1
-        for number in sorted(self._open):
-            trial = trials[number] if number < len(trials) else None
-            if trial is not None and trial.state.is_finished():
-                self._open.remove(number)
+        there = self._open[: bisect_left(self._open, len(trials))]
+        for trial in compat.apart(map(trials.__getitem__, there))[0]:
+            if trial.state.is_finished():
+                self._open.remove(trial.number)
                 if trial.state == TrialState.COMPLETE:
                     self._complete.add(trial.distributions)
         if self._complete.found:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -14,9 +17,9 @@ from nas_plugins.errors import InvalidArchitectureError
 from nas_plugins.history import History, Objective, Trial, TrialState
 from nas_plugins.optuna import _attributes, compat
 from nas_plugins.optuna._known import Record, Records, asked, recorded_rest
-from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
+from nas_plugins.spaces.base import Architecture, Choice, Decision, Key, SearchSpace
 
-_logger = logging.getLogger(__name__)
+_logger = compat.follow_optuna(logging.getLogger(__name__))
 
 REASON = f"{_attributes.PREFIX}reason"
 """User attribute of a failed or pruned trial: one sentence that tells why."""
@@ -132,6 +135,8 @@ class TrialLog:
         self._empty = History(space, tuple(objectives))
         self._decisions = frozenset(decision.name for decision in space.decisions)
         self._told: set[int] = set()
+        self._converted: dict[int, _Reading] = {}
+        self._queue = _Queue()
         self._reset()
 
     @property
@@ -143,54 +148,77 @@ class TrialLog:
         self._base = self._empty
         self._records = Records()
         self._settled = 0
-        self._hanging: dict[int, Record | None] = {}
-        self._finished: dict[int, Record | None] = {}
+        self._hanging: dict[int, tuple[bool, Record | None]] = {}
 
     def history(self, trials: Sequence[FrozenTrial], *, exclude: int | None = None) -> History:
-        """The trials as a history.
+        """The trials as a history, those that wait in the queue among them.
 
         Args:
             trials: All trials of the study, in order of number.
             exclude: Number of the trial that is being sampled.
         """
-        return self.look(trials, exclude=exclude)[0]
+        known = self.look(trials, exclude=exclude)[0]
+        records = [self._record(t) for t in compat.apart(trials)[1] if t.number != exclude]
+        queued = [record.trial for record in records if record is not None]
+        if not queued:
+            return known
+        every = sorted((*known.trials, *queued), key=attrgetter("number"))
+        return History(known.space, known.objectives, tuple(every))
 
     def look(
         self, trials: Sequence[FrozenTrial], *, exclude: int | None = None
     ) -> tuple[History, Records]:
-        """As `history`, and the records of its trials, to be read before the next call."""
+        """The trials that have begun, and their records, to be read before the next call.
+
+        Of those that wait in the queue the records have the keys alone: nobody is to read a
+        long queue again for every trial that is taken from it.
+        """
         self._check(trials)
         if len(trials) < self._settled or (exclude is not None and exclude < self._settled):
             # A view older than the base (of another thread), or a trial asked for long ago.
-            base, settled, tail = self._empty, None, trials
+            base, settled, (tail, queue) = self._empty, None, compat.apart(trials)
+            hanging = frozenset[Key]()
         else:
             self._settle(trials, exclude)
-            base, settled, tail = self._base, self._records, trials[self._settled :]
-        rest = [r for r in self._converted(tail) if r is not None and r.trial.number != exclude]
-        return base.extend(record.trial for record in rest), Records(rest, settled)
+            base, settled = self._base, self._records
+            tail, queue = compat.apart(trials[self._settled :])
+            hanging = _keys(record for waits, record in self._hanging.values() if waits)
+        found = [self._record(trial) for trial in tail if trial.number != exclude]
+        rest = [record for record in found if record is not None]
+        self._queue = self._queue.moved_to(queue, self._record)
+        queued = self._queue.keys | hanging
+        return base.extend(record.trial for record in rest), Records(rest, settled, queued)
 
     def _check(self, trials: Sequence[FrozenTrial]) -> None:
         """Starts over where a trial that hung has moved on."""
         hanging = [(trials[i], known) for i, known in self._hanging.items() if i < len(trials)]
-        if any(self._record(trial) != known for trial, known in hanging):
+        if any((_waits(trial), self._record(trial)) != known for trial, known in hanging):
             self._reset()
 
     def _settle(self, trials: Sequence[FrozenTrial], exclude: int | None) -> None:
-        """Moves trials from the tail into the base."""
-        forced = len(trials) - _MAX_TAIL
+        """Moves trials from the tail into the base.
+
+        A queue does not hang, however long it is: what counts is how many trials behind one
+        have begun.
+        """
+        begun = compat.apart(trials[self._settled :])[0]
+        first = len(begun) - _MAX_TAIL
+        forced = 0 if first < 0 else begun[first].number if begun[first:] else len(trials)
         settled: list[Record] = []
         position = self._settled
         # Numbers may have gaps for a moment, while other workers create trials.
         while position < len(trials) and trials[position].number == position != exclude:
             trial = trials[position]
-            if not trial.state.is_finished():
-                if position >= forced:
-                    break
-                self._hanging[position] = self._record(trial)
-            converted = next(self._converted([trial]))
-            if converted is not None:
-                settled.append(converted)
-            self._finished.pop(position, None)
+            finished = trial.state.is_finished()
+            if not finished and position >= forced:
+                break
+            record = self._record(trial)
+            if finished:
+                self._converted.pop(position, None)
+            else:
+                self._hanging[position] = _waits(trial), record
+            if record is not None and not _waits(trial):
+                settled.append(record)
             position += 1
         self._settled = position
         if settled:
@@ -198,6 +226,14 @@ class TrialLog:
             self._base = self._base.extend(record.trial for record in settled).derived()
 
     def _record(self, trial: FrozenTrial) -> Record | None:
+        """What a trial says, read once, and again when it has changed."""
+        known = self._converted.get(trial.number)
+        if known is None or not known.is_of(trial):
+            known = _Reading(trial, _content(trial), self._read(trial))
+            self._converted[trial.number] = known
+        return known.record
+
+    def _read(self, trial: FrozenTrial) -> Record | None:
         try:
             converted = convert(trial, self.space, inactive=self._inactive)
         except ValueError as error:
@@ -215,14 +251,66 @@ class TrialLog:
             and _attributes.interrupted(trial.system_attrs),
         )
 
-    def _converted(self, trials: Sequence[FrozenTrial]) -> Iterator[Record | None]:
-        for trial in trials:
-            if not trial.state.is_finished():
-                yield self._record(trial)
-                continue
-            if trial.number not in self._finished:
-                self._finished[trial.number] = self._record(trial)
-            yield self._finished[trial.number]
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a trial said when it was read.
+
+    Attributes:
+        trial: As the storage had it; whoever runs it may have changed the object since.
+        content: What it held then.
+        record: What it said.
+    """
+
+    trial: FrozenTrial
+    content: tuple[Any, ...]
+    record: Record | None
+
+    def is_of(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is what it was. Some storages make a new object at every look."""
+        return self.trial is trial or self.content == _content(trial)
+
+
+def _content(trial: FrozenTrial) -> tuple[Any, ...]:
+    """All that counts of a trial, which of a finished one is no more than that it has ended."""
+    if trial.state.is_finished():
+        return (True,)
+    return trial.state, dict(trial.params), dict(trial.system_attrs)
+
+
+@dataclass(frozen=True)
+class _Queue:
+    """The trials that wait, and the keys of their architectures.
+
+    Attributes:
+        trials: In order.
+        each: Their keys, in sets; an empty one for a trial that leaves decisions open.
+    """
+
+    trials: list[FrozenTrial] = field(default_factory=list)
+    each: list[frozenset[Key]] = field(default_factory=list)
+
+    @cached_property
+    def keys(self) -> frozenset[Key]:
+        """All of them."""
+        return frozenset[Key]().union(*self.each)
+
+    def moved_to(
+        self, trials: list[FrozenTrial], record: Callable[[FrozenTrial], Record | None]
+    ) -> _Queue:
+        """The queue as it is now; nothing is read where it has lost its first trials only."""
+        gone = len(self.trials) - len(trials)
+        if gone >= 0 and self.trials[gone:] == trials:
+            return self if not gone else _Queue(trials, self.each[gone:])
+        return _Queue(trials, [_keys([record(trial)]) for trial in trials])
+
+
+def _waits(trial: FrozenTrial) -> bool:
+    return trial.state is OptunaState.WAITING
+
+
+def _keys(records: Iterable[Record | None]) -> frozenset[Key]:
+    return frozenset(record.trial.architecture.key for record in records if record is not None)
 
 
 def objectives_in(directions: Sequence[str], names: Sequence[str] | None) -> tuple[Objective, ...]:

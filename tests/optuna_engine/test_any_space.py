@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import pickle
+from typing import Any
 
 import numpy as np
 import optuna
@@ -12,6 +14,7 @@ import nas_plugins as nap
 from nas_plugins.history import History, Objective
 from nas_plugins.optuna import (
     ArchiveEvolutionSampler,
+    LLMCoEvolutionSampler,
     LocalSearchSampler,
     RandomArchitectureSampler,
     StrategySampler,
@@ -56,19 +59,28 @@ def test_constraints_of_an_objective_of_ones_own(sampler: type[StrategySampler])
     assert study.best_trials[0].value == best.values[0]
 
 
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [
+        (RandomArchitectureSampler, {"avoid_duplicates": True}),  # that the space is exhausted
+        (LLMCoEvolutionSampler, {"llm": "off", "avoid_duplicates": False}),  # too few niches
+    ],
+)
 def test_what_silences_optuna_silences_us_but_not_the_runner(
-    caplog: pytest.LogCaptureFixture,
+    sampler: type[StrategySampler], options: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     def told() -> int:
         caplog.clear()
-        study = optuna.create_study(sampler=RandomArchitectureSampler(space=CHOICES, seed=0))
+        study = optuna.create_study(
+            sampler=pickle.loads(pickle.dumps(sampler(space=CHOICES, seed=0, **options)))
+        )
         study.optimize(lambda t: float(len(str(suggest(t, CHOICES)))), n_trials=7)
         return sum(record.name.startswith("nas_plugins") for record in caplog.records)
 
     before = optuna.logging.get_verbosity()
     try:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        assert told() == 1  # that the space is exhausted
+        assert told() == 1
         with quiet_optuna():
             assert told() == 1
             chatter = logging.LogRecord("optuna.study", logging.INFO, "", 0, "", (), None)

@@ -225,12 +225,37 @@ def test_a_continued_study_of_ours_knows_its_new_space_and_constraints() -> None
     assert read.space.size == 3
     assert [o.name for o in read.objectives] == ["x"]
     assert [dict(t.constraints) for t in read.trials] == [{"size": 1.0}]
-    with pytest.raises(EngineError, match=r"has `space` 'options' 'decisions' 'a' \[1, 2\], not"):
-        create_study(
-            {"a": [1, 4]},
-            ["x:max"],
-            strategy="random",
-            name="s",
-            storage=old._storage,
-            resume=True,
-        )
+
+
+def _created(space: dict[str, list[Any]], storage: optuna.storages.BaseStorage) -> optuna.Study:
+    return create_study(
+        space, ["x:max"], strategy="random", name="s", storage=storage, resume=True
+    )
+
+
+def _loaded(space: dict[str, list[Any]], storage: optuna.storages.BaseStorage) -> optuna.Study:
+    sampler = RandomArchitectureSampler(space=space, seed=0)
+    return optuna.load_study(study_name="s", storage=storage, sampler=sampler)
+
+
+@pytest.mark.parametrize(
+    ("resume", "words"),
+    [
+        (_created, r"has `space` 'options' 'decisions' 'a' \[1, 2\], not \[1, 2, 4\].*"),
+        (_loaded, r"has 'a' with the choices \[1, 2\], not \[1, 2, 4\].*"),
+    ],
+)
+def test_a_study_that_is_resumed_with_other_choices_says_which_and_what_to_do(
+    resume: Callable[..., optuna.Study], words: str
+) -> None:
+    def lengths(space: dict[str, list[Any]]) -> Callable[[optuna.Trial], float]:
+        return lambda trial: float(len(str(suggest(trial, space))))
+
+    storage = optuna.storages.InMemoryStorage()
+    narrow, wide = {"a": [1, 2], "b": [3, 4]}, {"a": [1, 2, 4], "b": [3, 4]}
+    _created(narrow, storage).optimize(lengths(narrow), n_trials=2)
+    resume(narrow, storage).optimize(lengths(narrow), n_trials=1)
+    with pytest.raises(EngineError, match=f"study 's' {words}continue_study"):
+        resume(wide, storage).optimize(lengths(wide), n_trials=1)
+    states = [trial.state for trial in storage.get_all_trials(0)]
+    assert optuna.trial.TrialState.RUNNING not in states

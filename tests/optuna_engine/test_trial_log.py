@@ -37,7 +37,9 @@ STATES = (OptunaState.COMPLETE, OptunaState.FAIL, OptunaState.PRUNED, OptunaStat
 @settings(max_examples=40, deadline=None)
 @given(
     events=st.lists(
-        st.tuples(st.sampled_from(["ask", "suggest", "tell", "look"]), st.integers(0, 10**6)),
+        st.tuples(
+            st.sampled_from(["enqueue", "ask", "suggest", "tell", "look"]), st.integers(0, 10**6)
+        ),
         max_size=60,
     ),
     tail=st.sampled_from([0, 2, 512]),
@@ -55,7 +57,10 @@ def test_a_log_kept_up_to_date_equals_one_made_anew(
     open_trials: list[optuna.Trial] = []
     try:
         for event, number in events:
-            if event == "ask":
+            if event == "enqueue":
+                choices = SPACE.sample(np.random.default_rng(number)).choices
+                study.enqueue_trial(dict(list(choices.items())[: 1 + number % 8]))
+            elif event == "ask":
                 open_trials.append(study.ask())
             elif event == "look":
                 trials = study.get_trials(deepcopy=False)

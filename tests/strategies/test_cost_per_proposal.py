@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -43,11 +44,13 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 
 
 @contextmanager
-def counted() -> Iterator[list[int]]:
-    """Counts the instructions of the interpreter."""
+def counted(within: str = "") -> Iterator[list[int]]:
+    """Counts the instructions of the interpreter, in files whose path has this part."""
     count, before = [0], sys.gettrace()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
+        if within not in frame.f_code.co_filename:
+            return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         count[0] += event == "opcode"
         return trace
@@ -171,3 +174,21 @@ def test_what_a_study_has_tried_is_not_read_anew_for_every_trial(
             study.optimize(objective, n_trials=ASKED)
         work.append(count[0] / ASKED)
     assert work[1] < 2 * work[0]
+
+
+@pytest.mark.parametrize("n_given", [4, 8])
+def test_an_enqueued_trial_costs_the_same_however_long_the_queue_is(n_given: int) -> None:
+    """Ours alone is counted: Optuna looks for the next one among all trials."""
+    queue = SPACE.architectures(SPACE.random(1500, np.random.default_rng(0)))
+    work = []
+    for n in (100, 1500):
+        study = optuna.create_study(
+            sampler=StrategySampler("archive-evolution", space=SPACE, seed=0)
+        )
+        for architecture in queue[:n]:
+            study.enqueue_trial(dict(list(architecture.choices.items())[:n_given]))
+        study.optimize(cell_and_rate, n_trials=2)
+        with counted(str(Path(nap.__file__).parent)) as count:
+            study.optimize(cell_and_rate, n_trials=3)
+        work.append(count[0])
+    assert work[1] < 1.2 * work[0]
