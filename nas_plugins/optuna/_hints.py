@@ -1,16 +1,14 @@
-"""What a sampler tells the user of a study: hints, once each, and what cannot be."""
+"""What a sampler tells the user of a study, once each."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from nas_plugins._wording import excerpt
-from nas_plugins.errors import EngineError
 from nas_plugins.optuna import compat, dimensions
 from nas_plugins.spaces.base import Label, SearchSpace
 
@@ -28,11 +26,6 @@ _NAMES = (
 _EQUALS = (
     "Trial#%d asks for %r, whose choice %r Optuna records as %r, which equals it, in study %r; "
     "the search does without it. Write %r as text if it means something else."
-)
-
-_OTHER_CHOICES = (
-    "study {0!r} has {1!r} with the choices {2}, not {3}, and Optuna lets none change; "
-    "`nas_plugins.optuna.continue_study` goes on with its trials in another space"
 )
 
 
@@ -84,32 +77,6 @@ class Hints:
         if new and any(t.state == TrialState.COMPLETE for t in compat.all_trials(study)):
             self.told.update(new)
             _logger.warning(_REST_WARNING, ", ".join(map(repr, new)), sampler)
-
-
-def refuse_other_choices(
-    study: str, known: Mapping[str, BaseDistribution], wanted: Mapping[str, BaseDistribution]
-) -> None:
-    """Refuses decisions that the trials of a study have with other choices than the space.
-
-    Optuna would raise as soon as the objective asks, and name neither.
-
-    Args:
-        study: Its name.
-        known: The parameters of its trials.
-        wanted: Those of the space.
-
-    Raises:
-        EngineError: Names the first, both lists, and what to do.
-    """
-    for name in known.keys() & wanted.keys():
-        found, asked = known[name], wanted[name]
-        if (
-            isinstance(found, CategoricalDistribution)
-            and isinstance(asked, CategoricalDistribution)
-            and not dimensions.same(found, asked)
-        ):
-            choices = [excerpt(list(one.choices), quotes=False) for one in (found, asked)]
-            raise EngineError(_OTHER_CHOICES.format(study, name, *choices))
 
 
 def _labels_of(distribution: BaseDistribution) -> tuple[Label, ...]:

@@ -20,7 +20,7 @@ from nas_plugins.engine import proposals
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
 from nas_plugins.optuna._apart import draw_apart, handed_out
 from nas_plugins.optuna._configuration import REST_STREAM, Chooser
-from nas_plugins.optuna._hints import Hints, refuse_other_choices
+from nas_plugins.optuna._hints import Hints
 from nas_plugins.optuna._memory import Memories
 from nas_plugins.protocols import Strategy, as_strategy
 from nas_plugins.spaces.base import Choice, SearchSpace
@@ -196,7 +196,7 @@ class StrategySampler(BaseSampler):
     ) -> dict[str, Any]:
         if self._space is not None:
             known = self._memories.of(study).known_parameters(study)
-            refuse_other_choices(study.study_name, known, search_space)
+            dimensions.refuse_other_choices(study.study_name, known, search_space)
         space = self._space_around(study, search_space)
         names = {decision.name for decision in space.decisions} if space is not None else set()
         others = {name: dist for name, dist in search_space.items() if name not in names}

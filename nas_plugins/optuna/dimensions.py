@@ -18,7 +18,8 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas_plugins import _public
-from nas_plugins.errors import InvalidArchitectureError
+from nas_plugins._wording import excerpt
+from nas_plugins.errors import EngineError, InvalidArchitectureError
 from nas_plugins.optuna import compat
 from nas_plugins.spaces.base import Choice, Decision, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
@@ -30,6 +31,11 @@ MAX_VALUES = 4096
 _HUGE = 2**53
 _MANY_CHOICES = 1000
 """Optuna compares the choices of distributions one by one, several times per trial."""
+
+_OTHER_CHOICES = (
+    "study {0!r} has {1!r} with the choices {2}, not {3}, and Optuna lets none change; "
+    "`nas_plugins.optuna.continue_study` goes on with its trials in another space"
+)
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -366,3 +372,29 @@ def _below(n: int, rng: np.random.Generator) -> int:
     if n < 2**63:
         return int(rng.integers(n))
     return int.from_bytes(rng.bytes(n.bit_length() // 8 + 16), "little") % n
+
+
+def refuse_other_choices(
+    study: str, known: Mapping[str, BaseDistribution], wanted: Mapping[str, BaseDistribution]
+) -> None:
+    """Refuses decisions that the trials of a study have with other choices than the space.
+
+    Optuna would raise as soon as the objective asks, and name neither.
+
+    Args:
+        study: Its name.
+        known: The parameters of its trials.
+        wanted: Those of the space.
+
+    Raises:
+        EngineError: Names the first, both lists, and what to do.
+    """
+    for name in known.keys() & wanted.keys():
+        found, asked = known[name], wanted[name]
+        if (
+            isinstance(found, CategoricalDistribution)
+            and isinstance(asked, CategoricalDistribution)
+            and not same(found, asked)
+        ):
+            choices = [excerpt(list(one.choices), quotes=False) for one in (found, asked)]
+            raise EngineError(_OTHER_CHOICES.format(study, name, *choices))
