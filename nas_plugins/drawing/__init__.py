@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from nas_plugins.drawing.architectures import draw
-from nas_plugins.drawing.svg import family_of, short
+from nas_plugins.drawing.svg import distinct, family_of, short
 
-__all__ = ["draw", "family_of", "short"]
+__all__ = ["distinct", "draw", "family_of", "short"]

@@ -17,6 +17,7 @@ from nas_plugins.drawing.svg import (
     arrow,
     colour,
     curve,
+    distinct,
     family_of,
     number,
     picture,
@@ -212,7 +213,7 @@ def _chain(architecture: Architecture, graph: Graph, nodes: Sequence[int], label
     if len(names) > MAX_NODES:
         left_out = len(names) - MAX_NODES
         names = [*names[:MAX_NODES], f"and {left_out:,} more"]
-    captions = [short(caption, 16) for caption in captions[: len(names)]]
+    captions = distinct(captions[: len(names)], 16)
     labels = [short(name, 16) for name in names]
     width = max(
         *(text_width(text_) + 2 * PADDING for text_ in labels),
@@ -281,7 +282,7 @@ def _table(architecture: Architecture, label: str) -> Markup:
     ]
     if len(pairs) > MAX_NODES:
         pairs = [*pairs[:MAX_NODES], ("", f"and {len(pairs) - MAX_NODES:,} more")]
-    names = [short(name, 28) for name, _ in pairs]
+    names = distinct([name for name, _ in pairs], 28)
     choices = [short(choice, 28) for _, choice in pairs]
     first = max(map(text_width, names)) + 2 * PADDING
     width = first + max(map(text_width, choices)) + PADDING

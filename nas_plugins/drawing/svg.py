@@ -77,6 +77,42 @@ def short(operation: str, limit: int = 18) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
+def distinct(names: Sequence[str], limit: int = 18) -> list[str]:
+    """`short` of each; where two would read alike, the middle is left out instead of the end.
+
+    They are as long as it takes to tell them apart.
+
+    >>> distinct(["normal/node_3/op_0", "normal/node_3/op_1", "lr"], 14)
+    ['normal…3/op 0', 'normal…3/op 1', 'lr']
+    """
+    found = [short(name, limit) for name in names]
+    if len(set(found)) == len(set(names)):
+        return found
+    whole = [short(name, 2 * len(name) + 1) for name in names]
+    for length in range(limit, max(map(len, whole)) + 1):
+        found = [name if len(name) <= length else _cut_out(name, length) for name in whole]
+        if len(set(found)) == len(set(names)):
+            return found
+    return list(names)
+
+
+def _cut_out(name: str, length: int) -> str:
+    """The beginning and the end of a name, of whole words where it has several."""
+
+    def splits_a_word(at: int) -> bool:
+        return name[at - 1 : at + 1].isalnum()
+
+    start = len(name) - length // 2
+    tail = name[start:].lstrip(" /._-")
+    if splits_a_word(start):
+        tail = re.sub(r"^[^\W_]*[ /._-]+(?=\w)", "", tail)
+    end = length - 1 - len(tail)
+    head = name[:end].rstrip(" /._-")
+    if splits_a_word(end):
+        head = re.sub(r"(?<=\w)[ /._-]+[^\W_]*$", "", head)
+    return f"{head}\N{HORIZONTAL ELLIPSIS}{tail}"
+
+
 def text_width(text: str, size: float = FONT) -> float:
     """Estimated width of a text in a sans-serif face, rather too wide than too narrow."""
     ems = sum(0.34 if c in _NARROW else 0.84 if c in _WIDE else 0.62 for c in text)

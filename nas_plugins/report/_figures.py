@@ -23,6 +23,9 @@ Spec = dict[str, Any]
 HOVER_LINES, MANY = 8, 2000  # of many trials a hover text shows fewer lines
 
 
+_TITLE = 30  # characters of a line
+
+
 def css(name: str) -> Spec:
     """The value of a CSS variable."""
     return {"$css": f"--{name}"}
@@ -37,8 +40,12 @@ def shared_texts(result: SearchResult) -> list[str]:
 
 
 def axis_titles(x: str, y: str) -> Spec:
-    """A layout with titled axes."""
-    return {"xaxis": {"title": {"text": plot_text(x)}}, "yaxis": {"title": {"text": plot_text(y)}}}
+    """A layout with titled axes; long lines of a title are broken, as a phone is narrow."""
+    texts = []
+    for title in (x, y):
+        lines = [part for line in title.split("\n") for part in textwrap.wrap(line, _TITLE)]
+        texts.append("<br>".join(map(plot_text, lines)))
+    return {"xaxis": {"title": {"text": texts[0]}}, "yaxis": {"title": {"text": texts[1]}}}
 
 
 def template() -> Spec:
@@ -51,7 +58,7 @@ def template() -> Spec:
         "ticks": "outside",
         "tickcolor": css("axis"),
         "automargin": True,
-        "title": {"standoff": 8},
+        "title": {"standoff": 8, "font": {"size": 13}},
     }
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",

@@ -44,9 +44,9 @@ class Column:
 
     @property
     def title(self) -> str:
-        """Axis title: name, unit and direction."""
+        """Axis title: name and unit on one line, as a phone is narrow, and the direction."""
         unit = f" ({self.unit})" if self.unit else ""
-        return f"{self.name}{unit}, {self.wish}"
+        return f"{self.name}{unit}\n{self.wish}"
 
     def plain(self, value: float) -> str:
         """The number alone."""

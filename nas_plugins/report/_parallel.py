@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nas_plugins import pareto
 from nas_plugins._markup import plot_text
-from nas_plugins.drawing import short
+from nas_plugins.drawing import distinct
 from nas_plugins.drawing.svg import text_width
 from nas_plugins.report._curves import drawable
 from nas_plugins.report._figures import Figure, Spec, css
@@ -53,6 +53,9 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         dimensions.append(dimension)
         if cut:
             clipped.append(column.name)
+    labels = _labels(decisions, shown)
+    for dimension, i in zip(dimensions, [*chosen, *range(-len(shown), 0)], strict=True):
+        dimension["label"] = plot_text(labels[i])
     trace = {
         "type": "parcoords",
         "line": {
@@ -85,6 +88,16 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         f"{count(len(shown), 'objective')} of {count(len(trials), 'trial')}",
         min_width=round(_LEFT + _RIGHT + gap * (len(dimensions) - 1)),
     )
+
+
+def _labels(decisions: Sequence[Decision], shown: Sequence[Column]) -> list[str]:
+    """What stands above the axes of all decisions and objectives; no two of them are alike."""
+    names = [*(d.name for d in decisions), *(c.name for c in shown)]
+    labels = distinct(names, _LABEL)
+    for i, column in enumerate(shown, len(decisions)):
+        name = column.name if len(column.name) <= _LABEL else labels[i]
+        labels[i] = f"{name} ({column.unit})" if column.unit else name
+    return labels
 
 
 def important_decisions(
@@ -121,12 +134,12 @@ def _decision(decision: Decision, indices: npt.NDArray[np.int16], ranks: pareto.
     """An axis of choices; lines spread around a choice, better trials above worse ones."""
     n = len(decision.choices)
     ticks = list(range(0, n, -(-n // _MAX_CHOICES)))
+    texts = distinct([str(text) for text in decision.labels], _LABEL)
     return {
-        "label": plot_text(short(decision.name, _LABEL)),
         "values": (indices + _SCATTER * (1 - 2 * ranks)).round(3).tolist(),
         "range": [-0.5, n - 0.5],
         "tickvals": ticks,
-        "ticktext": [plot_text(short(str(decision.labels[i]), _LABEL)) for i in ticks],
+        "ticktext": [plot_text(texts[i]) for i in ticks],
     }
 
 
@@ -147,9 +160,7 @@ def _objective(
         texts[0] = (
             "\N{GREATER-THAN OR EQUAL TO}" if sign > 0 else "\N{LESS-THAN OR EQUAL TO}"
         ) + texts[0]
-    unit = f" ({column.unit})" if column.unit else ""
     return {
-        "label": plot_text(column.name[:_LABEL] + unit),
         "values": (np.minimum(losses, end) * sign).tolist(),
         "range": span,
         "tickvals": ticks,

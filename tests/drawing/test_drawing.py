@@ -14,7 +14,7 @@ from report_helpers import HOSTILE, Page
 
 import nas_plugins as nap
 from nas_plugins import registry
-from nas_plugins.drawing import draw
+from nas_plugins.drawing import distinct, draw, short
 from nas_plugins.drawing.architectures import MAX_NODES
 from nas_plugins.drawing.layout import components, layered
 from nas_plugins.testing.spaces import EXAMPLE_OPTIONS
@@ -195,3 +195,21 @@ def test_a_space_declares_what_stands_on_edges() -> None:
     cells = texts(draw(TwoCells().architectures([[0, 1]])[0]))
     assert {"left", "right", "conv 3×3"} < set(cells)  # noqa: RUF001
     assert cells.count("cₖ") == 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [decision.name for decision in nap.space("darts").decisions],
+        ["torch.nn.modules.activation.ReLU", "torch.nn.modules.activation.SiLU", "skip_connect"],
+        ["latency_ms_edgegpu", "latency_ms_edgetpu"],
+        ["one_name_of_many_words_1_and_more", "one_name_of_many_words_2_and_more"],
+        ["op_1", "op 1", ""],
+    ],
+)
+def test_names_that_differ_are_shortened_to_labels_that_differ(names: list[str]) -> None:
+    labels = distinct(names, 14)
+    assert len(set(labels)) == len(names)
+    assert all(len(label) <= max(len(name), 14) for name, label in zip(names, labels, strict=True))
+    assert sum(len(label) > 16 for label in labels) <= 2
+    assert distinct(names[:1], 14) == [short(names[0], 14)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -314,6 +315,35 @@ def test_titles_of_parallel_axes_have_room() -> None:
     labels = [d["label"] for d in page.figures["parallel"]["data"][0]["dimensions"]]
     width = float(re.sub(r"\D", "", plot["style"] or ""))
     assert (width - 146) / (len(labels) - 1) > 6.3 * max(map(len, labels))
+
+
+def test_no_two_parallel_axes_have_one_title_and_no_two_choices_one_label() -> None:
+    objectives = (Objective("latency_ms_edgegpu", "min"), Objective("latency_ms_edgetpu", "min"))
+    names = [f"normal/node_{i}/{what}" for i in (3, 4) for what in ("op_0", "op_1", "inputs")]
+    space = nap.CategoricalSpace({n: ["a.long.name.ReLU", "a.long.name.SiLU"] for n in names})
+    rng = np.random.default_rng(0)
+    trials = [
+        Trial(i, a, values=rng.random(2))
+        for i, a in enumerate(space.architectures(space.random(30, rng)))
+    ]
+    page = page_of(SearchResult(History(space, objectives, tuple(trials))))
+    dimensions = page.figures["parallel"]["data"][0]["dimensions"]
+    assert len({dimension["label"] for dimension in dimensions}) == len(names) + 2
+    assert all(len(set(d["ticktext"])) == len(d["ticktext"]) for d in dimensions)
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "latency_ms_of_one_image_on_a_small_device"])
+def test_titles_of_axes_fit_on_a_phone(metric: str) -> None:
+    objectives = (Objective(metric, "max"), Objective("params_m", "min"))
+    rng = np.random.default_rng(0)
+    space = nap.space("nasbench201")
+    trials = [Trial(i, space.sample(rng), values=rng.random(2)) for i in range(3)]
+    metrics = (Metric(metric, "%", "max"),)
+    page = page_of(SearchResult(History(space, objectives, tuple(trials)), metrics=metrics))
+    template = json.loads(page.scripts[0])["template"]
+    size = template["yaxis"]["title"]["font"]["size"]
+    for line in page.figures["front"]["layout"]["yaxis"]["title"]["text"].split("<br>"):
+        assert text_width(line, size) < 250  # the plot is 258 px wide
 
 
 def test_parallel_axes_of_a_cell_are_whole_on_a_desktop() -> None:

@@ -57,8 +57,8 @@ def test_units_stand_with_the_values() -> None:
     assert "accuracy %" in page.text
     assert "latency (ms)" in page.text
     titles = page.figures["front"]["layout"]
-    assert titles["xaxis"]["title"]["text"] == "latency (ms), lower is better"
-    assert titles["yaxis"]["title"]["text"] == "accuracy (%), higher is better"
+    assert titles["xaxis"]["title"]["text"] == "latency (ms)<br>lower is better"
+    assert titles["yaxis"]["title"]["text"] == "accuracy (%)<br>higher is better"
 
 
 def test_one_objective_shows_the_regret() -> None:
