@@ -67,10 +67,11 @@ _REST_STREAM = 1 << 32
 _MAX_RESTS = 8
 _MAX_COMPANIONS = 256
 _MIN_REFINED = 10
-_REFINED = 0.4
-"""Share of the trials that give one of the best architectures other numbers."""
-_INHERITED = 0.4
-"""Share of the trials that try an architecture with the numbers of one of the best trials."""
+_REFINED = 0.5
+"""Share of the trials that give one of the best architectures other numbers.
+
+The others try an architecture with the numbers of one of the best trials.
+"""
 
 
 class StrategySampler(BaseSampler):
@@ -89,8 +90,8 @@ class StrategySampler(BaseSampler):
     its choice taken meanwhile chooses again.
 
     Where the objective has other parameters too (a learning rate), an architecture may come
-    again with other numbers, and its value is the best it had. Some of the trials then give one
-    of the best architectures other numbers, and some try a new one with the numbers of the best.
+    again with other numbers, and its value is the best it had. Half of the trials then give one
+    of the best architectures other numbers, half try another with the numbers of the best.
 
     Example:
 
@@ -448,10 +449,9 @@ class StrategySampler(BaseSampler):
         for decision in space.decisions:
             known.pop(decision.name, None)
         rng = self._rng(trial, _REST_STREAM, 0)
-        share = rng.random()
-        refine = bool(others) and share < _REFINED
+        refine = bool(others) and rng.random() < _REFINED
         attempts = [params]
-        if _REFINED <= share < _REFINED + _INHERITED:
+        if not refine:
             attempts[:0] = self._inherited(study, trial, space, others, rng)
         architecture: Architecture | None = None
         attempt = 0
