@@ -7,18 +7,23 @@ collide as often as they can: each asks for the next trial at once. Per sampler 
 * "taken": trials with a random architecture, as other workers were faster with all that the
   strategy proposed;
 * "nothing new" and "failed": those in which the strategy proposed nothing new, or raised an error;
-* "fallbacks %": the share of all three;
+* "fallbacks %": the share of all three, mean ± standard deviation over the seeds, and the largest;
 * "duplicates": trials whose parameters an earlier trial has.
+
+The counts are those of all seeds together.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
+import statistics
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Annotated
@@ -78,10 +83,24 @@ def work(path: Path, name: str, seed: int, *, trials: int, pause: float, start: 
     study.optimize(objective, n_trials=trials)
 
 
-def measure(
-    name: str, *, workers: int, trials: int, seed: int, evaluation_ms: float
-) -> tuple[str, ...]:
-    """One study of a sampler: the row of the table.
+@dataclass(frozen=True)
+class Counts:
+    """What is counted in one study."""
+
+    trials: int
+    taken: int
+    nothing_new: int
+    failed: int
+    duplicates: int
+
+    @property
+    def share(self) -> float:
+        """Per cent of the trials that chance took over."""
+        return 100 * (self.taken + self.nothing_new + self.failed) / self.trials
+
+
+def measure(name: str, *, workers: int, trials: int, seed: int, evaluation_ms: float) -> Counts:
+    """One study of a sampler.
 
     Raises:
         RuntimeError: A worker has failed.
@@ -114,15 +133,25 @@ def measure(
         for note in notes
         if note
     )
-    counted = (kinds["taken"], kinds["nothing"], kinds["failed"])
-    share = f"{100 * sum(counted) / len(notes):.2f}"
-    return (name, str(len(notes)), *map(str, counted), share, str(len(notes) - len(distinct)))
+    n = len(notes)
+    return Counts(n, kinds["taken"], kinds["nothing"], kinds["failed"], n - len(distinct))
+
+
+def row(name: str, studies: list[Counts]) -> tuple[str, ...]:
+    """All studies of a sampler."""
+    totals = [sum(column) for column in zip(*map(astuple, studies), strict=True)]
+    shares = [study.share for study in studies]
+    spread = statistics.stdev(shares) if len(shares) > 1 else math.nan
+    share = f"{statistics.mean(shares):.2f} ± {spread:.2f}"
+    return (name, *map(str, totals[:-1]), share, f"{max(shares):.2f}", str(totals[-1]))
 
 
 def main(
+    *,
     trials: Annotated[int, typer.Option(min=1, help="Of a study.")] = 400,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share it.")] = 8,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Studies per sampler.")] = 3,
+    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first study.")] = 0,
     evaluation_ms: Annotated[float, typer.Option(min=0, help="That an evaluation takes.")] = 0,
     samplers: Annotated[
         list[str] | None, typer.Option(help="What their names contain; may be repeated.")
@@ -131,16 +160,20 @@ def main(
     """Prints a row per sampler."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     names = [name for name in SAMPLERS if any(part in name for part in samplers or [""])]
-    heads = ("sampler", "trials", "taken", "nothing new", "failed", "fallbacks %", "duplicates")
-    rows = tuple(
-        measure(name, workers=workers, trials=trials, seed=seed, evaluation_ms=evaluation_ms)
-        for name in names
-    )
+    rows = []
+    for name in names:
+        studies = [
+            measure(name, workers=workers, trials=trials, seed=s, evaluation_ms=evaluation_ms)
+            for s in range(first_seed, first_seed + seeds)
+        ]
+        rows.append(row(name, studies))
     title = (
-        f"{workers} processes on one journal file, seed {seed}, evaluations of "
-        f"{evaluation_ms:g} ms, optuna {optuna.__version__}"
+        f"{workers} processes on one journal file, {trials} trials, {seeds} seeds from "
+        f"{first_seed}, evaluations of {evaluation_ms:g} ms, optuna {optuna.__version__}"
     )
-    print(ResultTable(title, heads, rows, numbers_from=1).text(), flush=True)
+    counted = ("trials", "taken", "nothing new", "failed")
+    heads = ("sampler", *counted, "fallbacks %", "most", "duplicates")
+    print(ResultTable(title, heads, tuple(rows), numbers_from=1).text(), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ Three objectives, each maximised:
 * ``layers``: ``n_layers`` decides which of ``w0`` ... ``w3`` exist: 340 configurations, 60 trials.
 
 For a cell with numbers the regret is shown, the best possible value less the best found: its mean
-with the standard error, the standard deviation over the seeds, and the median. For the layers, how
-many of the trials differ and in which share of the studies the best configuration was found. Every
-sampler is used as it is constructed, without a declared space. Studies are seeded from
-``--first-seed`` on; the objectives are the same for all of them.
+with the standard error, the standard deviation over the seeds, the median, and how many of the
+trials are in the best cell. For the layers, how many of the trials differ and in which share of
+the studies the best configuration was found. Every sampler is used as it is constructed, without
+a declared space. Studies are seeded from ``--first-seed`` on; the objectives are the same for all
+of them.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class CellAndNumbers:
     n_choices: int
     trials: int
     seeds: int
-    heads = ("regret", "sd", "median")
+    heads = ("regret", "sd", "median", "in the best cell %")
 
     @property
     def title(self) -> str:
@@ -90,13 +91,17 @@ class CellAndNumbers:
         return float(cell - loss)
 
     def cells(self, studies: list[optuna.Study]) -> tuple[str, ...]:
-        """Regret: mean with its error, standard deviation, median."""
-        best = float(self._worth().max(axis=1).sum())
+        """Regret (mean with error, standard deviation, median), and trials in the best cell."""
+        worth = self._worth()
+        best = float(worth.max(axis=1).sum())
+        cell = {f"op{i}": int(choice) for i, choice in enumerate(worth.argmax(axis=1))}
+        trials = [t for study in studies for t in study.get_trials(deepcopy=False)]
+        inside = 100 * sum(cell.items() <= trial.params.items() for trial in trials) / len(trials)
         regrets = [best - study.best_value for study in studies]
         spread = statistics.stdev(regrets) if len(regrets) > 1 else math.nan
         error = spread / math.sqrt(len(regrets))
         mean, median = statistics.mean(regrets), statistics.median(regrets)
-        return f"{mean:.4f} ± {error:.4f}", f"{spread:.4f}", f"{median:.4f}"
+        return f"{mean:.4f} ± {error:.4f}", f"{spread:.4f}", f"{median:.4f}", f"{inside:.0f}"
 
 
 @dataclass(frozen=True)

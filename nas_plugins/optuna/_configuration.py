@@ -36,10 +36,11 @@ _CONTENTION = "other workers were faster to take what the strategy proposed"
 
 _MAX_RESTS = 8
 _MIN_REFINED = 10
-_REFINED = 0.4
-"""Share of the trials that give one of the best architectures other numbers."""
-_INHERITED = 0.4
-"""Share of the trials that try an architecture with the numbers of one of the best trials."""
+_REFINED = 0.5
+"""Share of the trials that give one of the best architectures other numbers.
+
+The others try an architecture with the numbers of one of the best trials.
+"""
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,9 @@ class Chooser:
         for decision in self.space.decisions:
             known.pop(decision.name, None)
         rng = self._rng(REST_STREAM, 0)
-        share = rng.random()
-        refine = bool(others) and share < _REFINED
+        refine = bool(others) and rng.random() < _REFINED
         attempts = [params]
-        if _REFINED <= share < _REFINED + _INHERITED:
+        if not refine:
             attempts[:0] = self._inherited(others, rng)
         architecture: Architecture | None = None
         attempt = 0

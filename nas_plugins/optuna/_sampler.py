@@ -45,8 +45,8 @@ class StrategySampler(BaseSampler):
     its choice taken meanwhile chooses again.
 
     Where the objective has other parameters too (a learning rate), an architecture may come
-    again with other numbers, and its value is the best it had. Some of the trials then give one
-    of the best architectures other numbers, and some try a new one with the numbers of the best.
+    again with other numbers, and its value is the best it had. Half of the trials then give one
+    of the best architectures other numbers, half try another with the numbers of the best.
 
     Example:
 

@@ -71,6 +71,20 @@ def test_a_cell_comes_again_and_stands_with_its_best_value() -> None:
     assert len(history(study, space=TINY).complete) == 30  # the record leaves nothing out
 
 
+def test_one_half_of_a_configuration_is_that_of_a_trial_before() -> None:
+    """Cells differ by what they are, and numbers by what they are, not both at once."""
+    study = optuna.create_study(direction="maximize", sampler=LocalSearchSampler(seed=0))
+    study.optimize(accuracy, n_trials=60)
+    cells, numbers = set[str](), set[str]()
+    for trial in study.trials:
+        beside = {name: trial.params[name] for name in ("lr", "wd")}
+        cell, number = json.dumps({**trial.params, "lr": 0, "wd": 0}), json.dumps(beside)
+        assert trial.number < 15 or cell in cells or number in numbers
+        cells.add(cell)
+        numbers.add(number)
+    assert 25 <= len(numbers) <= 45
+
+
 def test_an_architecture_keeps_all_values_that_no_other_of_its_own_dominates() -> None:
     recorder = Recorder()
     sampler = StrategySampler(recorder, space=TINY, seed=0)
