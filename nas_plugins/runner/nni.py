@@ -24,6 +24,7 @@ from nas_plugins.history import REASON_NOTE, Trial, TrialState
 from nas_plugins.nni.callbacks import StrategyWithCallbacks
 from nas_plugins.nni.experiment import experiment, logs_in_files, published_or_own
 from nas_plugins.nni.folder import SEQUENTIAL, SERVICE, engine_of, experiments_in, is_identity
+from nas_plugins.nni.secret_options import variables_removed
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.nni_evaluator import RequestEvaluator
 from nas_plugins.runner.options import as_usage
@@ -107,6 +108,7 @@ def run(
         )
     request, place = _placed(request, stack)
     stack.enter_context(place.locked())
+    stack.enter_context(variables_removed())
     watch = _Watch(request, problem, place, shown)
     status, error = watch.run()
     found = watch.result()

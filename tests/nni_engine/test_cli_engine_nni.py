@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shlex
 import signal
 import subprocess
@@ -15,13 +16,17 @@ import pytest
 
 pytest.importorskip("nni")
 
+import nni
 from command_line import Ran
 from nni_cli import ended, plugin_site, run, start
 
 import nas_plugins as nap
+import nas_plugins.nni
 from nas_plugins._doing import Activity
-from nas_plugins.errors import DataError
+from nas_plugins.errors import DataError, EvaluationError
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.nni_evaluator import RequestEvaluator
+from nas_plugins.runner.request import SearchRequest, named
 
 TOY = ("search", "--space", "nasbench201", "--evaluator", "sum")
 BOTH = ("--objective", "score:max", "--objective", "cost:min")
@@ -304,6 +309,40 @@ def test_without_a_folder_nothing_can_go_on(plugins: Path, here: Path) -> None:
 # -- several workers ----------------------------------------------------------------------------
 
 
+def test_secrets_reach_trial_processes_through_their_environment_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    options = {"api_key": "CANARY-option-a8f2", "key_length": 18}
+    other = {"api_key": "CANARY-other-a8f2"}
+    request = SearchRequest(
+        space="nasbench201",
+        evaluators=named("sum"),
+        objectives=("score:max",),
+        evaluator_options=options,
+        benchmark_options={"url": "db://me:CANARY-url-a8f2@host", "deep": [other, 7, [True]]},
+    )
+    ours = [
+        RequestEvaluator(request),
+        nas_plugins.nni.evaluator("sum", objectives=["score:max"], **options),
+        nas_plugins.nni.evaluator("sum", objectives=["score:max"], **other),
+    ]
+    with_secrets = dict(os.environ)
+    for one in ours:
+        written = nni.dump(one)
+        assert "CANARY" not in written
+        assert nni.load(written) == one
+    assert b"CANARY" not in pickle.dumps(ours[1])
+    there = nni.load(nni.dump(ours[0]))
+    assert there._asked["evaluator_options"] == options
+    assert there._asked["benchmark_options"] == dict(request.benchmark_options)
+    assert dict(os.environ) == with_secrets
+    written = nni.dump(ours[1])  # the second, as those of the benchmark come first
+    del os.environ["NAS_PLUGINS_SECRET_API_KEY_2"]
+    with pytest.raises(EvaluationError, match="set NAS_PLUGINS_SECRET_API_KEY_2 to it"):
+        nni.load(written)
+
+
 def processes_of(identity: str) -> list[Any]:
     """What runs for an experiment, wherever it was started."""
     import psutil
@@ -322,7 +361,9 @@ def processes_of(identity: str) -> list[Any]:
 @pytest.mark.slow
 def test_several_workers_are_killed_interrupted_and_done(plugins: Path, here: Path) -> None:
     identity = f"killed-{os.getpid()}"
+    canary = "CANARY-option-a8f2"
     words = (*TOY, *BOTH, "--evaluator-option", "seconds=0.5", "--engine", "nni", "--seed", 7,
+             "--evaluator-option", f"api_key={canary}", "--evaluator-option", "key_length=18",
              "--workers", 2, "--storage", "kept", "--study", identity, "--json",
              "--trials", 8)  # fmt: skip
     try:
@@ -341,11 +382,15 @@ def test_several_workers_are_killed_interrupted_and_done(plugins: Path, here: Pa
         assert "Traceback" not in ran.err
         assert not processes_of(identity)
 
-        ran = ended(start(plugins, here, *way_on(ran.err)), here)
+        again = [word.replace("***", canary) for word in way_on(ran.err)]
+        ran = ended(start(plugins, here, *again), here)
         assert ran.code == 0, ran.err
         counts = ran.json["counts"]
         assert counts["complete"] == counts["distinct"] == counts["trials"] == 8
         assert not processes_of(identity)
+        files = [path for path in here.rglob("*") if path.is_file()]
+        assert any(path.name == "nni.sqlite" for path in files)
+        assert [path for path in files if canary.encode() in path.read_bytes()] == []
     finally:
         for left in processes_of(identity):
             left.kill()
