@@ -331,9 +331,7 @@ def test_secrets_of_the_address_are_sent_and_not_shown(
     assert _model().parameters["endpoint"].endswith("/v1/")
 
 
-def test_an_address_that_is_none_is_refused(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_that_is_none_is_refused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(says("x"))
     monkeypatch.setenv("OPENAI_BASE_URL", "http://host:many/v1")
     with pytest.raises(ChatSetupError, match="OPENAI_BASE_URL"):

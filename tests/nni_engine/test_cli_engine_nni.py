@@ -195,8 +195,6 @@ def test_an_experiment_that_a_script_has_begun_goes_on(here: Path) -> None:
     from nni.nas.experiment import NasExperiment, NasExperimentConfig
     from nni.nas.hub.pytorch import NasBench201
 
-    import nas_plugins.nni
-
     config = NasExperimentConfig("sequential", "simplified", max_trial_number=6)
     config.experiment_working_directory = here / "kept"
     config.log_level = "error"
