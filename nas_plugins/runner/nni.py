@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import math
+import operator
 import secrets
 import signal
 import tempfile
@@ -204,11 +205,13 @@ class _Watch:
         if not place.record.exists():  # a script has begun it; its checkpoint has the seed
             return request.seed
         try:
-            with refusing(place.record, "readable"):
+            with refusing(place.record, "the record of a search"):
                 record = json_value(text(place.record, most=_LARGEST_RECORD))
-                seed = int(record["seed"])
+                seed = operator.index(record["seed"])
+                if seed < 0 or not isinstance(record["settings"], dict):
+                    raise ValueError("`seed` must be >= 0 and `settings` an object")
         except DataError as error:
-            raise EngineError(str(error)) from error
+            raise EngineError(str(error)) from error.__cause__
         request.check_resumed(self._problem, record)
         return seed
 

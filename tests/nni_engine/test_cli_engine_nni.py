@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -231,6 +232,37 @@ def test_what_does_not_fit_an_experiment_is_refused() -> None:
         assert "internal" not in ran.err
     ran = run(*words, "--engine", "nni", "--storage", "kept", "--resume")
     assert (ran.code, ran.err) == (2, "error: --storage needs --study NAME; there is a\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("checkpoint/state.ckpt.torch", b""),
+        ("checkpoint/state.ckpt.torch", b"\x80\x04garbage"),
+        ("nas-plugins.json", b'{"settings": 7, "seed": 5}'),
+        ("nas-plugins.json", b'{"settings": {}, "seed": -1}'),
+    ],
+)
+def test_a_damaged_experiment_is_told_in_one_sentence(
+    begun: Path, here: Path, name: str, content: bytes
+) -> None:
+    shutil.copytree(begun, here / "kept")
+    (here / "kept" / "a" / name).write_bytes(content)
+    ran = run(*TOY, *BOTH, *KEPT, "--trials", 4, "--resume")
+    assert (ran.code, ran.out) == (4, "")
+    assert f"kept/a/{name.partition('/')[0]}" in ran.err.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def begun(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an experiment ``a`` of two trials."""
+    folder = tmp_path_factory.mktemp("begun") / "kept"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(plugins))
+        patch.setenv("HOME", str(folder.parent))
+        words = ("--engine", "nni", "--storage", folder, "--study", "a")
+        assert run(*TOY, *BOTH, *words, "--trials", 2, "--seed", 5, "--json").code == 0
+    return folder
 
 
 def test_another_run_keeps_its_experiment(here: Path) -> None:
