@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
@@ -115,16 +116,31 @@ class Trial:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], space: SearchSpace) -> Trial:
-        """Reads what `to_json` wrote."""
-        return cls(
-            number=data["number"],
+    def from_json(
+        cls, data: Mapping[str, Any], space: SearchSpace, objectives: Sequence[Objective]
+    ) -> Trial:
+        """Reads what `to_json` wrote, or somebody else.
+
+        Raises:
+            ValueError: Something has another form than `to_json` gives it; likewise `TypeError`,
+                `KeyError`, `AttributeError` and `OverflowError`.
+        """
+        found = cls(
+            number=operator.index(data["number"]),
             architecture=space.parse(data["architecture"]),
             state=TrialState(data["state"]),
-            values=tuple(data["values"]),
-            constraints=FrozenDict(data["constraints"]),
-            notes=FrozenDict(data["notes"]),
+            values=data["values"],
+            constraints=FrozenDict({n: float(v) for n, v in data["constraints"].items()}),
+            notes=FrozenDict(data["notes"].items()),
         )
+        expected = len(objectives) if found.state is TrialState.COMPLETE else 0
+        if found.number < 0 or len(found.values) != expected:
+            raise ValueError(f"`values` of trial {found.number} must be {expected} numbers")
+        if any(map(math.isnan, found.constraints.values())):
+            raise ValueError(f"`constraints` of trial {found.number} must not be NaN")
+        if not all(isinstance(text, str) for text in found.notes.values()):
+            raise TypeError(f"`notes` of trial {found.number} must be texts")
+        return found
 
 
 @dataclass(frozen=True)
@@ -321,11 +337,9 @@ class History:
     def from_json(cls, data: Mapping[str, Any]) -> History:
         """Reads what `to_json` wrote."""
         space = space_from_json(data["space"])
-        return cls(
-            space,
-            tuple(Objective.parse(text) for text in data["objectives"]),
-            tuple(Trial.from_json(trial, space) for trial in data["trials"]),
-        )
+        objectives = tuple(Objective.parse(text) for text in data["objectives"])
+        trials = (Trial.from_json(trial, space, objectives) for trial in data["trials"])
+        return cls(space, objectives, tuple(trials))
 
 
 class _Grown:

@@ -23,6 +23,7 @@ from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._reading import json_file, refusing, text
+from nas_plugins._recorded import wrong_settings
 from nas_plugins._tables import aligned, data_frame, html_table
 from nas_plugins.constraints import Constraint, limits_in
 from nas_plugins.errors import DataError
@@ -230,6 +231,8 @@ class SearchResult:
         found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
         if found != FORMAT:
             raise DataError(f"`format` of a search result must be {FORMAT}, got {found}")
+        if wrong := wrong_settings(data["settings"]):
+            raise DataError(f"its settings are not a search's: {', '.join(wrong)}")
         return cls(
             history=History.from_json(data["history"]),
             settings=FrozenDict(data["settings"]),

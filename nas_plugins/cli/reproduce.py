@@ -70,6 +70,10 @@ def reproduce(
     out: Annotated[
         Path, typer.Option(help="Folder for results, trained models and runs, which go on there.")
     ] = Path("reproduction"),
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace files of --out that `reproduce` has not written."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of Markdown.")
     ] = False,
@@ -88,8 +92,14 @@ def reproduce(
         return
     if quick and budget not in ("full", "quick"):
         raise UsageError(f"--quick and --budget {budget} exclude each other")
+    from nas_plugins.reproduction.documents import refuse_foreign
     from nas_plugins.runner.outputs import writing
 
+    if name in EXPERIMENTS:  # before hours of work
+        files = [
+            file.name for kind in ("md", "csv", "svg") for file in out.glob(f"{name}*.{kind}")
+        ]
+        refuse_foreign(name, out, files, force=force)
     found = experiments.reproduce(
         name,
         out=out,
@@ -107,13 +117,13 @@ def reproduce(
         progress=not quiet,
     )
     with writing(out):
-        files = found.write(out)
+        written = found.write(out, force=force)
     if as_json:
         print_json(found.to_json())
     else:
         print_lines([found.markdown()])
     if not quiet:
-        remark(f"wrote {', '.join(str(file) for file in files)}")
+        remark(f"wrote {', '.join(map(str, written))}")
 
 
 def _refuse_idle_options(context: typer.Context) -> None:

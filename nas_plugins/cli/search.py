@@ -207,14 +207,14 @@ def search(
         result = run(request, shown=not quiet, words=in_options)
     except SearchBrokenError as error:
         result, broken = error.result, error
-    _give_out(result, request, as_json=as_json, quiet=quiet, words=context.obj or [])
+    _give_out(result, request, as_json=as_json, quiet=quiet)
+    if broken is None or not broken.lost:
+        _say_how_to_go_on(result, request, context.obj or [])
     return show(broken) if broken else _exit_code(result)
 
 
-def _give_out(
-    result: SearchResult, request: SearchRequest, *, as_json: bool, quiet: bool, words: list[str]
-) -> None:
-    """Writes the files of a result and prints it; `words` is the command line as it was given."""
+def _give_out(result: SearchResult, request: SearchRequest, *, as_json: bool, quiet: bool) -> None:
+    """Writes the files of a result and prints it."""
     from nas_plugins.cli._output import print_result
     from nas_plugins.runner.search import write
 
@@ -227,7 +227,6 @@ def _give_out(
             print_json(result.summary())
         else:
             print_result(result)
-    _say_how_to_go_on(result, request, words)
 
 
 def _finished(result: SearchResult) -> int:

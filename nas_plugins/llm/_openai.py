@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -270,8 +271,10 @@ def _client(timeout: float) -> OpenAI:
     with needing(f"{asked}, which cannot be imported", "'nas-plugins[llm]'"):
         import httpx2
         import openai
+    logging.getLogger("httpx2").addFilter(_without_passwords)  # the same one stands there once
     try:
         return openai.OpenAI(
+            **_address(),
             max_retries=0,
             timeout=timeout,
             http_client=openai.DefaultHttpxClient(
@@ -284,6 +287,32 @@ def _client(timeout: float) -> OpenAI:
             "no API key: set the environment variable OPENAI_API_KEY, and OPENAI_BASE_URL where "
             "the endpoint is not OpenAI's own; where none is needed, any key will do"
         ) from None
+
+
+def _without_passwords(record: logging.LogRecord) -> bool:
+    """A filter for the client's log, which tells whole addresses."""
+    record.msg, record.args = without_passwords(record.getMessage()), ()
+    return True
+
+
+def _address() -> dict[str, Any]:
+    """The endpoint's address and its query, which the client would take for a part of the path.
+
+    Raises:
+        ChatSetupError: It is no URL.
+    """
+    import httpx2
+
+    given = os.environ.get("OPENAI_BASE_URL", "").strip()
+    learn_from_url(given)
+    try:
+        url = httpx2.URL(given)
+    except httpx2.InvalidURL as error:
+        raise ChatSetupError(f"OPENAI_BASE_URL is no address: {error}") from None
+    if not given:
+        return {}
+    plain = url.copy_with(query=None, fragment=None)
+    return {"base_url": str(plain), "default_query": dict(url.params)}
 
 
 def _at_home(response: httpx2.Response) -> None:
@@ -330,7 +359,6 @@ def _learn(client: OpenAI) -> None:
     """Tells every text that must not be shown."""
     url = client.base_url
     learn(client.api_key, getattr(client, "admin_api_key", None), url.password)
-    learn_from_url(str(url.copy_with(username=None, password=None)))
     for name, value in client.default_headers.items():
         if _SECRET_HEADER.search(name):
             learn(str(value), str(value).rpartition(" ")[2])

@@ -14,6 +14,7 @@ from nas_plugins._secrets import learn_from, learn_from_environment, masked, wit
 from nas_plugins.errors import EvaluationError, NasPluginsError, unknown_name
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.nni._samples import adapted
+from nas_plugins.nni.secret_options import put_aside, put_back
 from nas_plugins.protocols import Benchmark, Evaluator, Metric, as_evaluator
 
 DEFAULT = "default"
@@ -69,8 +70,10 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
     """What `evaluator` makes; the arguments are described there.
 
     For the training service it is written as its arguments, so that a trial process opens the
-    table or evaluator anew. An object is written as its name if it is a benchmark, otherwise
-    pickled, which NNI limits to 4,096 bytes: prefer names.
+    table or evaluator anew. Options whose names tell a secret are written as names of environment
+    variables (``NAS_PLUGINS_SECRET_API_KEY``), which this sets and local trial processes inherit;
+    set them yourself where trials run on other machines. An object is written as its name if it
+    is a benchmark, otherwise pickled, which NNI limits to 4,096 bytes: prefer names.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
         self._options = dict(options or {})
         learn_from_environment()
         learn_from(self._options)
+        put_aside(self._options)  # now, as an experiment may begin before this is written
         self._evaluator = _opened(target, self._options)
         known = {metric.name: metric for metric in self._evaluator.metrics}
         if DEFAULT in known:
@@ -168,12 +172,12 @@ class ArchitectureEvaluator(NNIEvaluator):  # type: ignore[misc]
             "target": self._written,
             "objectives": [str(objective) for objective in self._objectives],
             "on_network": self._on_network,
-            "options": self._options,
+            "options": put_aside(self._options),
         }
 
     @classmethod
     def _load(cls, **written: Any) -> ArchitectureEvaluator:
-        return cls(written.pop("target"), **written)
+        return cls(written.pop("target"), options=put_back(written.pop("options")), **written)
 
     @property
     def _written(self) -> str | Evaluator:

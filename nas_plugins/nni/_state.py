@@ -14,10 +14,11 @@ from typing import Any
 
 from nas_plugins._frozen import FrozenDict
 from nas_plugins._plugin_code import shown
+from nas_plugins._reading import reason
 from nas_plugins._secrets import without_passwords, without_secrets
 from nas_plugins.constraints import Constraint
 from nas_plugins.engine import proposals
-from nas_plugins.errors import EngineError
+from nas_plugins.errors import EngineError, NasPluginsError
 from nas_plugins.history import REASON_NOTE, History, Objective, Trial, TrialState
 from nas_plugins.protocols import Strategy
 from nas_plugins.spaces.base import Architecture, SearchSpace
@@ -29,6 +30,7 @@ DEFAULT = "default"
 
 _FORMAT = 1
 _MAX_TAIL = 512
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, NasPluginsError)
 
 
 @dataclass(frozen=True)
@@ -278,24 +280,70 @@ class ExperimentLog:
             raise EngineError(
                 f"`format` of a checkpoint must be {_FORMAT}, got {data.get('format')!r}"
             )
-        recorded = data["history"]
+        recorded, rows = _recorded(data)
         expected = plain(History(self.space, self.objectives).to_json())
         for key in ("space", "objectives"):
-            if recorded[key] != expected[key]:
+            if recorded.get(key) != expected[key]:
                 raise EngineError(
-                    f"the checkpoint searches {_short(recorded[key])} as `{key}`, "
+                    f"the checkpoint searches {_short(recorded.get(key))} as `{key}`, "
                     f"not {_short(expected[key])}"
                 )
-        trials = [Trial.from_json(trial, self.space) for trial in recorded["trials"]]
-        reports = [
-            TrialReport(FrozenDict(metrics), tuple(intermediates))
-            for metrics, intermediates in zip(data["metrics"], data["intermediates"], strict=True)
-        ]
+        entropy = _seed(data.get("entropy")) if self._given_entropy is None else self.entropy
+        trials, reports = self._read(rows)
         with self._lock:
-            if self._given_entropy is None:
-                self.entropy = int(data["entropy"])
+            self.entropy = entropy
             self._unsettle()
             self._trials, self._reports = trials, reports
+
+    def _read(self, rows: Sequence[tuple[Any, Any, Any]]) -> tuple[list[Trial], list[TrialReport]]:
+        """The trials of a checkpoint; those that are none are left out, with one warning."""
+        trials: list[Trial] = []
+        reports: list[TrialReport] = []
+        wrong: list[str] = []
+        for written, metrics, intermediates in rows:
+            try:
+                trial = Trial.from_json(written, self.space, self.objectives)
+                report = TrialReport(FrozenDict(numbers(metrics)), _on_the_way(intermediates))
+            except _UNREADABLE as error:
+                wrong.append(f"trial {len(trials) + len(wrong)}: {reason(error)}")
+                continue
+            trials.append(replace(trial, number=len(trials)))
+            reports.append(report)
+        if wrong:
+            _logger.warning(
+                "%d of %d trials of the checkpoint are left out: %s",
+                len(wrong),
+                len(rows),
+                wrong[0],
+            )
+        return trials, reports
+
+
+def _recorded(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Any, Any, Any]]]:
+    """What a checkpoint tells of the whole search; and each trial, its metrics and reports.
+
+    Raises:
+        EngineError: It has another form.
+    """
+    recorded = data.get("history")
+    if isinstance(recorded, Mapping):
+        columns = recorded.get("trials"), data.get("metrics"), data.get("intermediates")
+        lists = [column for column in columns if isinstance(column, list)]
+        if len(lists) == len(columns) and len({len(column) for column in lists}) == 1:
+            return recorded, list(zip(*lists, strict=True))
+    raise EngineError(
+        "the checkpoint is damaged: it does not tell of every trial what it reported"
+    )
+
+
+def _seed(written: Any) -> int:
+    try:
+        seed = int(written)
+    except (TypeError, ValueError):
+        seed = -1
+    if seed < 0:
+        raise EngineError(f"the checkpoint is damaged: its seed is {_short(written)}")
+    return seed
 
 
 def numbers(metric: Any) -> dict[str, float]:

@@ -214,12 +214,15 @@ class NNIStrategy(NNIBase):  # type: ignore[misc]
         """The trials as plain data, which ``torch.load`` reads with ``weights_only=True``."""
         return {} if self._log is None else self._log.to_json()
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Any) -> None:
         """Takes over the trials of `state_dict`, and those the training service has since seen.
 
         Raises:
             EngineError: The trials are of another space or have other objectives.
         """
+        if not isinstance(state_dict, Mapping):
+            kind = type(state_dict).__name__
+            raise EngineError(f"`state_dict` of a strategy must be a dictionary, got {kind}")
         if self._log is None:
             self._pending_state = dict(state_dict)
             return

@@ -20,8 +20,8 @@ from nni.nas.strategy.base import Strategy
 from nni.runtime import log
 from nni.tools.nnictl.config_utils import Experiments
 
-from nas_plugins._reading import json_file
-from nas_plugins.errors import DataError
+from nas_plugins._reading import json_file, reason
+from nas_plugins.errors import DataError, EngineError, NasPluginsError
 from nas_plugins.nni._space import model_space
 from nas_plugins.nni.folder import SEQUENTIAL, SERVICE, experiments_in
 from nas_plugins.spaces.base import SearchSpace
@@ -82,6 +82,21 @@ class KeptExperiment(NasExperiment):  # type: ignore[misc]
         """Whether its folder holds a state."""
         return self.id in experiments_in(self._checkpoint_directory.parents[1])
 
+    def load_checkpoint(self) -> None:
+        """As NNI's, which raises whatever the bytes of a file happen to mean.
+
+        Raises:
+            EngineError: The checkpoint is damaged, or of another search.
+        """
+        try:
+            super().load_checkpoint()
+        except NasPluginsError:
+            raise
+        except Exception as error:
+            raise EngineError(
+                f"the checkpoint in {self._checkpoint_directory} cannot be read: {reason(error)}"
+            ) from error
+
     def search(self, *, resume: bool) -> None:
         """Runs or resumes it until its strategy ends, then stops it whatever happened.
 
@@ -117,7 +132,7 @@ def _end_service(folder: Path, identity: str) -> None:
         listed = json_file(folder / _LIST, "the list of experiments", most=_LARGEST_LIST)
         process = psutil.Process(listed[identity]["pid"])
         words = process.cmdline()
-    except (DataError, OSError, ValueError, KeyError, TypeError, psutil.Error):
+    except (DataError, OSError, ValueError, OverflowError, KeyError, TypeError, psutil.Error):
         return
     ours = ["--experiment-id", identity] in [words[i : i + 2] for i in range(len(words))]
     if not ours or not any(_SERVICE_PACKAGE in word for word in words):

@@ -315,7 +315,7 @@ def _keys(records: Iterable[Record | None]) -> frozenset[Key]:
 
 def objectives_in(directions: Sequence[str], names: Sequence[str] | None) -> tuple[Objective, ...]:
     """Objectives of a study: named where the study has usable metric names."""
-    if names is None or len(set(names)) < len(directions) or not all(names):
+    if names is None or not len(names) == len({*names, ""}) - 1 == len(directions):
         numbered = [f"value_{i}" for i in range(len(directions))]
         names = numbered if len(numbered) > 1 else ["value"]
     return tuple(Objective(n, d) for n, d in zip(names, directions, strict=True))

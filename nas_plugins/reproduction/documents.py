@@ -10,7 +10,10 @@ from typing import Any
 
 from nas_plugins._csv import csv_text
 from nas_plugins._files import write_text
+from nas_plugins._reading import text as text_of
 from nas_plugins._tables import aligned
+from nas_plugins.errors import DataError
+from nas_plugins.runner.outputs import prepare_results
 
 DASH = "\N{EN DASH}"
 
@@ -219,27 +222,51 @@ class Reproduction:
     def _repr_markdown_(self) -> str:
         return "\n".join([f"## {self.title}\n", *(table.markdown() for table in self.tables)])
 
-    def write(self, folder: str | Path) -> list[Path]:
+    def write(self, folder: str | Path, *, force: bool = False) -> list[Path]:
         """Writes ``NAME.md``, a CSV file for each table and an SVG file for each figure.
+
+        Args:
+            folder: It may have these files from an earlier run.
+            force: Whether files that are not of a reproduction are replaced, too.
 
         Returns:
             The files.
 
         Raises:
-            OSError: The folder or a file cannot be written.
+            OutputError: The folder cannot be written, or has files that must not be replaced.
+            OSError: A file cannot be written.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         contents = {f"{self.name}.md": self.markdown()}
         for number, table in enumerate(self.tables, start=1):
             suffix = f"-{number}" if len(self.tables) > 1 else ""
             contents[f"{self.name}{suffix}.csv"] = table.csv()
         contents |= {f"{name}.svg": text for name, text in self.figures.items()}
+        refuse_foreign(self.name, folder, contents, force=force)
         paths = []
         for name, text in contents.items():
             write_text(folder / name, text)
             paths.append(folder / name)
         return paths
+
+
+def refuse_foreign(name: str, folder: Path, files: Iterable[str], *, force: bool) -> None:
+    """Refuses to replace what no reproduction has written: all files lie beside ``NAME.md``.
+
+    Raises:
+        OutputError: The folder cannot be written, or has such a file.
+    """
+    ours = _is_document(folder / f"{name}.md", name)
+    own = dict.fromkeys(files, lambda _: ours)
+    prepare_results(folder, own, by="reproduction", force=force)
+
+
+def _is_document(file: Path, name: str) -> bool:
+    try:
+        found = text_of(file)
+    except DataError:
+        return False
+    return found.startswith("## ") and f"\n`{name}`: " in found
 
 
 def _numbers(cell: Cell) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from nas_plugins._checks import as_path
 from nas_plugins._wording import visible
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.reproduction.documents import Reproduction
-from nas_plugins.runner.outputs import prepare_folder
+from nas_plugins.runner.outputs import alone_in, prepare_folder
 
 ARCH_VQ, LLM_NAS = "Arch-VQ", "LLM-NAS"
 BUDGETS = ("quick", "small", "full")
@@ -186,7 +186,8 @@ def reproduce(
         devices=devices,
     )
     prepare_folder(request.out)
-    found: Reproduction = _loaded(EXPERIMENTS[name].target)(request)
+    with alone_in(request.out):
+        found: Reproduction = _loaded(EXPERIMENTS[name].target)(request)
     return replace(found, seconds=time.perf_counter() - begin)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import math
+import operator
 import secrets
 import signal
 import tempfile
@@ -24,6 +25,7 @@ from nas_plugins.history import REASON_NOTE, Trial, TrialState
 from nas_plugins.nni.callbacks import StrategyWithCallbacks
 from nas_plugins.nni.experiment import experiment, logs_in_files, published_or_own
 from nas_plugins.nni.folder import SEQUENTIAL, SERVICE, engine_of, experiments_in, is_identity
+from nas_plugins.nni.secret_options import variables_removed
 from nas_plugins.results import SearchResult
 from nas_plugins.runner.nni_evaluator import RequestEvaluator
 from nas_plugins.runner.options import as_usage
@@ -107,6 +109,7 @@ def run(
         )
     request, place = _placed(request, stack)
     stack.enter_context(place.locked())
+    stack.enter_context(variables_removed())
     watch = _Watch(request, problem, place, shown)
     status, error = watch.run()
     found = watch.result()
@@ -202,11 +205,13 @@ class _Watch:
         if not place.record.exists():  # a script has begun it; its checkpoint has the seed
             return request.seed
         try:
-            with refusing(place.record, "readable"):
+            with refusing(place.record, "the record of a search"):
                 record = json_value(text(place.record, most=_LARGEST_RECORD))
-                seed = int(record["seed"])
+                seed = operator.index(record["seed"])
+                if seed < 0 or not isinstance(record["settings"], dict):
+                    raise ValueError("`seed` must be >= 0 and `settings` an object")
         except DataError as error:
-            raise EngineError(str(error)) from error
+            raise EngineError(str(error)) from error.__cause__
         request.check_resumed(self._problem, record)
         return seed
 

@@ -12,6 +12,7 @@ from nni.nas.evaluator import Evaluator as NNIEvaluator
 
 from nas_plugins.errors import MetricUnavailableError
 from nas_plugins.nni import ArchitectureEvaluator
+from nas_plugins.nni.secret_options import put_aside, put_back
 from nas_plugins.protocols import Evaluator, Metric, Report, measured, measured_reporting
 from nas_plugins.runner.problem import Problem, prepare
 from nas_plugins.runner.request import SearchRequest, named
@@ -23,10 +24,8 @@ _EVALUATES = (
     "evaluators",
     "objectives",
     "constraints",
-    "benchmark_options",
-    "evaluator_options",
-    "space_options",
 )
+_OPTIONS = ("benchmark_options", "evaluator_options", "space_options")
 
 
 class RequestEvaluator(NNIEvaluator):  # type: ignore[misc]
@@ -45,6 +44,8 @@ class RequestEvaluator(NNIEvaluator):  # type: ignore[misc]
         self._request = request
         if ready is not None:
             self.__dict__["_ready"] = ready  # instead of what the property makes
+        else:
+            self._dump()  # puts secrets aside before a service begins, which hands them on
 
     @classmethod
     def here(
@@ -61,7 +62,8 @@ class RequestEvaluator(NNIEvaluator):  # type: ignore[misc]
     @property
     def _asked(self) -> dict[str, Any]:
         """What evaluates; whoever has sent this has the strategy."""
-        return {"strategy": "random", **{key: getattr(self._request, key) for key in _EVALUATES}}
+        names = (*_EVALUATES, *_OPTIONS)
+        return {"strategy": "random", **{name: getattr(self._request, name) for name in names}}
 
     def evaluate(self, model: Any) -> dict[str, float]:
         """Refuses, as `ArchitectureEvaluator.evaluate` does."""
@@ -77,11 +79,13 @@ class RequestEvaluator(NNIEvaluator):  # type: ignore[misc]
             "space": request.space if isinstance(request.space, str | None) else None,
             "evaluators": list(request.evaluators),
         }
-        return {"plan": {**self._asked, **names}}
+        options = {name: put_aside(getattr(request, name)) for name in _OPTIONS}
+        return {"plan": {**self._asked, **names, **options}}
 
     @classmethod
     def _load(cls, plan: Mapping[str, Any]) -> RequestEvaluator:
-        known = {key: value for key, value in plan.items() if key in _EVALUATES}
+        known = {key: plan[key] for key in _EVALUATES if key in plan}
+        known |= {name: put_back(plan[name]) for name in _OPTIONS if name in plan}
         lists = {name: tuple(known[name]) for name in ("objectives", "constraints")}
         return cls(SearchRequest(**{**known, **lists, "evaluators": named(known["evaluators"])}))
 

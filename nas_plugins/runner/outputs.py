@@ -27,7 +27,7 @@ def prepare_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other searches from writing into the folder until the block ends.
+    """Keeps other processes from writing into the folder until the block ends.
 
     Raises:
         OutputError: Another one does.
@@ -39,8 +39,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             owner = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
             raise OutputError(
-                f"`out={folder}` is in use by another search"
-                + (f" (process {owner})" if owner else "")
+                f"`out={folder}` is in use by another process"
+                + (f" ({owner})" if owner else "")
                 + "; wait for it, or choose another folder"
             ) from error
         except OSError:
@@ -75,22 +75,31 @@ def prepare_file(file: Path, ours: Callable[[Path], bool], *, force: bool = Fals
         )
 
 
-def prepare_results(folder: Path, own: Mapping[str, Callable[[Path], bool]]) -> None:
+def prepare_results(
+    folder: Path,
+    own: Mapping[str, Callable[[Path], bool]],
+    *,
+    by: str = "search",
+    force: bool | None = None,
+) -> None:
     """As `prepare_folder`, for one that gets several files.
 
     Args:
         folder: It may have these files from an earlier run.
-        own: Names of the files, and what tells whether a search has written one.
+        own: Names of the files, and what tells whether the caller's function has written one.
+        by: What that function does, for the message.
+        force: Whether they are replaced whatever they hold; ``None`` where nothing allows that.
 
     Raises:
-        OutputError: It cannot be written, or one of them is not of a search.
+        OutputError: It cannot be written, or one of them must not be replaced.
     """
     prepare_folder(folder)
     for name, ours in own.items():
-        if _holds(folder / name) and not ours(folder / name):
+        if not force and _holds(folder / name) and not ours(folder / name):
+            way = "move it away" if force is None else "pass `force=True` to replace it"
             raise OutputError(
-                f"`out={folder}` has a {name} that no search has written; move it away, or name "
-                "another folder"
+                f"`out={folder}` has a {name} that no {by} has written; {way}, or name another "
+                "folder"
             )
 
 

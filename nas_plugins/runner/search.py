@@ -51,11 +51,14 @@ class SearchBrokenError(EngineError):
 
     Attributes:
         result: What was found until then.
+        lost: Whether the storage has lost it, so that nobody can go on there.
     """
 
-    def __init__(self, error: NasPluginsError, result: SearchResult) -> None:
+    def __init__(
+        self, error: NasPluginsError, result: SearchResult, *, lost: bool = False
+    ) -> None:
         super().__init__(str(error))
-        self.result = result
+        self.result, self.lost = result, lost
 
 
 def search(
@@ -268,6 +271,7 @@ class Ended:
         seed: Given, recorded or drawn.
         status: How it ended.
         error: What broke it.
+        lost: Whether the storage does not hold the trials any more.
     """
 
     request: SearchRequest
@@ -275,6 +279,7 @@ class Ended:
     seed: int | None
     status: str
     error: NasPluginsError | None = None
+    lost: bool = False
 
 
 def run(
@@ -331,7 +336,7 @@ def run(
     )
     result = with_summary(result, only=kind_of(request.strategy))
     if ended.error is not None:
-        raise SearchBrokenError(ended.error, result) from ended.error
+        raise SearchBrokenError(ended.error, result, lost=ended.lost) from ended.error
     return result
 
 
@@ -371,7 +376,7 @@ def _run(
     result, lost = _found(request, session)
     if lost is not None and error is None:
         status, error = BROKEN, lost
-    return Ended(request, result, seed, status, error)
+    return Ended(request, result, seed, status, error, lost is not None)
 
 
 def _found(request: SearchRequest, session: Session) -> tuple[SearchResult, EngineError | None]:

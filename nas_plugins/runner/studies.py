@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import optuna
 
 from nas_plugins._frozen import FrozenDict
+from nas_plugins._recorded import wrong_settings
 from nas_plugins.errors import NasPluginsError, UsageError, unknown_name
 from nas_plugins.optuna import study_settings
 from nas_plugins.results import SearchResult
@@ -16,6 +18,8 @@ from nas_plugins.runner.problem import prepare
 from nas_plugins.runner.request import SearchRequest, named
 from nas_plugins.runner.results import assemble, with_problem
 from nas_plugins.runner.storage import StorageURL, open_storage, storage_errors
+
+_logger = logging.getLogger(__name__)
 
 
 def load_study(
@@ -50,22 +54,31 @@ def load_study(
         loaded = optuna.load_study(study_name=name, storage=opened)
         recorded = study_settings(loaded)
         settings: dict[str, Any] = {
-            **(recorded.get("settings") or {}),
+            **_sound(recorded.get("settings") or {}, name),
             "seed": recorded.get("seed"),
             "storage": str(url),
             "study": name,
         }
         result = replace(assemble(loaded), settings=FrozenDict(settings))
-        request = _request(settings, result)
-        if request is None:
-            return result
         try:
+            request = _request(settings, result)
+            if request is None:
+                return result
             problem = prepare(request)
             return with_problem(result, problem, problem.true_front())
         except NasPluginsError as error:
             if say is not None:
                 say(f"note: the report goes without the true front: {error}")
             return result
+
+
+def _sound(settings: Mapping[str, Any], study: str) -> dict[str, Any]:
+    """The settings without those that no search writes so, with one warning of them."""
+    wrong = wrong_settings(settings)
+    if wrong:
+        names = ", ".join(f"`{name}`" for name in wrong)
+        _logger.warning("study %r: its settings are not a search's, left out: %s", study, names)
+    return {name: value for name, value in settings.items() if name not in wrong}
 
 
 def _request(settings: Mapping[str, Any], result: SearchResult) -> SearchRequest | None:
@@ -77,12 +90,12 @@ def _request(settings: Mapping[str, Any], result: SearchResult) -> SearchRequest
     over = bool(settings.get("benchmark"))
     return SearchRequest(
         benchmark=settings.get("benchmark"),
-        evaluators=named(settings.get("evaluators", ())),
+        evaluators=named(settings.get("evaluators")),
         space=None if over else history.space.name,
         strategy="random",
         objectives=tuple(map(str, history.objectives)),
-        constraints=tuple(settings.get("constraints", ())),
-        benchmark_options=settings.get("benchmark_options", {}),
-        evaluator_options=settings.get("evaluator_options", {}),
+        constraints=tuple(settings.get("constraints") or ()),
+        benchmark_options=settings.get("benchmark_options") or {},
+        evaluator_options=settings.get("evaluator_options") or {},
         space_options={} if over else history.space.options,
     )

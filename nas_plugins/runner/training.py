@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from nas_plugins._checks import as_path
 from nas_plugins._public import space as space_of
 from nas_plugins.errors import UsageError, unknown_name
 from nas_plugins.runner.options import at_least
-from nas_plugins.runner.outputs import prepare_folder
+from nas_plugins.runner.outputs import alone_in, prepare_results
 from nas_plugins.runner.progress import TrainingDisplay
 from nas_plugins.spaces.base import SearchSpace
 
@@ -153,7 +154,7 @@ def train(
     settings = _recipe(learned.name, preset, epochs_vqvae, epochs_prior, architectures)
     _check_device(device)
     folder = None if out is None else as_path("out", out)
-    with TrainingDisplay(shown=progress) as display:
+    with TrainingDisplay(shown=progress) as display, ExitStack() as stack:
         if learned != built:
             display.say(
                 f"note: {built.name} means the space {learned.name}: one cell for both, as in "
@@ -161,7 +162,8 @@ def train(
             )
         finished = None
         if folder is not None:
-            prepare_folder(folder)
+            prepare_results(folder, _own_files(folder), by="training", force=force)
+            stack.enter_context(alone_in(folder))
             finished = _opened(
                 folder, learned, settings, seed, resume=resume, force=force, display=display
             )
@@ -270,6 +272,13 @@ def _opened(
             "replace it, or choose another folder"
         )
     return model
+
+
+def _own_files(folder: Path) -> dict[str, Callable[[Path], bool]]:
+    """The weights are ours where they lie beside a card, or a state of an unfinished stage."""
+    from nas_plugins.strategies.arch_vq.checkpoint import CARD, WEIGHTS
+
+    return {WEIGHTS: lambda _: (folder / CARD).exists() or bool(states(folder))}
 
 
 def states(folder: Path) -> list[Path]:

@@ -82,6 +82,15 @@ def test_sigterm_ends_as_ctrl_c_does_with_a_code_of_its_own(start, ended, tmp_pa
     assert "to go on: " in ran.err
 
 
+def test_after_a_lost_storage_no_way_on_is_shown(run, tmp_path):
+    ran = run(*SEARCH, *KEPT, "--trials", 6, "--evaluator-option", "loses=s.log", "--out", "o")
+    assert ran.code == 4
+    assert "its file was removed while it was used" in ran.err
+    assert "to go on" not in ran.err
+    assert "wrote o" in ran.err
+    assert not (tmp_path / "s.log").exists()
+
+
 def test_in_memory_the_result_is_printed_and_nothing_can_go_on(start, ended):
     process = start(*SEARCH, *SLOW, "--trials", 400, "--json", "--timeout", 100)
     # Nothing outside sees the trials, so the first sign of life is the progress line.

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import multiprocessing
+import os
+import pickle
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from nas_plugins import _secrets
 from nas_plugins.llm import read_ledger
-from nas_plugins.runner import language_model
+from nas_plugins.runner import language_model, workers
 
 SEARCH = ("search", "--benchmark", "nasbench201/cifar10", "--strategy", "llm-coevolution",
           "--strategy-option", "n_initial=1", "--strategy-option", "axis=n_nor_conv_3x3",
@@ -244,20 +248,42 @@ def echoing(loopback, monkeypatch):
         yield server
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_no_planted_secret_is_in_any_output(run_overheard, tmp_path, echoing, workers):
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Workers that begin as fast as a fork does and know no secret, as fresh processes do."""
+    fork, work = multiprocessing.get_context("fork"), workers.work
+
+    def forget_and_work(written, pipe):
+        _secrets._known.clear()
+        work(pickle.loads(written), pipe)
+
+    def process(*, target, args, **options):
+        request, pipe = args
+        return fork.Process(target=forget_and_work, args=(pickle.dumps(request), pipe), **options)
+
+    context = SimpleNamespace(Pipe=fork.Pipe, Process=process)
+    monkeypatch.setattr(workers, "multiprocessing", SimpleNamespace(
+        get_context=lambda _: context, current_process=multiprocessing.current_process
+    ))  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="forks")
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_no_planted_secret_is_in_any_output(
+    run_overheard, tmp_path, echoing, forgetful, n_workers
+):
     words = (
-        "search", "--space", "nasbench201", "--strategy", "llm-coevolution", "--trials", 16,
+        "search", "--space", "nasbench201", "--strategy", "llm-coevolution", "--trials", 8,
         "--objective", "score:max", "--objective", "cost:min", "--seed", 0,
         "--strategy-option", "n_initial=1", "--strategy-option", "axis=n_nor_conv_3x3",
         "--llm", "openai:gpt-test", "--llm-calls", 2, "--llm-record", "rec.jsonl",
         "--llm-option", "extra=" + json.dumps({"api_key": canary("extra")}),
         "--evaluator", "sum", "--evaluator-option", f"token={canary('evaluator')}",
-        "--evaluator-option", "fail_from=16", "--warm-start", "sum",
+        "--evaluator-option", "fail_from=12", "--warm-start", "sum",
         "--warm-start-trials", 1, "--warm-start-option", "pool=9",
         "--warm-start-option", f"sum.token={canary('warm')}",
         "--storage", f"sqlite:///file:s.db?uri=true&password={canary('url')}",
-        "--study", "a", "--workers", workers, "--out", "kept", "--json", "--debug",
+        "--study", "a", "--workers", n_workers, "--out", "kept", "--json", "--debug",
     )  # fmt: skip
     ran = run_overheard(*words)
     assert ran.code == 0, ran.err

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nas_plugins.errors import OutputError
+from nas_plugins.reproduction import experiments
+from nas_plugins.reproduction.documents import Reproduction, ResultTable
+from nas_plugins.runner.outputs import alone_in
+
 SCORE = ("score", "--space", "nasbench201", "--n", 1, "--proxies", "params", "--preset", "smoke",
          "--no-cache", "--workers", 1, "--quiet")  # fmt: skip
 SAMPLE = ("sample", "--space", "nasbench201", "-n", 3, "--quiet")
@@ -58,6 +63,53 @@ def test_a_search_keeps_what_no_search_has_written(run, tmp_path: Path, name: st
     (folder / name).unlink()
     assert run(*SEARCH, "--out", "o").code == 0
     assert run(*SEARCH, "--out", "o").code == 0
+
+
+def test_a_model_is_not_written_over_weights_of_somebody_else(run, tmp_path: Path):
+    pytest.importorskip("torch")
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "model.safetensors").write_text(NOTES)
+    ran = run("train", "arch-vq", "--space", "nasbench201", "--out", "o")
+    assert (ran.code, ran.out) == (5, "")
+    assert "has a model.safetensors that no training has written; pass --force" in ran.err
+    assert [file.name for file in (tmp_path / "o").iterdir()] == ["model.safetensors"]
+
+
+TABLE = ResultTable("t", ("x",), ((1,),))
+FOUND = Reproduction("llm-nas-table3", "A table", (TABLE,), settings={"b": 1})
+
+
+@pytest.mark.parametrize("name", ["llm-nas-table3.md", "llm-nas-table3.csv"])
+def test_a_reproduction_keeps_what_none_has_written(run, tmp_path: Path, monkeypatch, name: str):
+    ran: list[str] = []
+    monkeypatch.setattr(
+        experiments, "reproduce", lambda name, **options: (ran.append(name), FOUND)[1]
+    )
+    (tmp_path / name).write_text(NOTES)
+    words = ("reproduce", "llm-nas-table3", "--out", ".", "--quiet")
+    refused = run(*words)
+    assert (refused.code, refused.out, ran) == (5, "", [])
+    assert f"has a {name} that no reproduction has written; pass --force" in refused.err
+    with pytest.raises(OutputError, match="has written"):  # from Python, too
+        FOUND.write(tmp_path)
+    assert (tmp_path / name).read_text() == NOTES
+    assert run(*words, "--force").code == 0
+    assert run(*words).code == 0  # its own
+    assert "A table" in (tmp_path / "llm-nas-table3.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [SEARCH, ("train", "arch-vq", "--space", "nasbench201"), ("reproduce", "llm-nas-table3")],
+    ids=lambda words: words[0],
+)
+def test_two_processes_on_one_folder_are_refused(run, tmp_path: Path, words):
+    if words[0] != "search":
+        pytest.importorskip("torch")
+    with alone_in(tmp_path):
+        ran = run(*words, "--out", tmp_path, "--quiet")
+    assert (ran.code, ran.out) == (5, "")
+    assert f"is in use by another process ({os.getpid()})" in ran.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")

@@ -65,6 +65,7 @@ class LoopbackServer(ThreadingHTTPServer):
     Attributes:
         requests: Bodies of the requests, in order of arrival.
         headers: Their headers, names in lower case.
+        paths: Their paths, with the query.
         stopping: Set when the server ends; hanging behaviours wait for it.
     """
 
@@ -77,6 +78,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self.script: list[Behaviour] = list(script) or [says("hello")]
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.stopping = threading.Event()
         self._mutex = threading.Lock()
 
@@ -88,6 +90,7 @@ class LoopbackServer(ThreadingHTTPServer):
     def behave(self, handler: Handler, body: dict[str, Any]) -> None:
         with self._mutex:
             self.requests.append(body)
+            self.paths.append(handler.path)
             self.headers.append({k.lower(): v for k, v in handler.headers.items()})
             behaviour = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         behaviour(handler, body)

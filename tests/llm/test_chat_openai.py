@@ -317,16 +317,25 @@ def _tracebacks(error: BaseException) -> list[str]:
     return traceback.format_exception(error)
 
 
-def test_a_password_in_the_address_is_not_shown(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+def test_secrets_of_the_address_are_sent_and_not_shown(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = serve(fails(500, "hunter2-long is wrong"))
+    server = serve(fails(500, "hunter2-long or hunter3/long is wrong"))
     url = server.url.replace("http://", "http://me:hunter2-long@")
-    monkeypatch.setenv("OPENAI_BASE_URL", url)
-    with pytest.raises(TransientChatError) as caught:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{url}?token=hunter3%2Flong&api-version=7#x")
+    with caplog.at_level(logging.DEBUG), pytest.raises(TransientChatError) as caught:
         _model().complete(ask())
-    assert "hunter2" not in str(caught.value)
-    assert "hunter2" not in json.dumps(_model().parameters)
+    assert server.paths == ["/v1/chat/completions?token=hunter3%2Flong&api-version=7"]
+    for shown in (str(caught.value), json.dumps(_model().parameters), caplog.text):
+        assert "hunter" not in shown
+    assert _model().parameters["endpoint"].endswith("/v1/")
+
+
+def test_an_address_that_is_none_is_refused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(says("x"))
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://host:many/v1")
+    with pytest.raises(ChatSetupError, match="OPENAI_BASE_URL"):
+        _model()
 
 
 def test_without_a_key_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

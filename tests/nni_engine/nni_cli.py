@@ -19,8 +19,11 @@ from nas_plugins.protocols import Metric
 
 
 class Sum:
-    def __init__(self, *, seconds=0.0, score=None, fail_from=None, api_key=None):
+    def __init__(self, *, seconds=0.0, score=None, fail_from=None, api_key=None,
+                 key_length=None):
         self.seconds, self.score, self.fail_from = seconds, score, fail_from
+        if key_length is not None and len(api_key) != key_length:
+            raise ValueError(f"`api_key` must have {key_length} characters, got {api_key!r}")
         self.told = (api_key or "") + os.environ.get("TOY_API_KEY", "")
 
     @property

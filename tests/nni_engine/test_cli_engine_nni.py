@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -15,13 +17,17 @@ import pytest
 
 pytest.importorskip("nni")
 
+import nni
 from command_line import Ran
 from nni_cli import ended, plugin_site, run, start
 
 import nas_plugins as nap
+import nas_plugins.nni
 from nas_plugins._doing import Activity
-from nas_plugins.errors import DataError
+from nas_plugins.errors import DataError, EvaluationError
 from nas_plugins.results import SearchResult
+from nas_plugins.runner.nni_evaluator import RequestEvaluator
+from nas_plugins.runner.request import SearchRequest, named
 
 TOY = ("search", "--space", "nasbench201", "--evaluator", "sum")
 BOTH = ("--objective", "score:max", "--objective", "cost:min")
@@ -190,8 +196,6 @@ def test_an_experiment_that_a_script_has_begun_goes_on(here: Path) -> None:
     from nni.nas.experiment import NasExperiment, NasExperimentConfig
     from nni.nas.hub.pytorch import NasBench201
 
-    import nas_plugins.nni
-
     config = NasExperimentConfig("sequential", "simplified", max_trial_number=6)
     config.experiment_working_directory = here / "kept"
     config.log_level = "error"
@@ -228,6 +232,37 @@ def test_what_does_not_fit_an_experiment_is_refused() -> None:
         assert "internal" not in ran.err
     ran = run(*words, "--engine", "nni", "--storage", "kept", "--resume")
     assert (ran.code, ran.err) == (2, "error: --storage needs --study NAME; there is a\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("checkpoint/state.ckpt.torch", b""),
+        ("checkpoint/state.ckpt.torch", b"\x80\x04garbage"),
+        ("nas-plugins.json", b'{"settings": 7, "seed": 5}'),
+        ("nas-plugins.json", b'{"settings": {}, "seed": -1}'),
+    ],
+)
+def test_a_damaged_experiment_is_told_in_one_sentence(
+    begun: Path, here: Path, name: str, content: bytes
+) -> None:
+    shutil.copytree(begun, here / "kept")
+    (here / "kept" / "a" / name).write_bytes(content)
+    ran = run(*TOY, *BOTH, *KEPT, "--trials", 4, "--resume")
+    assert (ran.code, ran.out) == (4, "")
+    assert f"kept/a/{name.partition('/')[0]}" in ran.err.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def begun(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an experiment ``a`` of two trials."""
+    folder = tmp_path_factory.mktemp("begun") / "kept"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(plugins))
+        patch.setenv("HOME", str(folder.parent))
+        words = ("--engine", "nni", "--storage", folder, "--study", "a")
+        assert run(*TOY, *BOTH, *words, "--trials", 2, "--seed", 5, "--json").code == 0
+    return folder
 
 
 def test_another_run_keeps_its_experiment(here: Path) -> None:
@@ -304,6 +339,40 @@ def test_without_a_folder_nothing_can_go_on(plugins: Path, here: Path) -> None:
 # -- several workers ----------------------------------------------------------------------------
 
 
+def test_secrets_reach_trial_processes_through_their_environment_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    options = {"api_key": "CANARY-option-a8f2", "key_length": 18}
+    other = {"api_key": "CANARY-other-a8f2"}
+    request = SearchRequest(
+        space="nasbench201",
+        evaluators=named("sum"),
+        objectives=("score:max",),
+        evaluator_options=options,
+        benchmark_options={"url": "db://me:CANARY-url-a8f2@host", "deep": [other, 7, [True]]},
+    )
+    ours = [
+        RequestEvaluator(request),
+        nas_plugins.nni.evaluator("sum", objectives=["score:max"], **options),
+        nas_plugins.nni.evaluator("sum", objectives=["score:max"], **other),
+    ]
+    with_secrets = dict(os.environ)
+    for one in ours:
+        written = nni.dump(one)
+        assert "CANARY" not in written
+        assert nni.load(written) == one
+    assert b"CANARY" not in pickle.dumps(ours[1])
+    there = nni.load(nni.dump(ours[0]))
+    assert there._asked["evaluator_options"] == options
+    assert there._asked["benchmark_options"] == dict(request.benchmark_options)
+    assert dict(os.environ) == with_secrets
+    written = nni.dump(ours[1])  # the second, as those of the benchmark come first
+    del os.environ["NAS_PLUGINS_SECRET_API_KEY_2"]
+    with pytest.raises(EvaluationError, match="set NAS_PLUGINS_SECRET_API_KEY_2 to it"):
+        nni.load(written)
+
+
 def processes_of(identity: str) -> list[Any]:
     """What runs for an experiment, wherever it was started."""
     import psutil
@@ -322,7 +391,9 @@ def processes_of(identity: str) -> list[Any]:
 @pytest.mark.slow
 def test_several_workers_are_killed_interrupted_and_done(plugins: Path, here: Path) -> None:
     identity = f"killed-{os.getpid()}"
+    canary = "CANARY-option-a8f2"
     words = (*TOY, *BOTH, "--evaluator-option", "seconds=0.5", "--engine", "nni", "--seed", 7,
+             "--evaluator-option", f"api_key={canary}", "--evaluator-option", "key_length=18",
              "--workers", 2, "--storage", "kept", "--study", identity, "--json",
              "--trials", 8)  # fmt: skip
     try:
@@ -341,11 +412,15 @@ def test_several_workers_are_killed_interrupted_and_done(plugins: Path, here: Pa
         assert "Traceback" not in ran.err
         assert not processes_of(identity)
 
-        ran = ended(start(plugins, here, *way_on(ran.err)), here)
+        again = [word.replace("***", canary) for word in way_on(ran.err)]
+        ran = ended(start(plugins, here, *again), here)
         assert ran.code == 0, ran.err
         counts = ran.json["counts"]
         assert counts["complete"] == counts["distinct"] == counts["trials"] == 8
         assert not processes_of(identity)
+        files = [path for path in here.rglob("*") if path.is_file()]
+        assert any(path.name == "nni.sqlite" for path in files)
+        assert [path for path in files if canary.encode() in path.read_bytes()] == []
     finally:
         for left in processes_of(identity):
             left.kill()

@@ -290,6 +290,16 @@ def test_a_head_that_promises_many_pieces_costs_no_more_than_there_are() -> None
     assert Counting.reads < 5
 
 
+@pytest.mark.parametrize("names", [["a", "b"], [7], [None], [""], "ab", {"a": 1}, 7, [["a"]], []])
+def test_names_of_metrics_that_are_none_change_nothing(names: object) -> None:
+    study = optuna.create_study()
+    study.add_trial(_hostile({}))
+    study._storage.set_study_system_attr(study._study_id, "study:metric_names", names)
+    (objective,) = history(study, space=SPACE).objectives
+    assert objective.name in ("value", "7", "None", "['a']")
+    assert objective.direction == "min"
+
+
 @pytest.mark.parametrize("key", ["space", "objectives", "seed", "settings", "versions"])
 @pytest.mark.parametrize("text", [_NESTED, "7.5", "[7]", '{"a": 1}', '"x"'], ids=lambda v: v[:9])
 def test_no_attribute_of_a_study_ends_in_a_traceback(key: str, text: str) -> None:

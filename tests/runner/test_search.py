@@ -243,6 +243,7 @@ def test_lost_workers_leave_what_was_found() -> None:
     with pytest.raises(SearchBrokenError, match="workers were lost") as raised:
         nap.search("nasbench201", sudden, objectives="x:min", trials=5, workers=2)
     assert isinstance(raised.value, EngineError)
+    assert not raised.value.lost
     assert raised.value.result.counts()["failed"] >= 1
     assert raised.value.result.settings["status"] == "broken"
 
@@ -254,7 +255,7 @@ def test_two_searches_in_one_folder_are_refused_and_dead_ones_are_not(tmp_path: 
     asked: Any = {"objectives": "val_accuracy", "trials": 2, "seed": 0, "out": out}
 
     def meanwhile(study: Any, trial: Any) -> None:
-        with pytest.raises(OutputError, match=rf"in use by another search .process {os.getpid()}"):
+        with pytest.raises(OutputError, match=rf"in use by another process .{os.getpid()}"):
             nap.search(TABLE, **asked)
 
     nap.search(TABLE, **asked, callbacks=[meanwhile])
@@ -300,11 +301,12 @@ def test_a_storage_that_is_lost_on_the_way_breaks_the_search_and_keeps_what_was_
         if len(ended) == 4:
             harm(file)
 
-    with pytest.raises(SearchBrokenError, match="storage"):
+    with pytest.raises(SearchBrokenError, match="storage") as broken:
         nap.search(
             TABLE, objectives="val_accuracy", trials=12, seed=0, workers=workers,
             storage=f"{kind}:///{file}", study="a", callbacks=[after], out=tmp_path / "out",
         )  # fmt: skip
+    assert broken.value.lost
     found = nap.SearchResult.load(tmp_path / "out")
     assert found.settings["status"] == "broken"
     complete = {trial.number for trial in found.history.complete}
