@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from nas_plugins._reading import json_value
 from nas_plugins._secrets import names_secret, without_passwords
 from nas_plugins.errors import EvaluationError
 
@@ -85,7 +86,7 @@ def _back(value: Any) -> Any:
     if set(value) == {_TEXT}:
         return _held(value[_TEXT])
     if set(value) == {_JSON}:
-        return json.loads(_held(value[_JSON]))
+        return json_value(_held(value[_JSON]))
     return put_back(value)
 
 

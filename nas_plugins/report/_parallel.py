@@ -56,20 +56,7 @@ def parallel_figure(result: SearchResult) -> Figure | None:
     labels = _labels(decisions, shown)
     for dimension, i in zip(dimensions, [*chosen, *range(-len(shown), 0)], strict=True):
         dimension["label"] = plot_text(labels[i])
-    trace = {
-        "type": "parcoords",
-        "line": {
-            "color": (1 - ranks[order]).round(4).tolist(),
-            "cmin": 0,
-            "cmax": 1,
-            "colorscale": [[0, css("scale-0")], [0.6, css("scale-1")], [1, css("scale-2")]],
-        },
-        "dimensions": dimensions,
-        "labelfont": {"size": 12, "color": css("ink")},
-        "tickfont": {"size": 11, "color": css("ink")},
-        "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
-        "labelside": "top",
-    }
+    trace = _trace(dimensions, 1 - ranks[order])
     gap = max(92, *(text_width(d["label"], 12) + 10 for d in dimensions))  # titles stay apart
     return Figure(
         "parallel",
@@ -88,6 +75,24 @@ def parallel_figure(result: SearchResult) -> Figure | None:
         f"{count(len(shown), 'objective')} of {count(len(trials), 'trial')}",
         min_width=round(_LEFT + _RIGHT + gap * (len(dimensions) - 1)),
     )
+
+
+def _trace(dimensions: list[Spec], goodness: npt.NDArray[np.float64]) -> Spec:
+    """The lines; `goodness` `(n,)` from 0, the worst, to 1 decides their colours."""
+    return {
+        "type": "parcoords",
+        "line": {
+            "color": goodness.round(4).tolist(),
+            "cmin": 0,
+            "cmax": 1,
+            "colorscale": [[0, css("scale-0")], [0.6, css("scale-1")], [1, css("scale-2")]],
+        },
+        "dimensions": dimensions,
+        "labelfont": {"size": 12, "color": css("ink")},
+        "tickfont": {"size": 11, "color": css("ink")},
+        "rangefont": {"size": 1, "color": "rgba(0,0,0,0)"},
+        "labelside": "top",
+    }
 
 
 def _labels(decisions: Sequence[Decision], shown: Sequence[Column]) -> list[str]:
