@@ -17,7 +17,7 @@ from nas_plugins._secrets import learn_from_environment, learn_from_url
 from nas_plugins._wording import shortened
 from nas_plugins.cli._console import others_visible, remark
 from nas_plugins.cli._errors import MEANING, ExitCode, show
-from nas_plugins.cli._streams import lasting_streams, until_enough
+from nas_plugins.cli._streams import lasting_streams, silence, until_enough
 from nas_plugins.cli.data import app as data_app
 from nas_plugins.cli.list import list_plugins
 from nas_plugins.cli.report import report
@@ -104,6 +104,11 @@ def _run(words: list[str], *, debug: bool) -> int:
         return int(code or ExitCode.OK)
     except _ClickException as error:
         return _usage(error)
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        silence(sys.stdout)  # Click ends the process where the reader of its help has enough
+        return ExitCode.OK
     except (KeyboardInterrupt, typer.Abort):
         remark("interrupted")
         return ExitCode.INTERRUPTED

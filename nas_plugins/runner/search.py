@@ -376,7 +376,8 @@ def _run(
     result, lost = _found(request, session)
     if lost is not None and error is None:
         status, error = BROKEN, lost
-    return Ended(request, result, seed, status, error, lost is not None)
+    gone = lost is not None or (request.storage is not None and request.storage.is_gone)
+    return Ended(request, result, seed, status, error, gone)
 
 
 def _found(request: SearchRequest, session: Session) -> tuple[SearchResult, EngineError | None]:

@@ -98,6 +98,11 @@ class StorageURL:
         return Path(match["path"])
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the file behind the URL is not there any more; SQLite may still read it."""
+        return self.file is not None and not self.file.exists()
+
+    @property
     def in_memory(self) -> bool:
         """Whether no other process can see it."""
         return self.text.startswith("sqlite") and (
@@ -201,7 +206,7 @@ def storage_errors(url: StorageURL | None) -> Iterator[None]:
     except Exception as error:
         if not is_storage_error(error) and not isinstance(error, OSError):
             raise
-        gone = url is not None and url.file is not None and not url.file.exists()
+        gone = url is not None and url.is_gone
         reason = "its file was removed while it was used" if gone else _reason(error)
         # Not chained where the driver repeats the password.
         cause = error if without_passwords(str(error)) == str(error) else None
