@@ -225,7 +225,7 @@ def kept_run(job: SeedJob) -> SeedRun | None:
     found = read_run(job.file) if job.file is not None else None
     try:
         return None if found is None else SeedRun.of(job, found)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

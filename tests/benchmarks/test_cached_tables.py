@@ -84,3 +84,18 @@ def test_a_failed_write_leaves_nothing_behind(
     monkeypatch.setattr(np, "savez", full)
     assert same(convert(origin))
     assert not list(files.cache_dir().iterdir())
+
+
+def test_a_kept_table_of_other_numbers_is_built_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_PLUGINS_CACHE", str(tmp_path / "cache"))
+    origin = tmp_path / "origin"
+    origin.write_text("a")
+    cache.forget()
+    cache.converted(origin, lambda: {"a": np.ones(3)}, kind="k", version=1)
+    (kept,) = (tmp_path / "cache").iterdir()
+    np.savez(kept, a=np.full(3, np.nan))
+    cache.forget()
+    found = cache.converted(origin, lambda: {"a": np.ones(3)}, kind="k", version=1)
+    assert found["a"].tolist() == [1.0, 1.0, 1.0]

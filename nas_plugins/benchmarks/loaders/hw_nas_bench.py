@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_plugins.benchmarks.loaders import pickles
-from nas_plugins.benchmarks.loaders.nb201 import SIZE
+from nas_plugins.benchmarks.loaders.nb201 import SIZE, WRONG_LAYOUT
 from nas_plugins.errors import DataError
 from nas_plugins.spaces.fbnet import BLOCKS, SKIP, STEM_CHANNELS, FBNetShape, block_settings
 
@@ -43,7 +43,7 @@ def convert(file: Path) -> dict[str, npt.NDArray[Any]]:
                 raise DataError(f"{file} orders the cells of {key} differently")
             for name, values in block.items():
                 arrays[f"{dataset}_{name}"] = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except WRONG_LAYOUT as error:
         raise DataError(f"{file} has not the layout of HW-NAS-Bench 1.0: {error!r}") from error
     for name, column in arrays.items():
         if column.shape != (SIZE,):
@@ -73,7 +73,7 @@ def convert_fbnet(file: Path) -> dict[str, npt.NDArray[Any]]:
             blocks = [[float(costs[name]) for name in names] for names in layers]
             arrays[f"{metric}_constant"] = np.array(constant)
             arrays[f"{metric}_blocks"] = np.array(blocks)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except WRONG_LAYOUT as error:
         raise DataError(f"{file} has not the layout of HW-NAS-Bench 1.0: {error!r}") from error
     return arrays
 

