@@ -29,8 +29,8 @@ def converted(origin: Path, build: Callable[[], Arrays], *, kind: str, version: 
     """Returns ``build()``, from the cache if it was built before from the same file.
 
     A process reads each table once; its arrays are read-only. A cached file that is torn or
-    changed is built anew. A cache that cannot be written costs the next process the same time again, and a logged
-    warning, nothing else.
+    changed is built anew. A cache that cannot be written costs the next process the same time
+    again, and a logged warning, nothing else.
 
     Args:
         origin: File or folder that `build` reads; name, size and time of change identify it.

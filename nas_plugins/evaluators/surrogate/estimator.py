@@ -284,7 +284,7 @@ class Surrogate:
         self = cls(**header["settings"])
         arrays["x"], arrays["y"] = self._checked(arrays["x"], arrays["y"])
         self._prepare(arrays["x"], arrays["y"])
-        self._mixture = Mixture(header["weights"])
+        self._mixture = Mixture({str(k): float(v) for k, v in header["weights"].items()})
         self.errors_ = dict(header["errors"])
         self._held = (arrays["fold"], arrays["ratios"]) if "fold" in arrays else None
         self._models = {name: self._build(name) for name in self._mixture.weights}
