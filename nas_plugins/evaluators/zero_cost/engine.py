@@ -15,6 +15,7 @@ from nas_plugins.errors import unknown_name
 from nas_plugins.evaluators.zero_cost import data_free, passes
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.layers import Layers, survey
+from nas_plugins.evaluators.zero_cost.logits import DeadError
 from nas_plugins.evaluators.zero_cost.network_state import (
     kept_buffers,
     pass_generator,
@@ -26,6 +27,7 @@ from nas_plugins.evaluators.zero_cost.recording import Recording
 from nas_plugins.evaluators.zero_cost.settings import PRECISIONS
 from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
 
+_UNVIEWABLE = "view size is not compatible"
 # What the calls of functions and modules show.
 _SHOWN = passes.WATCHED | passes.BLOCKS | {Need.SYNFLOW, Need.PERTURBATION}
 
@@ -71,7 +73,8 @@ def score_network(
         device: Where to compute.
         precision: ``"bfloat16"`` computes those proxies with autocast whose ranks it keeps; the
             others stay in float32.
-        channels_last: Memory layout of the images; ``None`` is ``True`` on a CPU.
+        channels_last: Memory layout of the images; ``None`` is ``True`` on a CPU, unless the
+            network cannot be run on it.
 
     Raises:
         UnknownNameError: A proxy or `precision` is not known.
@@ -84,10 +87,32 @@ def score_network(
     at_least(0, seed=seed)
     where = _device(device)
     start = time.perf_counter()
-    values, reasons = dict[str, float](), dict[str, str]()
+    layouts = [channels_last] if channels_last is not None else [where.type == "cpu", False]
+    for layout in layouts:
+        values, reasons = _scored(
+            network, batch, wanted, seed=seed, where=where, precision=precision, layout=layout
+        )
+        # A network may look at its maps in a way that only one layout allows.
+        if not any(_UNVIEWABLE in reason for reason in reasons.values()):
+            break
+    ordered = FrozenDict((proxy.name, values[proxy.name]) for proxy in wanted)
+    return Scores(ordered, FrozenDict(reasons), time.perf_counter() - start)
+
+
+def _scored(
+    network: nn.Module,
+    batch: Batch,
+    wanted: Sequence[Proxy],
+    *,
+    seed: int,
+    where: torch.device,
+    precision: str,
+    layout: bool,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Values and reasons, all from images of one layout."""
     low = [p for p in wanted if precision == "bfloat16" and not p.exact]
     groups = ((low, True), ([p for p in wanted if p not in low], False))
-    layout = where.type == "cpu" if channels_last is None else channels_last
+    values, reasons = dict[str, float](), dict[str, str]()
     try:
         dtype, images = _dtype(network), batch.inputs.to(_dtype(network))
         with surroundings(where, dtype), prepared(network, where, images) as (ready, parameters):
@@ -103,8 +128,7 @@ def score_network(
         missing = [p.name for p in wanted if p.name not in values]
         values.update(dict.fromkeys(missing, math.nan))
         reasons.update(dict.fromkeys(missing, _said(error)))
-    ordered = FrozenDict((proxy.name, values[proxy.name]) for proxy in wanted)
-    return Scores(ordered, FrozenDict(reasons), time.perf_counter() - start)
+    return values, reasons
 
 
 def _layers(
@@ -157,6 +181,9 @@ def _shared(forward: passes.SharedForward, state: Snapshot) -> None:
     recording = forward.recording
     with _attempt(recording, passes.SHARED, state):
         forward.run()
+    if forward.overwritten:
+        with _attempt(recording, passes.SHARED, state):
+            forward.run(apart=True)
     parts: list[tuple[frozenset[Need], Callable[[], None]]] = [
         (frozenset({Need.INPUT_GRADIENT}), forward.input_gradient),
         (passes.LOSS, forward.loss_gradient),
@@ -220,6 +247,6 @@ def _device(device: str | torch.device) -> torch.device:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, (passes.DeadError, NoValueError)):
+    if isinstance(error, (DeadError, NoValueError)):
         return str(error)
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

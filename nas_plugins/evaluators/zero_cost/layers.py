@@ -25,7 +25,6 @@ from nas_plugins.evaluators.zero_cost.calls import (
     RECURRENT,
     CallMode,
     Function,
-    is_relu,
     layer_call,
     norm_options,
 )
@@ -288,7 +287,7 @@ class _Survey(CallMode):
             layers.hidden = "the outputs of a recurrent layer's products are not seen"
         elif func in NORMS and origins.of_weights(norm_options(func, args, kwargs)["input"]):
             layers.weight_norms = True
-        elif is_relu(func, args, kwargs):
+        elif self.is_activation(func, args, kwargs):
             given = origins.leaves(result) is None
             layers.relus.append((func, tuple(result.shape)) if given else ())
         return result
