@@ -49,6 +49,7 @@ class Blocks:
         self._versions: list[int] = []
         self._axes: list[int] = []
         self._inputs: list[tuple[Tensor, int]] = []
+        self._handed: Tensor | None = None  # the last feature, as the network goes on with it
         self._handles: list[Any] = []
         for block in blocks(network, holders):
             self._handles += [
@@ -69,6 +70,9 @@ class Blocks:
     def _begin(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
         """Remembers what the first block is given, before the block may overwrite it."""
         if self.features:
+            # What takes a map knows, too, which side it normalises.
+            if any(value is self._handed for value in (*args, *kwargs.values())):
+                self._axes[-1] = max(self._axes[-1], _channel_axis(module, self.features[-1]))
             return None
         given = [v for v in (*args, *kwargs.values()) if _is_map(v) and v is not self._images]
         self._inputs = [(value, value._version) for value in given]
@@ -89,9 +93,10 @@ class Blocks:
         if not _is_map(found) or _pools(module, args, found):
             return None
         self._add(module, found, found._version)
+        self._handed = found.clone() if self._apart else found
         if not self._apart:
             return None
-        return (found.clone(), *output[1:]) if isinstance(output, tuple) else found.clone()
+        return (self._handed, *output[1:]) if isinstance(output, tuple) else self._handed
 
     def _add(self, module: nn.Module, feature: Tensor, version: int) -> None:
         self.features.append(feature)
