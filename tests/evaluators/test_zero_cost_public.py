@@ -246,8 +246,10 @@ def test_a_normalisation_and_a_pooling_of_parts_are_no_blocks() -> None:
             nn.Conv2d(3, 6, 3), norm, Residual(6), Residual(6), pool, nn.Flatten(), nn.Linear(6, 5)
         )
 
-    expected = score_network(built(lambda: made(False)), batch(), AZ)
-    same(score_network(built(lambda: made(True)), batch(), AZ), expected)
+    for pixels in (12, 3):  # maps of many positions and of one
+        images = batch(pixels=pixels)
+        expected = score_network(built(lambda: made(False)), images, AZ)
+        same(score_network(built(lambda: made(True)), images, AZ), expected)
 
 
 class RowBlock(nn.Module):

@@ -16,6 +16,7 @@ _LAYERS = (
     nn.LayerNorm,
     nn.Linear,
 )
+_POOLS = (nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd)
 
 
 class Blocks:
@@ -144,11 +145,11 @@ def _is_map(value: Any) -> bool:
 
 def _pools(module: nn.Module, args: Any, output: Tensor) -> bool:
     """Whether a module is the global pooling, which some libraries build of parts."""
-    bare = next(module.parameters(), None) is None
-    return bare and any(
-        _is_map(value) and output.shape[2:].numel() == 1 < value.shape[2:].numel()
-        for value in args
-    )
+    if next(module.parameters(), None) is not None or output.shape[2:].numel() > 1:
+        return False
+    # Maps may have one position already: what is built to pool them tells then.
+    built = any(isinstance(part, _POOLS) for part in module.modules())
+    return built or any(_is_map(v) and v.shape[2:].numel() > 1 for v in args)
 
 
 def _channel_axis(module: nn.Module, feature: Tensor) -> int:
