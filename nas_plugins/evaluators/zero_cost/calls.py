@@ -171,7 +171,7 @@ def layer_call(
         return LayerCall(weight, args[3] if len(args) > 3 else kwargs.get("bias"))
     if of_weights is None or not (func in _PRODUCTS or func in _SUMMED):
         return None
-    given = [part for part in _flat((*args, *kwargs.values())) if isinstance(part, Tensor)]
+    given = [part for part in flattened((*args, *kwargs.values())) if isinstance(part, Tensor)]
     bias, operands = (given[0], given[1:]) if func in _SUMMED else (None, given)
     weights = [part for part in operands if of_weights(part)]
     if len(operands) != 2 or len(weights) != 1:
@@ -181,10 +181,11 @@ def layer_call(
     return LayerCall(weights[0], bias, True, operands[0] is weights[0], reason)
 
 
-def _flat(values: Any) -> list[Any]:
+def flattened(values: Any) -> list[Any]:
+    """The parts of tuples and lists within each other, in their order."""
     found: list[Any] = []
     for value in values:
-        found += _flat(value) if isinstance(value, (tuple, list)) else [value]
+        found += flattened(value) if isinstance(value, (tuple, list)) else [value]
     return found
 
 

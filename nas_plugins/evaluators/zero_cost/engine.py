@@ -30,6 +30,12 @@ from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
 _UNVIEWABLE = "view size is not compatible"
 # What the calls of functions and modules show.
 _SHOWN = passes.WATCHED | passes.BLOCKS | {Need.SYNFLOW, Need.PERTURBATION}
+# What takes gradients at the input, or other inputs than the batch.
+_OF_PIXELS = {Need.INPUT_GRADIENT, Need.SYNFLOW, Need.PERTURBATION}
+_TOKENS = (
+    "the inputs are token ids, which have no gradient and take no noise; score the network "
+    "behind its embedding"
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,8 @@ def score_network(
     this concerns. A value does not depend on which other proxies are asked for.
 
     Args:
-        network: Maps `(B, C, H, W)` to logits `(B, K)`, or to a tuple that begins with these.
-        batch: The images and labels.
+        network: Maps the batch's inputs to logits `(B, K)`, or to a tuple that begins with these.
+        batch: The inputs and labels.
         proxies: What `resolve` takes: ``"default"``, ``"all"``, names, proxies.
         seed: Of everything random: weights and images of zen, signs of az_trainability,
             dropout.
@@ -114,10 +120,10 @@ def _scored(
     groups = ((low, True), ([p for p in wanted if p not in low], False))
     values, reasons = dict[str, float](), dict[str, str]()
     try:
-        dtype, images = _dtype(network), batch.inputs.to(_dtype(network))
+        dtype, images = _dtype(network), batch.given(_dtype(network))
         with surroundings(where, dtype), prepared(network, where, images) as (ready, parameters):
             local, state = batch.to(where).own(), Snapshot(ready, tensors=False)
-            layers = _layers(ready, local.inputs.to(dtype), seed, wanted, state)
+            layers = _layers(ready, local.given(dtype), seed, wanted, state)
             for group, autocast in groups:
                 recording = Recording(ready, local, layers, parameters)
                 with torch.autocast(where.type, torch.bfloat16, enabled=autocast):
@@ -153,8 +159,10 @@ def _record(
     recording: Recording, proxies: Sequence[Proxy], seed: int, layout: bool, state: Snapshot
 ) -> None:
     needs = frozenset(need for proxy in proxies for need in proxy.needs)
-    form = torch.channels_last if layout else torch.contiguous_format
-    inputs = recording.batch.inputs.to(_dtype(recording.network)).contiguous(memory_format=form)
+    inputs = recording.batch.given(_dtype(recording.network))
+    last = layout and inputs.ndim == 4
+    form = torch.channels_last if last else torch.contiguous_format
+    inputs = inputs.contiguous(memory_format=form)
     if recording.layers.uncounted:
         recording.reasons[Need.MACS] = recording.layers.uncounted
     if Need.MACS in needs:
@@ -164,6 +172,9 @@ def _record(
             dict.fromkeys(_SHOWN, "TorchScript hides what the network's layers are called with")
         )
         needs -= _SHOWN
+    if recording.batch.has_tokens:
+        recording.reasons.update(dict.fromkeys(_OF_PIXELS, _TOKENS))
+        needs -= _OF_PIXELS
     if needs & passes.SHARED:
         _shared(passes.SharedForward(recording, needs, inputs, seed), state)
     single: dict[Need, Callable[[], None]] = {

@@ -54,7 +54,8 @@ class SharedForward:
         self.recording = recording
         self.needs = frozenset(needs) & SHARED
         self.differentiated = bool(self.needs & DIFFERENTIATED)
-        self.inputs = inputs.detach().requires_grad_(self.differentiated)
+        pixels = inputs.is_floating_point()
+        self.inputs = inputs.detach().requires_grad_(self.differentiated and pixels)
         self.seed = seed
         self.overwritten = False
         self.labels = recording.batch.labels.to(inputs.device)
@@ -74,7 +75,7 @@ class SharedForward:
         tracer = kind(self.needs, layers, self.inputs, apart=apart)
         # A network may normalise its input in place.
         with torch.set_grad_enabled(self.differentiated):
-            images = self.inputs.clone()
+            images = tracer.begin(self.inputs.clone())
         blocks = self.needs & BLOCKS
         watch = Blocks(network, images, layers.holders, apart=apart) if blocks else None
         pass_generator(self.seed, "forward", self.inputs.device)
@@ -219,10 +220,11 @@ def half_gradients(recording: Recording, inputs: Tensor, seed: int) -> None:
     pass_generator(seed, "halves", inputs.device)
     found: list[Tensors] = []
     for part in (slice(0, half), slice(half, None)):
-        images = inputs[part].detach().requires_grad_(bool(recording.layers.computed))
+        follows = bool(recording.layers.computed) and inputs.is_floating_point()
+        images = inputs[part].detach().requires_grad_(follows)
         tracer = LayerTracer((), recording.layers, images)
         with torch.enable_grad(), tracer:
-            logits = widened(logits_of(recording.network(images.clone())))
+            logits = widened(logits_of(recording.network(tracer.begin(images.clone()))))
         check_logits(logits, recording.network, images, recording.layers)
         loss = cross_entropy(logits, labels[part])
         targets = used_weights(recording.layers, tracer)

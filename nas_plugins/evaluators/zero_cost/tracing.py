@@ -115,12 +115,17 @@ class LayerTracer(CallMode):
         if self._signs and self.is_activation(func, args, kwargs):
             self._relu(func, result)
         if self._follows and torch.is_grad_enabled():
+            self._origins.follow((*args, *kwargs.values()), result)
             found = layer_call(func, args, kwargs, self._of_weights)
             if found is not None:
                 self._layer(func, found, result)
                 if self._apart:
                     return result.clone()
         return result
+
+    def begin(self, given: Tensor) -> Tensor:
+        """Takes up what the network is given: a copy of the data."""
+        return self._origins.begin(given)
 
     @property
     def overwritten(self) -> bool:
