@@ -32,6 +32,7 @@ from nas_plugins.reproduction.documents import ResultTable
 
 IMAGES = 6
 LIMIT = 1e-3
+ROUNDING = 1e-12  # of numbers about 1 that cancel out
 
 
 def compared(public: PublicNetwork, seed: int) -> dict[str, Any]:
@@ -69,6 +70,8 @@ def kept(public: PublicNetwork, seed: int, folder: Path) -> dict[str, Any]:
 def difference(row: dict[str, Any]) -> float:
     """Relative; NaN where either has no value."""
     ours, right = row["ours"], row["reference"]
+    if abs(ours - right) < ROUNDING:
+        return 0.0
     return abs(ours - right) / max(abs(right), 1e-9)
 
 

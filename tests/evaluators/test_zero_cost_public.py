@@ -381,3 +381,8 @@ def test_the_next_block_tells_where_the_channels_are() -> None:
 
     expected = score_network(built(lambda: made(False)), batch(), AZ)
     same(score_network(built(lambda: made(True)), batch(), AZ), expected)
+
+
+def test_meco_of_maps_with_fewer_positions_than_channels_is_zero() -> None:
+    patches = nn.Sequential(nn.Conv2d(3, 16, 4, 4), nn.Flatten(), nn.Linear(144, 5))
+    assert score_network(patches, batch(), "meco").values["meco"] == 0

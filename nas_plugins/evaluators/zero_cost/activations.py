@@ -34,7 +34,7 @@ def swap(recording: Recording) -> float:
     return len(torch.unique(patterns, dim=0))
 
 
-@proxy("meco", needs=[Need.MAPS], source="Jiang et al., MeCo, NeurIPS 2023")
+@proxy("meco", needs=[Need.MAPS], source="Jiang et al., MeCo, NeurIPS 2023", version=2)
 def meco(recording: Recording) -> float:
     """Sum over convolutions of the smallest eigenvalue of their channels' correlations.
 
@@ -43,11 +43,13 @@ def meco(recording: Recording) -> float:
     modules, and so counts one map several times.
     """
     # A map of one position correlates nothing.
-    found = [torch.corrcoef(values) for values in recording.maps if min(values.shape) > 1]
-    if not found:
+    maps = [values for values in recording.maps if min(values.shape) > 1]
+    if not maps:
         some = "has more than one channel and one position" if recording.maps else "was called"
         raise NoValueError(f"no convolution {some}")
+    # No more positions than channels: the smallest eigenvalue is 0, and else would be rounding.
+    full = [torch.corrcoef(values) for values in maps if values.shape[0] < values.shape[1]]
     total = 0.0
-    for correlation in found:
+    for correlation in full:
         total += float(torch.linalg.eigvalsh(torch.nan_to_num(correlation.double()))[0])
     return total
