@@ -45,7 +45,7 @@ def meco(recording: Recording) -> float:
     # A map of one position correlates nothing.
     maps = [values for values in recording.maps if min(values.shape) > 1]
     if not maps:
-        some = "has more than one channel and one position" if recording.maps else "was called"
+        some = "returns channels at several positions" if recording.maps else "was called"
         raise NoValueError(f"no convolution {some}")
     # No more positions than channels: the smallest eigenvalue is 0, and else would be rounding.
     full = [torch.corrcoef(values) for values in maps if values.shape[0] < values.shape[1]]
