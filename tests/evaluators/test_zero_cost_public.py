@@ -386,3 +386,17 @@ def test_the_next_block_tells_where_the_channels_are() -> None:
 def test_meco_of_maps_with_fewer_positions_than_channels_is_zero() -> None:
     patches = nn.Sequential(nn.Conv2d(3, 16, 4, 4), nn.Flatten(), nn.Linear(144, 5))
     assert score_network(patches, batch(), "meco").values["meco"] == 0
+
+
+class Scale:
+    """What is no tensor, and knows how to be added to one."""
+
+    def __radd__(self, maps: Tensor) -> Tensor:
+        return maps * 2
+
+
+def test_what_is_no_tensor_may_be_added_to_one() -> None:
+    expected = score_network(built(lambda: Gated(lambda x: x * 2)), batch(), "nwot,snip")
+    same(
+        score_network(built(lambda: Gated(lambda x: x + Scale())), batch(), "nwot,snip"), expected
+    )

@@ -93,7 +93,7 @@ class CallMode(TorchFunctionMode):
         if func == _REQUIRES_GRAD and args[1] and args[0].requires_grad:
             return None  # a network may ask for what is so, which PyTorch allows for leaves alone
         result = self.call(func, args, kwargs or {})
-        if func in _ADDITIONS:
+        if func in _ADDITIONS and isinstance(result, Tensor):
             numbers = [v for v in (*args, *(kwargs or {}).values()) if type(v) in (int, float)]
             self._shift = (ref(result), numbers[0] if numbers else 0.0)
         return result
