@@ -12,13 +12,6 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "fuzz.py"
 FILES = ("result.json", "table.npz", "HW-NAS-Bench.pickle", "cell.pickle.pbz2", "nb101.tfrecord")
 RECORDS = ("recording", "ledger", "NB101 architecture", "attributes")
 RUNS = ("compared run", "reproduced run")
-    "recording",
-    "ledger",
-    "NB101 architecture",
-    "attributes",
-    "compared run",
-    "reproduced run",
-)
 
 
 @pytest.mark.parametrize("kinds", [FILES, (*RECORDS, *RUNS)])
