@@ -19,14 +19,13 @@ import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from _fuzzed_files import KINDS as FILES
-from _fuzzed_runs import KINDS as RUNS
-from _fuzzed_tables import KINDS as TABLES
+from _fuzzing import models, searches, tables
 
 from nas_plugins.errors import NasPluginsError
 
@@ -36,7 +35,8 @@ _WORDS = (b"NaN", b"1e999", b"-1", b"1000000000", b"null", b'"\xed\xa0\x80"', b"
 _SHARES = (0.2, 0.1, 0.1, 0.05, 0.05, 0.05, 0.15, 0.15, 0.15)
 _LENGTHS = (0, 1, 2**16, 2**31 - 1, 2**63 - 1)
 
-KINDS = {**FILES, **TABLES, **RUNS}
+
+KINDS = {**searches.KINDS, **tables.KINDS, **models.KINDS}
 
 
 # -- one process -------------------------------------------------------------------------------
@@ -85,6 +85,7 @@ def outcome(read: Callable[[Path], object], file: Path) -> str:
 def work(name: str, first: int, last: int, seed: int) -> None:
     """Reads the files `first` to `last` of a kind; prints number and outcome of each."""
     logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
     kind = KINDS[name]
     sample = kind.sample()
     with tempfile.TemporaryDirectory() as folder:

@@ -15,9 +15,6 @@ from nas_plugins.spaces.nasbench201 import EDGES, OPERATIONS
 
 SIZE = 15_625
 
-WRONG_LAYOUT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
-"""What taking apart a pickle of another layout raises; whole numbers may be beyond all floats."""
-
 
 @dataclass(frozen=True)
 class TableData:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -115,20 +115,23 @@ class SearchRun:
         """Reads what `write` wrote; ``None`` where it is not there or cannot be read."""
         data = read_run(file) or {}
         try:
-            return cls(
-                cells=tuple(map(operator.index, data["cells"])),
-                searched=tuple(_pair(row) for row in data["searched"]),
+            into, out = map(index, data["tokens"])
+            run = cls(
+                cells=tuple(map(index, data["cells"])),
+                searched=tuple(tuple(map(_number, row)) for row in data["searched"]),
                 seconds=float(data["seconds"]),
                 spearman=_number(data["spearman"]),
-                calls=operator.index(data["calls"]),
-                tokens=_tokens(data["tokens"]),
+                calls=index(data["calls"]),
+                tokens=(into, out),
                 call_seconds=float(data["call_seconds"]),
-                counts=FrozenDict(data["counts"]),
-                origins=FrozenDict(data["origins"]),
-                fallbacks=FrozenDict(data["fallbacks"]),
+                counts=_counts(data["counts"]),
+                origins=_counts(data["origins"]),
+                fallbacks=_counts(data["fallbacks"]),
             )
-        except (ValueError, KeyError, TypeError, OverflowError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             return None
+        whole = len(run.cells) == len(run.searched) and {*map(len, run.searched)} <= {2}
+        return run if whole else None
 
 
 Results = Mapping[tuple[Arm, Case], Sequence[SearchRun]]
@@ -264,15 +267,8 @@ def _code(arm: Arm) -> str:
     return code_of(registry.load("strategy", arm.strategy))
 
 
-def _pair(row: Any) -> tuple[float, ...]:
-    """The values of both objectives; anything else is no row."""
-    first, second = map(_number, row)
-    return first, second
-
-
-def _tokens(counts: Any) -> tuple[int, int]:
-    taken, given = map(operator.index, counts)
-    return taken, given
+def _counts(found: Mapping[str, int]) -> FrozenDict[int]:
+    return FrozenDict({str(name): index(count) for name, count in found.items()})
 
 
 def _number(value: float | None) -> float:

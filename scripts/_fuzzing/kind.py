@@ -1,4 +1,4 @@
-"""What `fuzz.py` knows of a kind of file."""
+"""What a kind of file is."""
 
 from __future__ import annotations
 
