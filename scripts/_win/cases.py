@@ -7,6 +7,7 @@ from functools import partial
 from optuna_objectives import OBJECTIVES
 
 import nas_plugins as nap
+from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES
 from nas_plugins.benchmarks.nasbench201 import DATASETS
 
@@ -14,15 +15,17 @@ from . import controls, tables
 from .base import Case
 from .costs import CostCase
 from .rows import (
-    BASELINES,
     FEW,
     KNOWN,
     LOCAL,
+    ONE,
     RANDOM,
+    SEVERAL,
     TPE,
     Row,
     from_live,
     from_published,
+    from_scores,
     random_start,
 )
 from .searches import SearchCase
@@ -30,7 +33,7 @@ from .studies import Ordered, StudyCase
 
 _C10 = "nasbench201/cifar10"
 _LATENCY = ("val_accuracy:max", "latency_ms:min")
-_SHORT = tuple(row for row in BASELINES if row.name in (RANDOM, LOCAL, TPE))
+_SHORT = tuple(row for row in ONE if row.name in (RANDOM, LOCAL, TPE))
 
 
 def _one() -> list[Case]:
@@ -38,7 +41,7 @@ def _one() -> list[Case]:
     found: list[Case] = []
     for dataset in DATASETS:
         name = f"nasbench201/{dataset}"
-        rows = (from_published(dataset), random_start(), from_live(), *BASELINES, *FEW)
+        rows = (from_published(dataset), random_start(), from_live(), *ONE, *FEW)
         few = (
             from_published(dataset, functional_duplicates=False),
             random_start(functional_duplicates=False),
@@ -49,7 +52,7 @@ def _one() -> list[Case]:
             SearchCase(f"one/{name}", rows=rows, quick=name == _C10, **both),
             SearchCase(f"one/{name}/canonical", rows=few, **both),
         ]
-    rows = (random_start(), from_live(), *BASELINES)
+    rows = (random_start(), from_live(), *ONE)
     longer = {"budgets": (25, 50, 100, 150), "trials": 300}
     return [
         *found,
@@ -72,7 +75,7 @@ def _two() -> list[Case]:
                     SearchCase(
                         f"two/hw/{dataset}/{device}/{kind}",
                         benchmark=table,
-                        rows=(row, *BASELINES),
+                        rows=(row, *SEVERAL),
                         objectives=_LATENCY,
                         trials=120,
                         budgets=(30, 60),
@@ -92,7 +95,7 @@ def _three() -> list[Case]:
         SearchCase(
             f"three/hw/{dataset}/{device}",
             benchmark=f"hw-nas-bench/{dataset}/{device}",
-            rows=(random_start(), *BASELINES),
+            rows=(random_start(), *SEVERAL),
             objectives=(*_LATENCY, "energy_mj:min"),
             trials=150,
             budgets=(50, 100),
@@ -104,7 +107,7 @@ def _three() -> list[Case]:
 
 def _generic() -> list[Case]:
     """Problems without a cell: hyperparameters, and graph networks as plain choices."""
-    rows = (random_start(), *BASELINES, *FEW)
+    rows = (random_start(), *ONE, *FEW)
     found: list[Case] = []
     for name in (*tables.HPOBENCH, *tables.HPOLIB):
         loss = name in tables.HPOLIB
@@ -142,16 +145,38 @@ def _controls() -> list[Case]:
         both = {"benchmark": _C10, "report": "test_accuracy", "seeds": 50, **options}
         return SearchCase(f"controls/{name}", rows=(*rows, *_SHORT), **both)
 
-    cifar10 = partial(from_published, "cifar10")
+    published, plain = from_published("cifar10"), random_start()
     return [
-        case("proxies-shuffled", cifar10("shuffled")),
-        case("proxies-inverted", cifar10("inverted")),
-        case("features-shuffled", cifar10("inverted"), random_start(), benchmark=_shuffled),
+        *(
+            case(f"proxies-{how}", from_scores(f"graph-gp, {how} proxies", partial(_proxies, how)))
+            for how in controls.MISLEADING
+        ),
+        case(
+            "features-shuffled",
+            from_scores("graph-gp, inverted proxies", _both_misleading),
+            plain,
+            benchmark=_shuffled,
+        ),
         # What counts is the mean accuracy of the cell that looked best in one training.
-        case("noisy-labels", cifar10(), random_start(), benchmark=_noisy, report="val_accuracy",
-             objectives=("val_accuracy_one:max",), reported_hits=True),
-        case("failing-cells", cifar10(), random_start(), benchmark=_failing),
-    ]  # fmt: skip
+        case(
+            "noisy-labels",
+            published,
+            plain,
+            benchmark=_noisy,
+            report="val_accuracy",
+            objectives=("val_accuracy_one:max",),
+            reported_hits=True,
+        ),
+        case("failing-cells", published, plain, benchmark=_failing),
+    ]
+
+
+def _proxies(how: str) -> TabularBenchmark:
+    return controls.misleading(tables.published_proxies("cifar10"), how)
+
+
+def _both_misleading() -> TabularBenchmark:
+    return controls.shuffled_features(_proxies("inverted"))
 
 
 def _shuffled() -> nap.Benchmark:

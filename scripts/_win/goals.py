@@ -136,7 +136,11 @@ class Ahead:
             if not score or not others:
                 return Verdict()
             seeds.append(min(len(sample.values) for sample in (own[score], *others)))
-            if all(_ahead(*own[score].lead(other), self.errors) for other in others):
+            leads = [own[score].lead(other) for other in others]
+            if self.errors and any(math.isinf(error) for _, error in leads):
+                return Verdict()  # one run has no standard error
+            margins = [self.errors * error if self.errors else 0.0 for _, error in leads]
+            if all(lead >= margin for (lead, _), margin in zip(leads, margins, strict=True)):
                 kept += 1
             else:
                 lost.append(outcome.case)
@@ -147,15 +151,6 @@ class Ahead:
 
 
 Aim = Reach | Ahead
-
-
-def _ahead(lead: float, error: float, errors: float) -> bool:
-    """A single run has no standard error: it is neither ahead nor behind by any number of them."""
-    if errors == 0:
-        return lead >= 0
-    if math.isinf(error):
-        return errors < 0
-    return lead >= errors * error
 
 
 def _shown(value: float, digits: int, *, up: bool) -> str:

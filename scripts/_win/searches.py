@@ -10,7 +10,7 @@ from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.reproduction.comparison import Comparison, StrategySpec
 
 from .base import Case, Outcome, Settings
-from .rows import BASELINES, Row, of_peers
+from .rows import ONE, Row, of_peers
 from .scores import duel_table, samples, table
 
 ABSENT = (DataError, MissingDependencyError)
@@ -30,7 +30,7 @@ class SearchCase(Case):
     """
 
     benchmark: str | Callable[[], nap.Benchmark] = ""
-    rows: tuple[Row, ...] = BASELINES
+    rows: tuple[Row, ...] = ONE
     objectives: tuple[str, ...] = ("val_accuracy:max",)
     report: str | None = None
     reported_hits: bool = False

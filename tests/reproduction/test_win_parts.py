@@ -106,6 +106,8 @@ def test_being_ahead_and_not_being_behind_go_by_standard_errors() -> None:
         "not measured",
     ]
     assert _verdicts(goals, level)[0][0] == f"0 of 1, not in {C10}"
+    one = _outcome(ours={"best@9": _sample(2.0)}, other={"best@9": _sample(1.0)}, seeds=1)
+    assert [v for *_, v in _verdicts(goals[:3], one)] == ["met", "not measured", "not measured"]
 
 
 def test_the_best_of_the_others_is_named_where_it_is_ahead() -> None:
