@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from optuna_objectives import OBJECTIVES
 
-import nas_plugins as nap
 from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES
-from nas_plugins.benchmarks.nasbench201 import DATASETS
+from nas_plugins.benchmarks.nasbench201 import DATASETS, NASBench201Table
 
 from . import controls, tables
 from .base import Case
@@ -41,19 +41,19 @@ def _one() -> list[Case]:
     found: list[Case] = []
     for dataset in DATASETS:
         name = f"nasbench201/{dataset}"
-        rows = (from_published(dataset), random_start(), from_live(), *ONE, *FEW)
+        all_rows = (from_published(dataset), random_start(), from_live(), *ONE, *FEW)
         few = (
             from_published(dataset, functional_duplicates=False),
             random_start(functional_duplicates=False),
             *_SHORT,
         )
-        both = {"benchmark": name, "report": "test_accuracy", "seeds": 100}
+        both: dict[str, Any] = {"benchmark": name, "report": "test_accuracy", "seeds": 100}
         found += [
-            SearchCase(f"one/{name}", rows=rows, quick=name == _C10, **both),
+            SearchCase(f"one/{name}", rows=all_rows, quick=name == _C10, **both),
             SearchCase(f"one/{name}/canonical", rows=few, **both),
         ]
     rows = (random_start(), from_live(), *ONE)
-    longer = {"budgets": (25, 50, 100, 150), "trials": 300}
+    longer: dict[str, Any] = {"budgets": (25, 50, 100, 150), "trials": 300}
     return [
         *found,
         # The compact table has no other accuracy than that on test images.
@@ -141,8 +141,13 @@ def _mixed() -> list[Case]:
 def _controls() -> list[Case]:
     """What misleads, on NAS-Bench-201, CIFAR-10."""
 
-    def case(name: str, *rows: Row, **options: object) -> Case:
-        both = {"benchmark": _C10, "report": "test_accuracy", "seeds": 50, **options}
+    def case(name: str, *rows: Row, **options: Any) -> Case:
+        both: dict[str, Any] = {
+            "benchmark": _C10,
+            "report": "test_accuracy",
+            "seeds": 50,
+            **options,
+        }
         return SearchCase(f"controls/{name}", rows=(*rows, *_SHORT), **both)
 
     published, plain = from_published("cifar10"), random_start()
@@ -179,16 +184,16 @@ def _both_misleading() -> TabularBenchmark:
     return controls.shuffled_features(_proxies("inverted"))
 
 
-def _shuffled() -> nap.Benchmark:
-    return controls.shuffled_features(nap.benchmark(_C10))
+def _shuffled() -> TabularBenchmark:
+    return controls.shuffled_features(NASBench201Table("cifar10"))
 
 
-def _noisy() -> nap.Benchmark:
-    return controls.one_training(nap.benchmark(_C10))
+def _noisy() -> TabularBenchmark:
+    return controls.one_training(NASBench201Table("cifar10"))
 
 
-def _failing() -> nap.Benchmark:
-    return controls.failing_cells(nap.benchmark(_C10), 0.3)
+def _failing() -> TabularBenchmark:
+    return controls.failing_cells(NASBench201Table("cifar10"), 0.3)
 
 
 CASES: tuple[Case, ...] = (

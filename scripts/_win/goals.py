@@ -127,7 +127,8 @@ class Ahead:
         for outcome in outcomes:
             row = self.row or outcome.main
             own = outcome.samples.get(row, {})
-            score = next((s for s in reversed(own) if re.fullmatch(self.score, s)), "")
+            matching = [score for score in own if re.fullmatch(self.score, score)]
+            score = matching[-1] if matching else ""
             others = [
                 outcome.samples[name][score]
                 for name in self.others or outcome.rivals

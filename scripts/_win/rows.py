@@ -122,4 +122,8 @@ def of_peers(trials: int) -> tuple[Row, ...]:
         trials: Of a search.
     """
     found: Mapping[str, peers.Peer] = peers.installed(trials)
-    return tuple(Row(name, lambda peer=peer: peer, most=10) for name, peer in found.items())
+    return tuple(Row(name, partial(_given, peer), most=10) for name, peer in found.items())
+
+
+def _given(peer: peers.Peer) -> StrategySpec:
+    return peer

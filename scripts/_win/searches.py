@@ -37,8 +37,8 @@ class SearchCase(Case):
 
     def run(self, settings: Settings) -> Outcome:
         """Searches."""
-        named = isinstance(self.benchmark, str)
-        opened = nap.benchmark(self.benchmark) if named else self.benchmark()
+        given = self.benchmark if isinstance(self.benchmark, str) else self.benchmark()
+        opened = nap.benchmark(given) if isinstance(given, str) else given
         remarks: list[str] = []
         report = self.report
         if report is not None and report not in {metric.name for metric in opened.metrics}:
@@ -47,8 +47,7 @@ class SearchCase(Case):
         rows, specs = self._built(settings, opened, remarks)
         found = nap.compare(
             specs,
-            # A name goes to other processes faster than a table.
-            self.benchmark if named else opened,
+            given,  # a name goes to other processes faster than a table
             self.objectives,
             settings.trials_of(self),
             {row.name: settings.seeds_of(self, row.most) for row in rows},

@@ -93,14 +93,14 @@ class _Entrant:
         return [stock_versions(), *code]
 
 
-def _ours(sampler: type[optuna.samplers.BaseSampler], strategy: str) -> _Entrant:
+def _ours(sampler: Callable[..., optuna.samplers.BaseSampler], strategy: str) -> _Entrant:
     def make(seed: int) -> optuna.samplers.BaseSampler:
         return sampler(seed=seed, warn_independent_sampling=False)
 
     return _Entrant(make, strategy)
 
 
-def _stock(sampler: type[optuna.samplers.BaseSampler], **options: object) -> _Entrant:
+def _stock(sampler: Callable[..., optuna.samplers.BaseSampler], **options: object) -> _Entrant:
     return _Entrant(lambda seed: sampler(seed=seed, **options))
 
 
