@@ -11,6 +11,7 @@ from nas_plugins._markup import Markup, element, join
 from nas_plugins.drawing import layout
 from nas_plugins.drawing.svg import (
     BOX_HEIGHT,
+    FONT,
     PADDING,
     Box,
     Point,
@@ -272,6 +273,7 @@ def _chain_link(start: Point, end: Point, width: float) -> Markup:
 # -- choices -------------------------------------------------------------------------------
 
 _ROW, _COLUMNS_GAP = 22.0, 36.0
+_BOLD = 1.2  # how much wider a semi-bold text is
 
 
 def _table(architecture: Architecture, label: str) -> Markup:
@@ -285,7 +287,7 @@ def _table(architecture: Architecture, label: str) -> Markup:
     names = distinct([name for name, _ in pairs], 28)
     choices = [short(choice, 28) for _, choice in pairs]
     first = max(map(text_width, names)) + 2 * PADDING
-    width = first + max(map(text_width, choices)) + PADDING
+    width = first + max(text_width(choice, FONT * _BOLD) for choice in choices) + PADDING
     columns = max(1, min(math.ceil(len(pairs) / 4), int(_LINE // (width + _COLUMNS_GAP))))
     rows = math.ceil(len(pairs) / columns)
     parts = []
@@ -307,7 +309,8 @@ def _table(architecture: Architecture, label: str) -> Markup:
 
 
 def _cell(content: str, x: float, y: float, *, faint: bool = False) -> Markup:
-    style = f"font-size:12px;fill:currentColor{';opacity:.7' if faint else ';font-weight:600'}"
+    face = "opacity:.7" if faint else "font-weight:600"
+    style = f"font-size:{number(FONT)}px;fill:currentColor;{face}"
     return element("text", content, x=number(x), y=number(y), style=style)
 
 

@@ -94,6 +94,15 @@ def test_choices_without_an_order_are_a_table_and_no_chain() -> None:
     assert "polygon" not in picture
 
 
+def test_a_long_choice_ends_inside_its_table() -> None:
+    space = nap.CategoricalSpace({"activation": ["relu", "a rather long name of an activation"]})
+    picture = ET.fromstring(draw(space.architectures([[1]])[0]))
+    width = float(picture.attrib["viewBox"].split()[2])
+    cell = next(node for node in picture.iter() if (node.text or "").startswith("a rather"))
+    semi_bold = 0.66 * 12 * len(cell.text or "")  # as wide as browsers have drawn it
+    assert float(cell.attrib["x"]) + semi_bold <= width
+
+
 def test_a_table_of_many_choices_takes_several_columns_and_is_cut() -> None:
     space = nap.CategoricalSpace({f"decision {i}": [1, 2] for i in range(MAX_NODES + 40)})
     picture = draw(space.sample(np.random.default_rng(0)))
