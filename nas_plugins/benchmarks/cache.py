@@ -28,7 +28,7 @@ _READ: dict[str, Arrays] = {}
 def converted(origin: Path, build: Callable[[], Arrays], *, kind: str, version: int) -> Arrays:
     """Returns ``build()``, from the cache if it was built before from the same file.
 
-    A process reads each table once; its arrays are read-only. A cached file that is torn or
+    A process reads each table once; its arrays are read-only. A cached file that is torn or was
     changed is built anew. A cache that cannot be written costs the next process the same time
     again, and a logged warning, nothing else.
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from optuna_objectives import OBJECTIVES
 
-import nas_plugins as nap
+from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES
-from nas_plugins.benchmarks.nasbench201 import DATASETS
+from nas_plugins.benchmarks.nasbench201 import DATASETS, NASBench201Table
 
 from . import controls, tables
 from .base import Case
 from .costs import CostCase
 from .rows import (
-    BASELINES,
     FEW,
     KNOWN,
     LOCAL,
+    ONE,
     RANDOM,
+    SEVERAL,
     TPE,
     Row,
     from_live,
     from_published,
+    from_scores,
     random_start,
 )
 from .searches import SearchCase
@@ -30,7 +33,7 @@ from .studies import Ordered, StudyCase
 
 _C10 = "nasbench201/cifar10"
 _LATENCY = ("val_accuracy:max", "latency_ms:min")
-_SHORT = tuple(row for row in BASELINES if row.name in (RANDOM, LOCAL, TPE))
+_SHORT = tuple(row for row in ONE if row.name in (RANDOM, LOCAL, TPE))
 
 
 def _one() -> list[Case]:
@@ -38,19 +41,19 @@ def _one() -> list[Case]:
     found: list[Case] = []
     for dataset in DATASETS:
         name = f"nasbench201/{dataset}"
-        rows = (from_published(dataset), random_start(), from_live(), *BASELINES, *FEW)
+        all_rows = (from_published(dataset), random_start(), from_live(), *ONE, *FEW)
         few = (
             from_published(dataset, functional_duplicates=False),
             random_start(functional_duplicates=False),
             *_SHORT,
         )
-        both = {"benchmark": name, "report": "test_accuracy", "seeds": 100}
+        both: dict[str, Any] = {"benchmark": name, "report": "test_accuracy", "seeds": 100}
         found += [
-            SearchCase(f"one/{name}", rows=rows, quick=name == _C10, **both),
+            SearchCase(f"one/{name}", rows=all_rows, quick=name == _C10, **both),
             SearchCase(f"one/{name}/canonical", rows=few, **both),
         ]
-    rows = (random_start(), from_live(), *BASELINES)
-    longer = {"budgets": (25, 50, 100, 150), "trials": 300}
+    rows = (random_start(), from_live(), *ONE)
+    longer: dict[str, Any] = {"budgets": (25, 50, 100, 150), "trials": 300}
     return [
         *found,
         # The compact table has no other accuracy than that on test images.
@@ -72,7 +75,7 @@ def _two() -> list[Case]:
                     SearchCase(
                         f"two/hw/{dataset}/{device}/{kind}",
                         benchmark=table,
-                        rows=(row, *BASELINES),
+                        rows=(row, *SEVERAL),
                         objectives=_LATENCY,
                         trials=120,
                         budgets=(30, 60),
@@ -92,7 +95,7 @@ def _three() -> list[Case]:
         SearchCase(
             f"three/hw/{dataset}/{device}",
             benchmark=f"hw-nas-bench/{dataset}/{device}",
-            rows=(random_start(), *BASELINES),
+            rows=(random_start(), *SEVERAL),
             objectives=(*_LATENCY, "energy_mj:min"),
             trials=150,
             budgets=(50, 100),
@@ -104,7 +107,7 @@ def _three() -> list[Case]:
 
 def _generic() -> list[Case]:
     """Problems without a cell: hyperparameters, and graph networks as plain choices."""
-    rows = (random_start(), *BASELINES, *FEW)
+    rows = (random_start(), *ONE, *FEW)
     found: list[Case] = []
     for name in (*tables.HPOBENCH, *tables.HPOLIB):
         loss = name in tables.HPOLIB
@@ -138,32 +141,59 @@ def _mixed() -> list[Case]:
 def _controls() -> list[Case]:
     """What misleads, on NAS-Bench-201, CIFAR-10."""
 
-    def case(name: str, *rows: Row, **options: object) -> Case:
-        both = {"benchmark": _C10, "report": "test_accuracy", "seeds": 50, **options}
+    def case(name: str, *rows: Row, **options: Any) -> Case:
+        both: dict[str, Any] = {
+            "benchmark": _C10,
+            "report": "test_accuracy",
+            "seeds": 50,
+            **options,
+        }
         return SearchCase(f"controls/{name}", rows=(*rows, *_SHORT), **both)
 
-    cifar10 = partial(from_published, "cifar10")
+    published, plain = from_published("cifar10"), random_start()
     return [
-        case("proxies-shuffled", cifar10("shuffled")),
-        case("proxies-inverted", cifar10("inverted")),
-        case("features-shuffled", cifar10("inverted"), random_start(), benchmark=_shuffled),
+        *(
+            case(f"proxies-{how}", from_scores(f"graph-gp, {how} proxies", partial(_proxies, how)))
+            for how in controls.MISLEADING
+        ),
+        case(
+            "features-shuffled",
+            from_scores("graph-gp, inverted proxies", _both_misleading),
+            plain,
+            benchmark=_shuffled,
+        ),
         # What counts is the mean accuracy of the cell that looked best in one training.
-        case("noisy-labels", cifar10(), random_start(), benchmark=_noisy, report="val_accuracy",
-             objectives=("val_accuracy_one:max",), reported_hits=True),
-        case("failing-cells", cifar10(), random_start(), benchmark=_failing),
-    ]  # fmt: skip
+        case(
+            "noisy-labels",
+            published,
+            plain,
+            benchmark=_noisy,
+            report="val_accuracy",
+            objectives=("val_accuracy_one:max",),
+            reported_hits=True,
+        ),
+        case("failing-cells", published, plain, benchmark=_failing),
+    ]
 
 
-def _shuffled() -> nap.Benchmark:
-    return controls.shuffled_features(nap.benchmark(_C10))
+def _proxies(how: str) -> TabularBenchmark:
+    return controls.misleading(tables.published_proxies("cifar10"), how)
 
 
-def _noisy() -> nap.Benchmark:
-    return controls.one_training(nap.benchmark(_C10))
+def _both_misleading() -> TabularBenchmark:
+    return controls.shuffled_features(_proxies("inverted"))
 
 
-def _failing() -> nap.Benchmark:
-    return controls.failing_cells(nap.benchmark(_C10), 0.3)
+def _shuffled() -> TabularBenchmark:
+    return controls.shuffled_features(NASBench201Table("cifar10"))
+
+
+def _noisy() -> TabularBenchmark:
+    return controls.one_training(NASBench201Table("cifar10"))
+
+
+def _failing() -> TabularBenchmark:
+    return controls.failing_cells(NASBench201Table("cifar10"), 0.3)
 
 
 CASES: tuple[Case, ...] = (

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 import nas_plugins as nap
+from nas_plugins.benchmarks.nasbench201 import NASBench201Table
 from nas_plugins.history import History, Objective, Trial
-from nas_plugins.reproduction.documents import ResultTable, Spread
+from nas_plugins.reproduction.documents import Cell, ResultTable, Spread
 
 from .base import Case, Outcome, Settings
 from .scores import Sample
@@ -56,7 +57,7 @@ class CostCase(Case):
                     values = tuple(one[score] for one in found)
                     scored[name][f"{score}@{size}"] = Sample(values, more_is_better=False)
         heads = [f"{score}@{size}" for size in sizes for score in ("ms", "first")]
-        rows = tuple(
+        rows: tuple[tuple[Cell, ...], ...] = tuple(
             (name, *(Spread.of(by_score[head].values) for head in heads))
             for name, by_score in scored.items()
         )
@@ -99,8 +100,8 @@ def measured(
     Returns:
         ``first`` in seconds, and ``ms``, the mean of the others.
     """
-    rng, space = np.random.default_rng(seed), nap.space("nasbench201")
-    table = nap.benchmark("nasbench201/cifar10")
+    rng, table = np.random.default_rng(seed), NASBench201Table("cifar10")
+    space = table.space
     built = nap.strategy(strategy, **options)
     cells = space.architectures(table.rows[rng.permutation(len(table))[:size]])
     values = [row["val_accuracy"] for row in table.evaluate(cells)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import nas_plugins as nap
 from nas_plugins.reproduction.comparison import StrategySpec
 from nas_plugins.strategies.warm_start import WarmStart
 
-from . import controls, peers, tables
+from . import peers, tables
 
 PROXIES = "graph-gp, published proxies"
 LIVE = "graph-gp, live proxies"
@@ -22,6 +23,9 @@ LOCAL = "local search"
 REGULARISED = "regularised evolution"
 ARCHIVE = "archive evolution"
 TPE = "TPE"
+TPE_OTHER, TPE_JOINT = "TPE, independent", "TPE, multivariate"
+"""What is not Optuna's default: that is joint for one objective, independent for several."""
+
 NSGA2 = "NSGA-II"
 
 _FROM_PROXIES = 3
@@ -53,16 +57,24 @@ def plain(name: str, strategy: str, **options: Any) -> Row:
     return Row(name, lambda: (strategy, options))
 
 
-BASELINES = (
+ONE = (
     replace(plain(RANDOM, "random"), quick=True),
     replace(plain(LOCAL, "local-search"), quick=True),
     plain(REGULARISED, "regularized-evolution"),
     plain(ARCHIVE, "archive-evolution"),
     plain("Arch-VQ, no model", "arch-vq", model="none"),
     replace(plain(TPE, "optuna:tpe"), quick=True),
-    plain("TPE, multivariate", "optuna:tpe", multivariate=True),
+    plain(TPE_OTHER, "optuna:tpe", multivariate=False),
     plain(NSGA2, "optuna:nsga2"),
 )
+"""Baselines for one objective."""
+
+SEVERAL = tuple(
+    plain(TPE_JOINT, "optuna:tpe", multivariate=True) if row.name == TPE_OTHER else row
+    for row in ONE
+)
+"""Baselines for several objectives, for which Optuna's TPE has the other default."""
+
 FEW = (replace(plain("Optuna's GP", "optuna:gp"), most=5),)
 """Baselines with few seeds, as they are slow; for one objective and at most 100 trials."""
 
@@ -72,26 +84,25 @@ def random_start(**options: Any) -> Row:
     return Row(PLAIN, lambda: ("graph-gp", options), ours=True, quick=True)
 
 
-def from_published(dataset: str, how: str = "", **options: Any) -> Row:
-    """Our search, begun with the best of a pool of 500 by published proxies, and two at random.
+def from_scores(name: str, scores: Callable[[], nap.Evaluator], **options: Any) -> Row:
+    """Our search, begun with the best of a pool of 500 by scores, and two at random.
 
     Args:
-        dataset: Of NAS-Bench-201.
-        how: Of `controls.MISLEADING`, where the proxies shall mislead.
+        name: Of the row.
+        scores: Opens what has them.
         **options: Of the strategy.
     """
 
     def make() -> StrategySpec:
-        scores = tables.published_proxies(dataset)
-        return WarmStart(
-            nap.strategy("graph-gp", **options),
-            controls.misleading(scores, how) if how else scores,
-            n=_FROM_PROXIES,
-            pool=_POOL,
-        )
+        strategy = nap.strategy("graph-gp", **options)
+        return WarmStart(strategy, scores(), n=_FROM_PROXIES, pool=_POOL)
 
-    name = f"graph-gp, {how} proxies" if how else PROXIES
     return Row(name, make, ours=True, quick=True)
+
+
+def from_published(dataset: str, **options: Any) -> Row:
+    """The same with the published proxies of a data set of NAS-Bench-201."""
+    return from_scores(PROXIES, partial(tables.published_proxies, dataset), **options)
 
 
 def from_live(**options: Any) -> Row:
@@ -111,4 +122,8 @@ def of_peers(trials: int) -> tuple[Row, ...]:
         trials: Of a search.
     """
     found: Mapping[str, peers.Peer] = peers.installed(trials)
-    return tuple(Row(name, lambda peer=peer: peer, most=10) for name, peer in found.items())
+    return tuple(Row(name, partial(_given, peer), most=10) for name, peer in found.items())
+
+
+def _given(peer: peers.Peer) -> StrategySpec:
+    return peer

@@ -10,7 +10,7 @@ from nas_plugins.errors import DataError, MissingDependencyError
 from nas_plugins.reproduction.comparison import Comparison, StrategySpec
 
 from .base import Case, Outcome, Settings
-from .rows import BASELINES, Row, of_peers
+from .rows import ONE, Row, of_peers
 from .scores import duel_table, samples, table
 
 ABSENT = (DataError, MissingDependencyError)
@@ -30,15 +30,15 @@ class SearchCase(Case):
     """
 
     benchmark: str | Callable[[], nap.Benchmark] = ""
-    rows: tuple[Row, ...] = BASELINES
+    rows: tuple[Row, ...] = ONE
     objectives: tuple[str, ...] = ("val_accuracy:max",)
     report: str | None = None
     reported_hits: bool = False
 
     def run(self, settings: Settings) -> Outcome:
         """Searches."""
-        named = isinstance(self.benchmark, str)
-        opened = nap.benchmark(self.benchmark) if named else self.benchmark()
+        given = self.benchmark if isinstance(self.benchmark, str) else self.benchmark()
+        opened = nap.benchmark(given) if isinstance(given, str) else given
         remarks: list[str] = []
         report = self.report
         if report is not None and report not in {metric.name for metric in opened.metrics}:
@@ -47,8 +47,7 @@ class SearchCase(Case):
         rows, specs = self._built(settings, opened, remarks)
         found = nap.compare(
             specs,
-            # A name goes to other processes faster than a table.
-            self.benchmark if named else opened,
+            given,  # a name goes to other processes faster than a table
             self.objectives,
             settings.trials_of(self),
             {row.name: settings.seeds_of(self, row.most) for row in rows},

@@ -29,7 +29,7 @@ from nas_plugins.runner.outputs import prepare_folder
 from nas_plugins.runner.progress import CountingDisplay
 
 from .base import Case, Outcome, Settings
-from .rows import ARCHIVE, LOCAL, NSGA2, RANDOM, REGULARISED, TPE, Row
+from .rows import ARCHIVE, LOCAL, NSGA2, RANDOM, REGULARISED, TPE, TPE_OTHER, Row
 from .searches import outcome
 
 MIXED = "graph-gp"
@@ -93,14 +93,14 @@ class _Entrant:
         return [stock_versions(), *code]
 
 
-def _ours(sampler: type[optuna.samplers.BaseSampler], strategy: str) -> _Entrant:
+def _ours(sampler: Callable[..., optuna.samplers.BaseSampler], strategy: str) -> _Entrant:
     def make(seed: int) -> optuna.samplers.BaseSampler:
         return sampler(seed=seed, warn_independent_sampling=False)
 
     return _Entrant(make, strategy)
 
 
-def _stock(sampler: type[optuna.samplers.BaseSampler], **options: object) -> _Entrant:
+def _stock(sampler: Callable[..., optuna.samplers.BaseSampler], **options: object) -> _Entrant:
     return _Entrant(lambda seed: sampler(seed=seed, **options))
 
 
@@ -111,7 +111,7 @@ _ENTRANTS: Mapping[str, _Entrant] = {
     REGULARISED: _ours(RegularizedEvolutionSampler, "regularized-evolution"),
     ARCHIVE: _ours(ArchiveEvolutionSampler, "archive-evolution"),
     TPE: _stock(optuna.samplers.TPESampler),
-    "TPE, multivariate": _stock(optuna.samplers.TPESampler, multivariate=True),
+    TPE_OTHER: _stock(optuna.samplers.TPESampler, multivariate=False),
     NSGA2: _stock(optuna.samplers.NSGAIISampler, population_size=20),
     "Optuna's GP": _stock(optuna.samplers.GPSampler),
 }

@@ -66,6 +66,19 @@ def test_a_torn_cached_file_is_built_anew(origin: Path, size: int) -> None:
     assert same(convert(origin, fail=True))
 
 
+def test_a_cached_file_that_was_changed_is_built_anew(
+    origin: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    convert(origin)
+    (cached,) = files.cache_dir().iterdir()
+    with np.load(cached) as archive:
+        held = dict(archive)
+    name = next(iter(ARRAYS))
+    np.savez(cached, **{**held, name: held[name][::-1]})
+    assert same(convert(origin))
+    assert "was changed" in caplog.text
+
+
 def test_a_cache_that_cannot_be_written_is_not_fatal(
     origin: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,18 +97,3 @@ def test_a_failed_write_leaves_nothing_behind(
     monkeypatch.setattr(np, "savez", full)
     assert same(convert(origin))
     assert not list(files.cache_dir().iterdir())
-
-
-def test_a_kept_table_of_other_numbers_is_built_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NAS_PLUGINS_CACHE", str(tmp_path / "cache"))
-    origin = tmp_path / "origin"
-    origin.write_text("a")
-    cache.forget()
-    cache.converted(origin, lambda: {"a": np.ones(3)}, kind="k", version=1)
-    (kept,) = (tmp_path / "cache").iterdir()
-    np.savez(kept, a=np.full(3, np.nan))
-    cache.forget()
-    found = cache.converted(origin, lambda: {"a": np.ones(3)}, kind="k", version=1)
-    assert found["a"].tolist() == [1.0, 1.0, 1.0]

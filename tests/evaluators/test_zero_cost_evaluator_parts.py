@@ -322,6 +322,19 @@ def test_a_foreign_file_is_put_aside_and_written_anew(tmp_path, caplog, content)
         assert same(cache.get(["x"]), {"x": SOME})
 
 
+def test_a_table_whose_name_is_no_text_is_put_aside(tmp_path, caplog) -> None:
+    file = tmp_path / "s.sqlite"
+    with ScoreCache(file, {"params": 1}) as cache:
+        cache.put("x", {"params": CachedScore(0.5)})
+    file.write_bytes(file.read_bytes().replace(b"tablescores", b"table" + b"\xc7" * 6))
+    with ScoreCache(file, {"params": 1}) as cache:
+        assert cache.get(["x"]) == {"x": {}}
+        cache.put("x", {"params": CachedScore(0.25)})
+    with ScoreCache(file, {"params": 1}) as cache:
+        assert cache.get(["x"]) == {"x": {"params": CachedScore(0.25)}}
+    assert "torn or foreign" in caplog.text
+
+
 def test_a_foreign_table_is_put_aside_too(tmp_path, caplog) -> None:
     path = tmp_path / "s.sqlite"
     with sqlite3.connect(path) as database:

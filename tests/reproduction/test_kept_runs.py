@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nas_plugins as nap
+from nas_plugins.errors import DataError
+from nas_plugins.reproduction.llm_nas.cases import read_predictions
 from nas_plugins.reproduction.llm_nas.runs import SearchRun
 from nas_plugins.reproduction.seed_runs import Competitor, SeedJob, kept_run
 
@@ -59,3 +62,22 @@ def test_a_changed_reproduction(tmp_path: Path, name: str, value: Any) -> None:
     file = tmp_path / "run.json"
     file.write_text(json.dumps({**REPRODUCED, name: value}))
     assert SearchRun.read(file) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"values": np.full(15_625, np.nan)},
+        {"values": np.zeros(3)},
+        {"values": np.array(["x"] * 15_625)},
+        {"is_label": np.zeros(15_625)},
+    ],
+)
+def test_changed_predictions_are_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
+    file = tmp_path / "surrogate.npz"
+    sound = {"values": np.zeros(15_625), "is_label": np.zeros(15_625, dtype=bool)}
+    np.savez(file, **sound)
+    assert read_predictions(file)[0].shape == (15_625,)
+    np.savez(file, **{**sound, **changed})
+    with pytest.raises(DataError, match=r"surrogate\.npz"):
+        read_predictions(file)

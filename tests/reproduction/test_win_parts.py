@@ -15,10 +15,10 @@ from _win.goals import GOALS, Ahead, Aim, Reach, goal_table
 from _win.peers import Peer
 from _win.scores import Sample, duels, median_interval
 from _win.studies import Ordered, StudyCase
-from _win.tables import hpo_table
+from _win.tables import graph_table, hpo_table
 
 import nas_plugins as nap
-from nas_plugins.errors import UnknownNameError
+from nas_plugins.errors import MissingDependencyError, UnknownNameError
 
 C10 = "one/nasbench201/cifar10"
 
@@ -106,6 +106,11 @@ def test_being_ahead_and_not_being_behind_go_by_standard_errors() -> None:
         "not measured",
     ]
     assert _verdicts(goals, level)[0][0] == f"0 of 1, not in {C10}"
+    tie = _outcome(ours={"best@9": _sample(1.0)}, other={"best@9": _sample(1.0)}, seeds=1)
+    ties: list[Aim] = [Ahead(C10, "", (), "best@9"), Ahead(C10, "", (), "best@9", level=True)]
+    assert [verdict for *_, verdict in _verdicts(ties, tie)] == ["not met", "met"]
+    one = _outcome(ours={"best@9": _sample(2.0)}, other={"best@9": _sample(1.0)}, seeds=1)
+    assert [v for *_, v in _verdicts(goals[:3], one)] == ["met", "not measured", "not measured"]
 
 
 def test_the_best_of_the_others_is_named_where_it_is_ahead() -> None:
@@ -170,6 +175,14 @@ def test_hyperparameters_of_a_table_are_in_order() -> None:
     assert table.space.size == len(table) == 30_000
     assert all(decision.ordered for decision in table.space.decisions)
     assert table.column("val_accuracy").max() <= 100
+
+
+def test_a_table_that_is_not_installed_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("_win.tables.find_spec", lambda module: None)
+    with pytest.raises(MissingDependencyError, match="run `pip install nas-bench-graph`"):
+        graph_table("cora")
 
 
 @dataclass
