@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas_plugins._checks import integers
+from nas_plugins._wording import excerpt
+
 _CHANNELS = (1, 3, 4)
 """Grey, colour, colour with an alpha channel."""
+
+
+def check_sizes(name: str, shape: object) -> None:
+    """Refuses what is no row of sizes, such as the text ``"3x32x32"``.
+
+    Raises:
+        TypeError: It is no sequence, or one of its entries is no integer.
+        ValueError: It is empty, or a size is less than 1.
+    """
+    if isinstance(shape, str) or not isinstance(shape, Sequence):
+        raise TypeError(f"`{name}` must be sizes such as (3, 32, 32), got {excerpt(shape)}")
+    integers(**{f"{name}[{place}]": size for place, size in enumerate(shape)})
+    if not shape or min(shape) < 1:
+        raise ValueError(f"`{name}` must be one or more sizes >= 1, got {tuple(shape)}")
 
 
 def check_channels_first(what: str, shape: Sequence[int]) -> None:

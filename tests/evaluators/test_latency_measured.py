@@ -143,13 +143,15 @@ def test_a_wrong_shape_is_a_reason_and_wrong_options_an_error() -> None:
         ({"seconds": 0.0}, "`seconds` must be > 0"),
         ({"batch": 0}, "`batch` must be >= 1, got 0"),
         ({"shape": (3, 0, 8)}, "`shape` must be one or more sizes >= 1"),
+        ({"shape": "3x8x8"}, "`shape` must be sizes such as"),
+        ({"shape": (3, "8", 8)}, "must be an integer, got '8'"),
         ({"device": "abacus"}, "`device` must be usable here, got 'abacus'"),
         ({"device": "cuda:99"}, "`device` must be usable here, got 'cuda:99'"),
         ({"device": "meta", "backend": "onnxruntime"}, "measures on 'cpu', got `device` 'meta'"),
     ],
 )
 def test_bad_options_are_refused_at_once(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         LatencyEvaluator(**options)
 
 

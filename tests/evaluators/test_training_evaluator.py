@@ -226,6 +226,7 @@ def test_a_wrong_network_option_is_told_at_once() -> None:
         ({"device": "gpu"}, "`device` must be usable here, got 'gpu'"),
         ({"resolution": 0}, "`resolution` must be a whole number >= 1, got 0"),
         ({"dataset": "mnist"}, "`dataset` must be 'digits', the path of an .npz file or a"),
+        ({"dataset": np.zeros(3000)}, "`dataset` must be 'digits', the path of an .npz file or a"),
         ({"checkpoints": __file__}, "`checkpoints` must be a folder"),
     ],
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from nas_plugins._checks import at_least
-from nas_plugins._images import check_channels_first, shape_text
+from nas_plugins._images import check_channels_first, check_sizes, shape_text
 from nas_plugins._torch import nn, torch, usable_device
 from nas_plugins._wording import count
 from nas_plugins.errors import (
@@ -70,7 +70,8 @@ def measure(
         EvaluationError: The module cannot be run or exported; says why.
     """
     protocol = Protocol(threads=threads, warmup=warmup, repeats=repeats, seconds=seconds)
-    place = _check(backend, device, shape, batch)
+    check_sizes("shape", shape)
+    place = _check(backend, device, batch)
     generator = torch.Generator().manual_seed(_SEED)
     inputs = torch.randn((batch, *shape), generator=generator, dtype=torch.float32)
     # On the CPU, the same numbers whatever the network computes with.
@@ -129,9 +130,10 @@ class LatencyEvaluator(Evaluator):
     ) -> None:
         self._told = shape is not None
         shape = _SHAPE if shape is None else shape
+        check_sizes("shape", shape)
         check_channels_first("`shape`", shape)
         Protocol(threads=threads, warmup=warmup, repeats=repeats, seconds=seconds)
-        _check(backend, device, shape, batch)
+        _check(backend, device, batch)
         self._options: Mapping[str, Any] = {
             "backend": backend,
             "device": device,
@@ -247,12 +249,10 @@ class LatencyEvaluator(Evaluator):
         return f"{type(self).__name__}({text})"
 
 
-def _check(backend: str, device: str, shape: Sequence[int], batch: int) -> torch.device:
+def _check(backend: str, device: str, batch: int) -> torch.device:
     if backend not in BACKENDS:
         raise unknown_name("`backend`", backend, BACKENDS)
     at_least(1, batch=batch)
-    if not shape or min(shape) < 1:
-        raise ValueError(f"`shape` must be one or more sizes >= 1, got {tuple(shape)}")
     place = usable_device(device)
     if backend == "onnxruntime" and place.type != "cpu":
         raise ValueError(f"backend 'onnxruntime' measures on 'cpu', got `device` {device!r}")

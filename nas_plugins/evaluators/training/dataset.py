@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nas_plugins._arrays import arrays
+from nas_plugins._checks import integers
 from nas_plugins._images import check_channels_first
 from nas_plugins._reading import refusing
 from nas_plugins._torch import nn, torch
@@ -250,7 +251,9 @@ class Dataset:
     def _of(
         cls, parts: dict[str, Part], *, classes: int | None, standardise: bool, name: str
     ) -> Dataset:
-        if classes is None:
+        if classes is not None:
+            integers(classes=classes)
+        else:
             classes = max(int(part.labels.max()) for part in parts.values()) + 1
         dataset = cls(name, classes, parts["train"], parts["val"], parts.get("test"))
         return dataset.standardised() if standardise else dataset

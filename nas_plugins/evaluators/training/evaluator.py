@@ -14,6 +14,7 @@ from typing import Any
 
 from nas_plugins._images import shape_text
 from nas_plugins._torch import chosen_device, torch
+from nas_plugins._wording import excerpt
 from nas_plugins.errors import EvaluationError
 from nas_plugins.evaluators.training.checkpoint import Checkpoint
 from nas_plugins.evaluators.training.dataset import Dataset
@@ -270,13 +271,13 @@ class TrainingEvaluator(Evaluator):
 def _dataset(dataset: str | Path | Dataset) -> Dataset:
     if isinstance(dataset, Dataset):
         return dataset
-    if dataset == "digits":
+    if isinstance(dataset, str) and dataset == "digits":
         return digits()
     if isinstance(dataset, (str, Path)) and Path(dataset).suffix == ".npz":
         return Dataset.from_file(dataset)
     raise ValueError(
         "`dataset` must be 'digits', the path of an .npz file or a "
-        f"nas_plugins.evaluators.training.Dataset, got {dataset!r}"
+        f"nas_plugins.evaluators.training.Dataset, got {excerpt(dataset)}"
     )
 
 
