@@ -23,12 +23,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrize
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas_plugins.evaluators.zero_cost.network_state import pass_generator
 
 Images = tuple[Tensor, Tensor]
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
+LOGITS = ("epe_nas", "fisher", "grad_norm", "grasp", "jacov", "plain", "snip", "zico")
 RELUS = ("relu", "relu6", "hardtanh", "leaky_relu", "prelu")
 CPU = torch.device("cpu")
 
@@ -51,6 +53,8 @@ def twin(network: nn.Module) -> nn.Module:
     """A copy in training mode, without operations in place or computed weights."""
     made: Any = naslib.trained_copy(Logits(network))
     for module in list(made.modules()):
+        if hasattr(module, "_requires_grad"):
+            module._requires_grad = False  # asks for gradients where only a leaf may
         if parametrize.is_parametrized(module):
             values = {name: getattr(module, name).detach() for name in module.parametrizations}
             del module._modules["parametrizations"]
@@ -170,7 +174,7 @@ def fisher(network: nn.Module, images: Images) -> float:
     for module in made.modules():
         if _is_hf_conv1d(module):
             module.register_forward_hook(hook)
-    with replaced((*CONVOLUTIONS, "linear"), keep):
+    with replaced((*CONVOLUTIONS, "linear"), keep), _Products(made, outputs):
         loss = functional.cross_entropy(made(images[0]), images[1])
     found = torch.autograd.grad(loss, [output for output, _, _ in outputs], allow_unused=True)
     score = 0.0
@@ -179,6 +183,21 @@ def fisher(network: nn.Module, images: Images) -> float:
             rows = _by_image(output.detach() * gradient, channels, len(images[0]))
             score += float(rows.sum(1).square().mean(0).sum()) / 2 * size / rows.shape[2]
     return score
+
+
+class _Products(TorchFunctionMode):
+    """Sees products with a layer's weight on the left: channels before positions."""
+
+    def __init__(self, network: nn.Module, outputs: list[tuple[Tensor, int, int]]) -> None:
+        super().__init__()
+        self.weights = {id(weight) for weight in layer_weights(network)}
+        self.outputs = outputs
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in (Tensor.__matmul__, torch.matmul) and id(args[0]) in self.weights:
+            self.outputs.append((result, -2, args[0].numel()))
+        return result
 
 
 def _by_image(values: Tensor, channels: int, images: int) -> Tensor:
@@ -211,7 +230,8 @@ def grasp(network: nn.Module, images: Images) -> float:
     """Weights times the Hessian times the gradient."""
     made = twin(network)
     weights = layer_weights(made)
-    with sdpa_kernel(SDPBackend.MATH):  # no other has a second derivative
+    gate = patch.object(functional, "hardsigmoid", lambda x, _=False: functional.relu6(x + 3) / 6)
+    with sdpa_kernel(SDPBackend.MATH), gate:  # no other has a second derivative
         loss = functional.cross_entropy(made(images[0]), images[1])
     first = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
     inner = torch.stack([(g.detach() * g).sum() for g in first if g is not None]).sum()
@@ -220,13 +240,33 @@ def grasp(network: nn.Module, images: Images) -> float:
     return -sum(float((w.detach() * h).sum()) for w, h in pairs if h is not None)
 
 
+def cancels(network: nn.Module, images: Images) -> bool:
+    """Whether the gradients of the sum of the logits are rounding, unlike those of one image."""
+    given = images[0].clone().requires_grad_()
+    logits = twin(network)(given)
+    (of_sum,) = torch.autograd.grad(logits.sum(), given, retain_graph=True)
+    (of_one,) = torch.autograd.grad(logits[0].sum(), given)
+    return bool(of_sum.abs().max() < 1e-9 * of_one.abs().max())
+
+
+def is_dead(network: nn.Module, images: Images) -> bool:
+    """Whether other images have the same logits."""
+    made = twin(network)
+    with torch.no_grad():
+        return torch.equal(made(images[0]), made(images[0].flip(0) * 2))
+
+
 def jacov(network: nn.Module, images: Images) -> float:
     """Spectrum of the correlations of the images' gradients."""
+    if cancels(network, images):
+        return math.nan
     return naslib.jacov(twin(network), images)
 
 
 def epe_nas(network: nn.Module, images: Images) -> float:
     """The same within the classes."""
+    if cancels(network, images):
+        return math.nan
     return naslib.epe_nas(twin(network), images)
 
 
@@ -359,18 +399,18 @@ def _matches(name: str, pattern: str) -> bool:
     return name.count(".") == pattern.count(".") and fnmatchcase(name, pattern)
 
 
-def as_map(values: Tensor, last: bool) -> Tensor:
-    """`(B, C, H, W)`."""
+def as_map(values: Tensor, public: PublicNetwork, index: int) -> Tensor:
+    """`(B, C, H, W)` of the feature of an index."""
     if values.ndim == 3:
-        return values.transpose(1, 2)[..., None]
-    return values.permute(0, 3, 1, 2) if last else values
+        return (values if index < public.rows else values.transpose(1, 2))[..., None]
+    return values.permute(0, 3, 1, 2) if public.last else values
 
 
 def entropies(network: nn.Module, images: Images, public: PublicNetwork) -> list[float]:
     """Of the spectra of the features' covariances."""
     found = []
-    for feature in features(network, images, public):
-        rows = as_map(feature.detach(), public.last).transpose(0, 1).flatten(1).numpy()
+    for index, feature in enumerate(features(network, images, public)):
+        rows = as_map(feature.detach(), public, index).transpose(0, 1).flatten(1).numpy()
         values = np.linalg.eigvalsh(np.cov(rows, bias=True)).clip(min=0)
         shares = values / values.sum()
         found.append(float(-np.sum(shares * np.log(shares + 1e-8))))
@@ -381,13 +421,15 @@ def az_trainability(network: nn.Module, images: Images, public: PublicNetwork, s
     """How near 1 the blocks' Jacobians are."""
     maps, scores = features(network, images, public), []
     generator = pass_generator(seed, "blocks", CPU)
-    for earlier, later in pairwise(maps):
+    for index, (earlier, later) in enumerate(pairwise(maps)):
         draw = torch.randint(0, 2, later.shape, generator=generator, dtype=torch.int8)
         signs = (2 * draw - 1).double()
         (found,) = torch.autograd.grad(later, earlier, signs, retain_graph=True, allow_unused=True)
         if found is None:
             continue
-        found, signs = as_map(found, public.last), as_map(signs, public.last)
+        if found.shape == signs.shape and bool((found == signs).all()):
+            return math.nan  # minus infinity in the authors' code
+        found, signs = as_map(found, public, index), as_map(signs, public, index + 1)
         if found.shape[2:] != signs.shape[2:]:
             if earlier.ndim == 3:
                 return math.nan  # of other tokens: there is no position to compare
@@ -418,6 +460,8 @@ def reference(
     name: str, network: nn.Module, images: Images, public: PublicNetwork, seed: int
 ) -> float:
     """The value of one proxy, NaN where it has none."""
+    if name in LOGITS and is_dead(network, images):
+        return math.nan
     if name == "zen":
         return zen(network, images, public, seed)
     if name == "az_trainability":

@@ -28,6 +28,7 @@ class PublicNetwork:
         features: The name of the module whose output goes into the global pooling; without one,
             what the last linear layer gets.
         last: Whether maps between blocks have their channels last.
+        rows: How many of the first features are `(B, C, N)`, as convolutions of samples return.
         pixels: Height and width of the images.
     """
 
@@ -36,6 +37,7 @@ class PublicNetwork:
     blocks: tuple[str, ...]
     features: str = ""
     last: bool = False
+    rows: int = 0
     pixels: int = 32
 
 
@@ -88,7 +90,7 @@ def _torchvision() -> list[PublicNetwork]:
         PublicNetwork("torchvision mobilenet_v3_small",
                       partial(models.mobilenet_v3_small, **few), every, "features"),
         PublicNetwork("torchvision efficientnet_b0", partial(models.efficientnet_b0, **few),
-                      ("features.0", "features.?.?", "features.8"), "features"),
+                      ("features.0", "features.[1-7].?", "features.8"), "features"),
         PublicNetwork("torchvision shufflenet_v2_x0_5",
                       partial(models.shufflenet_v2_x0_5, **few), ("stage?.?",), "conv5"),
         PublicNetwork("torchvision squeezenet1_1", partial(models.squeezenet1_1, **few),
@@ -100,7 +102,7 @@ def _torchvision() -> list[PublicNetwork]:
                       ("features.denseblock?", "features.transition?"), "features"),
         PublicNetwork("torchvision vit (3 layers)", vit, ("encoder.layers.*",)),
         PublicNetwork("torchvision swin_v2 (4 layers)", swin,
-                      ("features.?.?", "features.2"), "permute", last=True),
+                      ("features.[13].?", "features.2"), "permute", last=True),
     ]  # fmt: skip
 
 
@@ -241,7 +243,11 @@ def _transformers() -> list[PublicNetwork]:
             convnext,
             ("convnextv2.embeddings", "convnextv2.encoder.stages.?"),
         ),
-        ("MobileNetV2 (width 0.35)", mobilenet, ("mobilenet_v2.layer.*",)),
+        (
+            "MobileNetV2 (width 0.35)",
+            mobilenet,
+            ("mobilenet_v2.conv_stem", "mobilenet_v2.layer.*", "mobilenet_v2.conv_1x1"),
+        ),
         ("LeViT (3 stages)", levit, ("levit.patch_embeddings", "levit.encoder.stages.*")),
         (
             "PoolFormer (4 layers)",
@@ -254,17 +260,31 @@ def _transformers() -> list[PublicNetwork]:
             ("network.bert.embeddings", "network.bert.encoder.layer.*"),
         ),
         ("GPT-2 (3 layers, embeddings)", gpt2, ("network.transformer.h.*",)),
-        ("Wav2Vec2 (3 layers)", wav2vec, ("network.wav2vec2.encoder.layers.*",)),
+        (
+            "Wav2Vec2 (3 layers)",
+            wav2vec,
+            (
+                "network.wav2vec2.feature_extractor",
+                "network.wav2vec2.feature_projection",
+                "network.wav2vec2.encoder.pos_conv_embed",
+                "network.wav2vec2.encoder.layers.*",
+            ),
+        ),
         ("Mamba (2 layers)", mamba, ("network.model.layers.*",)),
     ]
-    sizes = {"LeViT (3 stages)": 64}
+    sizes, rows = {"LeViT (3 stages)": 64}, {"Wav2Vec2 (3 layers)": 1}
     maps = {
         "ConvNextV2 (5 layers)": "convnextv2.encoder.stages.3",
         "MobileNetV2 (width 0.35)": "mobilenet_v2.conv_1x1",
     }
     return [
         PublicNetwork(
-            f"transformers {name}", build, blocks, maps.get(name, ""), pixels=sizes.get(name, 32)
+            f"transformers {name}",
+            build,
+            blocks,
+            maps.get(name, ""),
+            rows=rows.get(name, 0),
+            pixels=sizes.get(name, 32),
         )
         for name, build, blocks in named
     ]

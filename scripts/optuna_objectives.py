@@ -77,6 +77,11 @@ class CellAndNumbers:
         """What is searched."""
         return f"{self.n_choices**self.n_operations:,} cells with lr and wd"
 
+    @property
+    def best(self) -> float:
+        """The greatest value there is."""
+        return float(self._worth().max(axis=1).sum())
+
     def _worth(self) -> np.ndarray:
         return np.random.default_rng(1).normal(size=(self.n_operations, self.n_choices))
 
@@ -93,11 +98,10 @@ class CellAndNumbers:
     def cells(self, studies: list[optuna.Study]) -> tuple[str, ...]:
         """Regret (mean with error, standard deviation, median), and trials in the best cell."""
         worth = self._worth()
-        best = float(worth.max(axis=1).sum())
         cell = {f"op{i}": int(choice) for i, choice in enumerate(worth.argmax(axis=1))}
         trials = [t for study in studies for t in study.get_trials(deepcopy=False)]
         inside = 100 * sum(cell.items() <= trial.params.items() for trial in trials) / len(trials)
-        regrets = [best - study.best_value for study in studies]
+        regrets = [self.best - study.best_value for study in studies]
         spread = statistics.stdev(regrets) if len(regrets) > 1 else math.nan
         error = spread / math.sqrt(len(regrets))
         mean, median = statistics.mean(regrets), statistics.median(regrets)
@@ -117,6 +121,7 @@ class Layers:
     seeds: int
     heads = ("distinct", "fewest", "best found %", "trials until the best")
     title = "layers and their widths, 340 configurations"
+    best = 0.0
 
     def value(self, trial: optuna.Trial) -> float:
         """The objective."""
@@ -131,7 +136,7 @@ class Layers:
         for study in studies:
             trials = study.get_trials(deepcopy=False)
             distinct.append(len({json.dumps(t.params, sort_keys=True) for t in trials}))
-            until += [next((t.number + 1 for t in trials if t.value == 0), math.inf)]
+            until += [next((t.number + 1 for t in trials if t.value == self.best), math.inf)]
         found = sum(map(math.isfinite, until)) / len(until)
         spread = statistics.pstdev(distinct)
         return (

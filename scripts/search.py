@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from _comparison_files import write_comparisons
 
 import nas_plugins as nap
-from nas_plugins._csv import csv_text, unescaped
+from nas_plugins._csv import unescaped
 from nas_plugins.errors import NasPluginsError
 from nas_plugins.reproduction.stock import STOCK
-from nas_plugins.results import package_versions
 from nas_plugins.strategies.warm_start import WarmStart
 
 DEFAULT = (
@@ -109,7 +109,10 @@ def main(
     except (NasPluginsError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
-    write([one.as_searched() for one in found] + found if both else found, out)
+    shown = [one.as_searched() for one in found] + found if both else found
+    for one in shown:
+        print(one.table().text())
+    write_comparisons(shown, [one.markdown() for one in shown], out)
 
 
 def label(name: str, engine: str) -> str:
@@ -201,32 +204,6 @@ class ScoredFile(nap.Evaluator):
     def evaluate(self, architectures: Sequence[nap.Architecture]) -> list[dict[str, float]]:
         """Looks the scores up."""
         return [dict(self.values.get(str(a), {})) for a in architectures]
-
-
-def write(found: Sequence[nap.Comparison], out: Path) -> None:
-    """Prints the tables and writes the files."""
-    out.mkdir(parents=True, exist_ok=True)
-    for one in found:
-        print(one.table().text())
-    texts = [one.markdown() for one in found]
-    (out / "tables.md").write_text("\n".join(texts), encoding="utf-8")
-    with (out / "runs.csv").open("w", newline="", encoding="utf-8") as file:
-        heads = ("strategy", "engine", "seed", "trials", "score", "value")
-        rows: list[tuple[object, ...]] = [("benchmark", "objectives", "report", *heads)]
-        for one in found:
-            goals = " ".join(map(str, one.searched.objectives))
-            case = (one.benchmark, goals, one.reported.objectives[0].name)
-            rows += [(*case, *(row[head] for head in heads)) for row in one.scores]
-        file.write(csv_text(rows))
-    plots = [
-        one.plot().to_html(full_html=False, include_plotlyjs=number == 0)
-        for number, one in enumerate(found)
-    ]
-    page = f"<!doctype html><meta charset=utf-8><title>curves</title>{''.join(plots)}"
-    (out / "curves.html").write_text(page, encoding="utf-8")
-    settings = {"command": sys.argv[1:], "versions": dict(package_versions())}
-    (out / "settings.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    print(f"wrote runs.csv, tables.md, curves.html and settings.json to {out}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import sys
 import time
 import warnings
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Annotated, Any
@@ -30,8 +31,10 @@ from nas_plugins.evaluators.zero_cost import score
 from nas_plugins.evaluators.zero_cost.proxy import names
 from nas_plugins.reproduction.documents import ResultTable
 
+LIBRARIES = ("torch", "torchvision", "timm", "transformers")
 IMAGES = 6
-LIMIT = 1e-3
+EQUAL, LIMIT = 1e-6, 1e-3
+ROUNDING = 1e-12  # of numbers about 1 that cancel out
 
 
 def compared(public: PublicNetwork, seed: int) -> dict[str, Any]:
@@ -69,11 +72,13 @@ def kept(public: PublicNetwork, seed: int, folder: Path) -> dict[str, Any]:
 def difference(row: dict[str, Any]) -> float:
     """Relative; NaN where either has no value."""
     ours, right = row["ours"], row["reference"]
+    if abs(ours - right) < ROUNDING:
+        return 0.0
     return abs(ours - right) / max(abs(right), 1e-9)
 
 
-def table(results: dict[str, dict[str, Any]]) -> ResultTable:
-    """A row per network: the relative difference, or the letter of a reason."""
+def table(results: dict[str, dict[str, Any]], seed: int) -> ResultTable:
+    """A row per network: ``=``, the relative difference, or the letter of a reason."""
     letters: dict[str, str] = {}
     rows = []
     for network, result in results.items():
@@ -88,7 +93,12 @@ def table(results: dict[str, dict[str, Any]]) -> ResultTable:
             else:
                 cells.append(_shown(difference(row)))
         rows.append((network, *cells))
-    notes = tuple(f"{letter}: {reason}" for reason, letter in letters.items())
+    used = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    notes = (
+        f"{used}; seed {seed}; =: a relative difference below {EQUAL:g}; a letter: no value, and "
+        "none of the reference; with !: one of the reference",
+        *(f"{letter}: {reason}" for reason, letter in letters.items()),
+    )
     heads = ("network", *next(iter(results.values()))["proxies"])
     return ResultTable("Relative difference from the references", heads, tuple(rows), notes,
                        numbers_from=1)  # fmt: skip
@@ -97,7 +107,7 @@ def table(results: dict[str, dict[str, Any]]) -> ResultTable:
 def _shown(value: float) -> str:
     if value > LIMIT:
         return f"**{value:.0e}**"
-    return "0" if value < 1e-9 else f"{value:.0e}"
+    return "=" if value < EQUAL else f"{value:.0e}"
 
 
 def main(
@@ -117,7 +127,7 @@ def main(
                 far = difference(row) > LIMIT
                 if far or bool(row["reason"]) != math.isnan(row["reference"]):
                     print(public.name, name, row, file=sys.stderr, flush=True)
-    print(table(results).markdown())
+    print(table(results, seed).markdown())
 
 
 if __name__ == "__main__":

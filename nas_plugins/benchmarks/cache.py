@@ -18,6 +18,7 @@ from nas_plugins.errors import DataError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+_DIGEST = "sha256"
 _LOG = logging.getLogger(__name__)
 
 # A table is a few megabytes at most, and a process meets a handful.
@@ -27,9 +28,9 @@ _READ: dict[str, Arrays] = {}
 def converted(origin: Path, build: Callable[[], Arrays], *, kind: str, version: int) -> Arrays:
     """Returns ``build()``, from the cache if it was built before from the same file.
 
-    A process reads each table once; its arrays are read-only. A torn cached file is built anew.
-    A cache that cannot be written costs the next process the same time again, and a logged
-    warning, nothing else.
+    A process reads each table once; its arrays are read-only. A cached file that is torn or was
+    changed is built anew. A cache that cannot be written costs the next process the same time
+    again, and a logged warning, nothing else.
 
     Args:
         origin: File or folder that `build` reads; name, size and time of change identify it.
@@ -57,7 +58,7 @@ def forget() -> None:
 def _kept(cached: Path, origin: Path, build: Callable[[], Arrays]) -> Arrays:
     if cached.is_file():
         try:
-            return read_arrays(cached)
+            return _read(cached)
         except DataError as error:
             _LOG.warning("building %s anew: %s", cached, error)
     arrays = build()
@@ -70,7 +71,30 @@ def _kept(cached: Path, origin: Path, build: Callable[[], Arrays]) -> Arrays:
     return arrays
 
 
+def _read(path: Path) -> Arrays:
+    """What `_write` wrote.
+
+    Raises:
+        DataError: It is torn, or anything in it was changed since.
+    """
+    arrays = read_arrays(path)
+    digest = arrays.pop(_DIGEST, None)
+    if digest is None or digest.tobytes() != _digest(arrays):
+        raise DataError(f"{path} is torn or was changed: its checksum does not match")
+    return arrays
+
+
+def _digest(arrays: Arrays) -> bytes:
+    """Of all names, types, shapes and values: whoever takes a table from here checks nothing."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.digest()
+
+
 def _write(path: Path, arrays: Arrays) -> None:
+    held = {**arrays, _DIGEST: np.frombuffer(_digest(arrays), dtype=np.uint8)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        np.savez(stream, **held)  # type: ignore[arg-type]

@@ -86,8 +86,18 @@ def _back(value: Any) -> Any:
     if set(value) == {_TEXT}:
         return _held(value[_TEXT])
     if set(value) == {_JSON}:
-        return json_value(_held(value[_JSON]))
+        return _number_in(value[_JSON])
     return put_back(value)
+
+
+def _number_in(variable: str) -> Any:
+    held = _held(variable)
+    try:
+        return json_value(held)
+    except (ValueError, RecursionError):  # which may quote the secret
+        raise EvaluationError(
+            f"an option is a secret number, and {variable} holds none where the trials run"
+        ) from None
 
 
 def _held(variable: str) -> str:

@@ -25,6 +25,7 @@ whose logarithm is added: few values say little of either.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,9 +72,13 @@ class Matern:
 
     def __call__(self, squares: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """C of pairs of points whose squared distances are given, in an array of their shape."""
-        s = np.sqrt((5.0 if self.smooth else 3.0) * self.weight * squares)
-        polynomial = 1.0 + s + s * s / 3.0 if self.smooth else 1.0 + s
-        covariance: npt.NDArray[np.floating] = polynomial * np.exp(-s)
+        covariance = np.empty_like(squares)
+        pairs = zip(np.atleast_2d(squares), np.atleast_2d(covariance), strict=True)
+        # Line by line, as what is between stays in the cache then.
+        for line, into in pairs:
+            s = np.sqrt((5.0 if self.smooth else 3.0) * self.weight * line)
+            np.exp(-s, out=into)
+            np.multiply(into, 1.0 + s + s * s / 3.0 if self.smooth else 1.0 + s, out=into)
         return covariance
 
 
@@ -105,32 +110,50 @@ def _loss(
     logs: Floats, squares: Floats, values: Floats, prior: MaternPrior
 ) -> tuple[float, Floats]:
     """The negative logarithm of the posterior density, up to a constant, and its gradient."""
-    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+    from scipy.linalg import LinAlgError
 
-    n = len(values)
-    covariance, by_weight = _with_derivative(squares, float(np.exp(logs[0])), prior.smooth)
-    noise = float(np.exp(logs[1]))
+    covariance, by_weight = with_derivative(squares, float(np.exp(logs[0])), prior.smooth)
     try:
-        factor = cho_factor(covariance + noise * np.eye(n), lower=True)
+        density, gradient = log_density(covariance, [by_weight], float(np.exp(logs[1])), values)
     except LinAlgError:
         return np.inf, np.zeros(2)
-    inverse = cho_solve(factor, np.eye(n))
-    b = inverse @ values
-    scale = float(values @ b + 1.0) / (n + 1.0)
-    log_density = -0.5 * (n + 1) * np.log(scale) - float(np.log(np.diag(factor[0])).sum())
-    gradient = np.array(
-        [
-            0.5 * (b @ by_weight @ b / scale - (inverse * by_weight).sum()),
-            0.5 * noise * (b @ b / scale - np.trace(inverse)),
-        ]
-    )
     means = np.array([prior.weight, prior.noise])
     deviations = np.array([prior.weight_deviation, prior.noise_deviation])
     z = (logs - means) / deviations
-    return -float(log_density - 0.5 * z @ z), -(gradient - z / deviations)
+    return -float(density - 0.5 * z @ z), -(gradient - z / deviations)
 
 
-def _with_derivative(squares: Floats, weight: float, smooth: bool) -> tuple[Floats, Floats]:
+def log_density(
+    covariance: Floats, changes: Sequence[Floats], noise: float, values: Floats
+) -> tuple[float, Floats]:
+    """Log likelihood at the best factor, up to a constant, and its gradient.
+
+    Args:
+        covariance: C.
+        changes: How C changes with each of P logarithms.
+        noise: v.
+        values: `(n,)` y, of mean 0.
+
+    Returns:
+        The log likelihood, and `(P + 1,)` its changes with the P logarithms and with ``log v``.
+
+    Raises:
+        scipy.linalg.LinAlgError: K is not positive definite.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
+    n = len(values)
+    factor = cho_factor(covariance + noise * np.eye(n), lower=True)
+    inverse = cho_solve(factor, np.eye(n))
+    b = inverse @ values
+    scale = float(values @ b + 1.0) / (n + 1.0)
+    density = -0.5 * (n + 1) * np.log(scale) - float(np.log(np.diag(factor[0])).sum())
+    gradient = [0.5 * (b @ change @ b / scale - (inverse * change).sum()) for change in changes]
+    gradient.append(0.5 * noise * (b @ b / scale - np.trace(inverse)))
+    return float(density), np.array(gradient)
+
+
+def with_derivative(squares: Floats, weight: float, smooth: bool) -> tuple[Floats, Floats]:
     """C and ``dC / dlog w``."""
     s = np.sqrt((5.0 if smooth else 3.0) * weight * squares)
     tail = np.exp(-s)

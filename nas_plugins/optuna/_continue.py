@@ -52,9 +52,12 @@ def continue_study(
         EngineError: There is a study of the new name.
         UsageError: A default is not one of its decision's choices.
         UnknownNameError: A default is for a decision that the space does not have.
+        TypeError: ``old`` is no study, or ``defaults`` no dictionary.
     """
+    if not isinstance(old, optuna.Study):
+        raise TypeError(f"`old` must be a study, as `optuna.load_study` gives it, got {old!r}")
     space = dimensions.check(dimensions.as_space(space))
-    given = _checked(space, defaults or {})
+    given = _checked(space, {} if defaults is None else defaults)
     found = [_moved(trial, space, given) for trial in old.get_trials(deepcopy=False)]
     if sampler is None:
         sampler = old.sampler
@@ -78,6 +81,10 @@ def continue_study(
 
 
 def _checked(space: SearchSpace, defaults: Mapping[str, Choice]) -> dict[str, Choice]:
+    if not isinstance(defaults, Mapping):
+        raise TypeError(
+            f'`defaults` must be a dictionary such as {{"kernel": 3}}, got {defaults!r}'
+        )
     decisions = {decision.name: decision for decision in space.decisions}
     for name, choice in defaults.items():
         if name not in decisions:

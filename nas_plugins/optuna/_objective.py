@@ -40,7 +40,9 @@ def suggest(
     Raises:
         InvalidArchitectureError: The sampler's combination is not an architecture.
         ValueError: Optuna cannot tell two choices of a decision apart, such as 1 and True.
+        TypeError: ``trial`` is no trial, or ``space`` none of these.
     """
+    compat.as_trial(trial)
     space = dimensions.check(dimensions.as_space(space))
     return space.architecture({d.name: dimensions.suggest(trial, d) for d in space.decisions})
 

@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas_plugins import _public
-from nas_plugins._checks import at_least
+from nas_plugins._checks import at_least, integers
 from nas_plugins.engine import proposals
 from nas_plugins.optuna import _attributes, _known, compat, dimensions
 from nas_plugins.optuna._apart import draw_apart, handed_out
@@ -94,7 +94,7 @@ class StrategySampler(BaseSampler):
             failed, or seems to hang), or ``"stop"`` the study, as Optuna's grid sampler does.
 
     Raises:
-        TypeError: ``strategy`` has no method ``propose``.
+        TypeError: ``strategy`` has no method ``propose``, or an option is not of its kind.
         ValueError: ``seed`` is negative, an option is none of those named here, or Optuna cannot
             tell two choices of a decision of ``space`` apart, such as 1 and True.
         UnknownNameError: A name is not registered; the message suggests the nearest.
@@ -111,10 +111,14 @@ class StrategySampler(BaseSampler):
         seen_states: Collection[str] = ("complete", "pruned", "failed", "running"),
         on_exhausted: str = "repeat",
     ) -> None:
+        if seed is not None:
+            integers(seed=seed)
         at_least(0, seed=seed)
-        if unknown := set(seen_states).difference(_known.STATES):
-            raise ValueError(
-                f"`seen_states` must be of {list(_known.STATES)}, got {sorted(unknown)}"
+        _check_states(seen_states)
+        if not isinstance(independent_sampler, BaseSampler | None):
+            raise TypeError(
+                "`independent_sampler` must be a sampler of Optuna, such as "
+                f"optuna.samplers.TPESampler(), got {independent_sampler!r}"
             )
         if on_exhausted not in ("repeat", "stop"):
             raise ValueError(f"`on_exhausted` must be 'repeat' or 'stop', got {on_exhausted!r}")
@@ -326,3 +330,10 @@ class StrategySampler(BaseSampler):
     def _warn(self, study: Study, trial: FrozenTrial, names: Sequence[str]) -> None:
         if self._warn_independent_sampling and self._independent_sampler is None:
             self._hints.rest(study, trial, names, type(self).__name__)
+
+
+def _check_states(seen: Collection[str]) -> None:
+    if isinstance(seen, str) or not isinstance(seen, Collection):
+        raise TypeError(f"`seen_states` must be a list of states, got {seen!r}")
+    if unknown := [state for state in seen if state not in _known.STATES]:
+        raise ValueError(f"`seen_states` must be of {list(_known.STATES)}, got {unknown}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection, _optimize
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins._checks import numbers
 from nas_plugins._secrets import without_secrets
 from nas_plugins.optuna import _attributes
 
@@ -269,13 +271,53 @@ def set_constraints(trial: optuna.Trial, values: Mapping[str, float]) -> None:
 
     Optuna 5 keeps them by name. Before, Optuna knew a bare list of them, which its own
     samplers and ``Study.best_trials`` respect, and which alone optuna-dashboard reads to this
-    day; the list is always written, the names beside it.
+    day; the list is always written, the names beside it. A constraint that
+    the trial has already keeps its value.
+
+    Args:
+        trial: The running trial.
+        values: By how much it breaks each constraint, by name. Any number will do, also one of
+            NumPy or a tensor's; ``True`` is broken, ``False`` is kept.
+
+    Raises:
+        TypeError: ``trial`` is no trial, or ``values`` no dictionary of numbers.
+        ValueError: A value is NaN.
     """
-    if not values:
+    as_trial(trial)
+    found = _as_numbers(values)
+    if not found:
         return
     if hasattr(trial, "set_constraint"):
-        for name, value in values.items():
+        for name, value in found.items():
             trial.set_constraint(name, value)
+    attributes = trial.storage.get_trial(trial._trial_id).system_attrs
+    names, before = (attributes.get(key) or () for key in (_CONSTRAINT_NAMES, _CONSTRAINTS))
+    kept = dict(zip(names, before, strict=False))  # Optuna 5 lets none change
+    found = {**kept, **{n: v for n, v in found.items() if n not in kept}}
     write = trial.storage.set_trial_system_attr
-    write(trial._trial_id, _CONSTRAINT_NAMES, list(values))
-    write(trial._trial_id, _CONSTRAINTS, list(values.values()))
+    write(trial._trial_id, _CONSTRAINT_NAMES, list(found))
+    write(trial._trial_id, _CONSTRAINTS, list(found.values()))
+
+
+def as_trial(trial: optuna.Trial) -> optuna.Trial:
+    """Refuses what is no trial that runs, such as a study.
+
+    Raises:
+        TypeError: It cannot be asked for a parameter.
+    """
+    if not callable(getattr(trial, "suggest_categorical", None)):
+        raise TypeError(f"`trial` must be a trial that runs, got {trial!r:.60}")
+    return trial
+
+
+def _as_numbers(values: Mapping[str, float]) -> dict[str, float]:
+    """Constraint values as Python's floats: storages keep no others."""
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f'`values` must be a dictionary such as {{"size": size - 100}}, got {values!r:.60}'
+        )
+    numbers(**{f"values[{name!r}]": value for name, value in values.items()})
+    found = {name: float(value) for name, value in values.items()}
+    if unknown := [name for name, value in found.items() if math.isnan(value)]:
+        raise ValueError(f"`values[{unknown[0]!r}]` must be a number, got nan")
+    return found

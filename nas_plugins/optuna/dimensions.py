@@ -95,10 +95,13 @@ _RANGES = (IntDistribution, FloatDistribution)
 def _given(name: str, values: Sequence[Choice] | BaseDistribution) -> Sequence[Choice]:
     if not isinstance(values, BaseDistribution):
         return values
+    if isinstance(values, CategoricalDistribution):
+        return values.choices
     found = _values(values)
     if not found:
         raise ValueError(
-            f"`space` must give decision {name!r} at most {MAX_VALUES:,} values, got {values}"
+            f"`space` must give decision {name!r} at most {MAX_VALUES:,} values, got {values}; "
+            "leave it out of `space`, and it is sampled beside the architecture"
         )
     return found
 

@@ -51,6 +51,9 @@ StrategySpec: TypeAlias = str | Strategy | tuple[str, Mapping[str, Any]]
 _COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F",
 )  # fmt: skip
+_DASHES = ("solid", "dash", "dot")
+"""Tell lines of the same colour apart."""
+
 _TICKS = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
 _SCORES = {"hv11": "hv 1.1", "hv10": "hv 1.0", "igd": "IGD", "igd_plus": "IGD+"}
 
@@ -152,7 +155,8 @@ class Comparison:
             values = np.array([curve(run, budgets.tolist(), self.searched) for run in runs])
             mean, sd = values.mean(axis=0), values.std(axis=0)
             colour, x = _COLOURS[number % len(_COLOURS)], budgets.tolist()
-            line = {"color": colour, "width": 2}
+            dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
+            line = {"color": colour, "width": 2, "dash": dash}
             figure.add_scatter(x=x, y=mean.tolist(), name=name, legendgroup=name, line=line)
             figure.add_scatter(
                 x=[*x, *x[::-1]], y=[*(mean + sd).tolist(), *(mean - sd)[::-1].tolist()],

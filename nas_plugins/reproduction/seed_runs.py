@@ -173,6 +173,13 @@ class SeedRun:
     def __len__(self) -> int:
         return len(self.searched)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that is told of the trials is told of every one of them."""
+        return {array.shape for array in (self.distinct, self.seconds)} == {(len(self),)} and (
+            len(self.reported) == len(self)
+        )
+
     def wasted(self, budget: int) -> float:
         """Share of the first trials whose architecture had come before, or was none."""
         n = min(budget, len(self))
@@ -224,9 +231,10 @@ def kept_run(job: SeedJob) -> SeedRun | None:
     """The run from its file; ``None`` where it is not there or cannot be read."""
     found = read_run(job.file) if job.file is not None else None
     try:
-        return None if found is None else SeedRun.of(job, found)
-    except (KeyError, TypeError, ValueError):
+        run = None if found is None else SeedRun.of(job, found)
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
+    return run if run is not None and run.whole else None
 
 
 def run_seed(job: SeedJob) -> SeedRun:

@@ -254,6 +254,8 @@ def _strategy(request: SearchRequest, space: SearchSpace) -> tuple[Strategy, tup
     if request.warm_start is None:
         return strategy, ()
     warm = _warm_start(strategy, request.warm_start, request)
+    with as_usage(f"`warm_start={request.warm_start}`"):
+        warm.check(space)
     note = (
         f"note: the first {warm.n} trials are the best of {warm.pool} by "
         f"{', '.join(warm.ranked_by)} of {request.warm_start}, scored before them"
@@ -329,6 +331,9 @@ def _of_function(
 def _asked(word: str) -> Metric:
     """What an objective or a constraint on it says of a metric."""
     constraint = "<=" in word or ">=" in word
+    if not constraint and any(sign in word for sign in "<>="):
+        with as_usage("`constraints`"):
+            Constraint.parse(word)  # says how one is written
     limit = word.replace(">=", "<=").partition("<=")[0].strip()
     name, separator, direction = (limit, ":", "") if constraint else word.rpartition(":")
     if not separator:
@@ -380,7 +385,10 @@ def _objectives(words: Sequence[str], sources: Mapping[str, Evaluator]) -> tuple
     known = {name: origin(name, sources).metric.direction for name in metric_names(sources)}
     if not words:
         better = ", ".join(f"{m.name}:{m.direction}" for m in _metrics(sources, {}))
-        raise UsageError(f"give at least one of `objectives`; there are {better}")
+        there = (
+            f"there are {better}" if better else "a function has any that you name, as loss:min"
+        )
+        raise UsageError(f"give at least one of `objectives`; {there}")
     completed = [w if ":" in w or w not in known else f"{w}:{known[w]}" for w in words]
     with as_usage("`objectives`"):
         # Without a colon the name is unknown: that is what the user should hear about.

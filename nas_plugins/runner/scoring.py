@@ -250,7 +250,8 @@ def score(
         seed: Of the sample, the images and the weights.
         workers: Processes for a space; by default one per CPU where there is enough to do.
         cache: Whether to keep a space's scores on disk, or in which folder.
-        batch: Images, or a pair of images and labels, instead of noise.
+        batch: Images, or a pair of images and labels, instead of noise. Networks of one's own
+            also take sequences `(B, L, C)`, rows `(B, N)` or token ids `(B, L)`, as integers.
         weights_seed: Of the images and the weights, where it shall not be `seed`.
         progress: ``True`` shows on the standard error stream how far it is, ``False`` nothing;
             ``None`` shows a bar on a terminal and in a notebook.

@@ -201,7 +201,11 @@ class Session:
 def reason_of(trial: FrozenTrial) -> str:
     """Why a trial failed or was pruned."""
     reason = trial.user_attrs.get(REASON)
-    return reason if isinstance(reason, str) and reason else "no reason was recorded"
+    if isinstance(reason, str) and reason:
+        return reason
+    if trial.state == TrialState.PRUNED:
+        return "pruned while it was evaluated"  # by a function of the user's own, for one
+    return "no reason was recorded"
 
 
 def check_pruner(name: str, problem: Problem) -> list[str]:

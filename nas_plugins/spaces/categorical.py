@@ -6,7 +6,7 @@ import json
 import math
 import operator
 import pickle
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -20,6 +20,7 @@ from nas_plugins.errors import InvalidArchitectureError, UsageError, unknown_nam
 from nas_plugins.spaces.base import Architecture, Choice, Decision, SearchSpace
 from nas_plugins.spaces.decision_features import decision_features
 from nas_plugins.spaces.graph import Graph, chain_labels
+from nas_plugins.spaces.values import in_order
 
 Rule: TypeAlias = Callable[[dict[str, Choice]], Any]
 
@@ -280,10 +281,7 @@ def _decisions(
     given: Mapping[str, Sequence[Choice]] | Sequence[Decision], ordered: Collection[str]
 ) -> list[Decision]:
     if isinstance(given, Mapping):
-        for key, choices in given.items():
-            if isinstance(choices, str) or not isinstance(choices, Iterable):
-                raise TypeError(f"`choices` of decision {key!r} must be a list, got {choices!r}")
-        found = [Decision(k, tuple(v), isinstance(v, range)) for k, v in given.items()]
+        found = [Decision(k, in_order(k, v), isinstance(v, range)) for k, v in given.items()]
     else:
         found = list(given)
     names = [decision.name for decision in found]

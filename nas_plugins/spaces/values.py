@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,17 @@ _SAME = 1e-9
 """Numbers that differ by less, as part of the larger, are the same value of a stepped range."""
 
 
+def in_order(name: str, choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """The choices of a decision as they are given; a set has another order in every process.
+
+    Raises:
+        TypeError: They have no order, or are a text.
+    """
+    if isinstance(choices, str | set | frozenset) or not isinstance(choices, Iterable):
+        raise TypeError(f"`choices` of decision {name!r} must be a list, got {choices!r}")
+    return tuple(choices)
+
+
 @dataclass(frozen=True, eq=False)
 class Decision:
     """One categorical decision of a space.
@@ -49,7 +60,13 @@ class Decision:
     ordered: bool = False
 
     def __post_init__(self) -> None:
-        choices = tuple(plain(choice) for choice in self.choices)
+        if not isinstance(self.name, str):
+            raise TypeError(f"`name` of a decision must be a text, got {self.name!r}")
+        if not isinstance(self.ordered, bool):
+            raise TypeError(
+                f"`ordered` of decision {self.name!r} must be True or False, got {self.ordered!r}"
+            )
+        choices = tuple(plain(choice) for choice in in_order(self.name, self.choices))
         object.__setattr__(self, "choices", choices)
         if not choices:
             raise ValueError(f"`choices` of decision {self.name!r} must not be empty")

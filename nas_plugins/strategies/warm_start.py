@@ -82,6 +82,14 @@ class WarmStart(Strategy):
         """The strategy's; the warm start itself never proposes an architecture twice."""
         return self._inner.avoid_duplicates
 
+    def check(self, space: SearchSpace) -> None:
+        """Refuses a space whose architectures the evaluator cannot score.
+
+        Raises:
+            ValueError: Says why.
+        """
+        self._scorer.check(space)
+
     @property
     def ranked_by(self) -> tuple[str, ...]:
         """Names of the metrics that the pool is ranked by."""

@@ -66,6 +66,19 @@ def test_a_torn_cached_file_is_built_anew(origin: Path, size: int) -> None:
     assert same(convert(origin, fail=True))
 
 
+def test_a_cached_file_that_was_changed_is_built_anew(
+    origin: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    convert(origin)
+    (cached,) = files.cache_dir().iterdir()
+    with np.load(cached) as archive:
+        held = dict(archive)
+    name = next(iter(ARRAYS))
+    np.savez(cached, **{**held, name: held[name][::-1]})
+    assert same(convert(origin))
+    assert "was changed" in caplog.text
+
+
 def test_a_cache_that_cannot_be_written_is_not_fatal(
     origin: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from nas_plugins.errors import DataError, MissingDependencyError, UnknownNameError
-from nas_plugins.evaluators.surrogate import Surrogate
+from nas_plugins.evaluators.surrogate import Surrogate, storage
 from nas_plugins.evaluators.surrogate import models as surrogate_models
 from nas_plugins.evaluators.surrogate.scale import Scale
 from nas_plugins.evaluators.surrogate.transform import Quantiles
@@ -195,6 +196,18 @@ def test_a_torn_or_foreign_file_is_refused_by_name(
         Surrogate.load(tmp_path / "other.npz")
     with pytest.raises(DataError, match="absent"):
         Surrogate.load(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("weight", ["x", None, {}, [], "nan", -1.0])
+def test_weights_that_are_none_are_refused(
+    data: tuple[Floats, Floats], tmp_path: Path, weight: Any
+) -> None:
+    path = tmp_path / "a.surrogate"
+    Surrogate(model="gp").fit(data[0][:20], data[1][:20]).save(path)
+    header, arrays = storage.read(path)
+    storage.write(path, {**header, "weights": {"gp": weight}}, arrays)
+    with pytest.raises(DataError, match=r"a\.surrogate"):
+        Surrogate.load(path)
 
 
 def test_a_changed_file_fails_its_checksum(data: tuple[Floats, Floats], tmp_path: Path) -> None:

@@ -208,7 +208,8 @@ def test_bad_arguments_raise() -> None:
 @pytest.mark.parametrize(
     ("inputs", "labels", "error"),
     [
-        (torch.zeros(4, 3, 8), torch.zeros(4).long(), ValueError),
+        (torch.zeros(4), torch.zeros(4).long(), ValueError),
+        (torch.zeros(4, 3, 8).long(), torch.zeros(4).long(), ValueError),
         (torch.zeros(4, 3, 8, 8), torch.zeros(3).long(), ValueError),
         (torch.zeros(1, 3, 8, 8), torch.zeros(1).long(), ValueError),
         (torch.zeros(4, 3, 8, 8), torch.zeros(4).long() - 1, ValueError),

@@ -126,7 +126,7 @@ def test_what_is_no_architecture_or_has_no_network_is_refused() -> None:
         ({"device": "cpux"}, "`device` must be usable here, got 'cpux'"),
         ({"workers": 0}, "`workers` must be >= 1, got 0"),
         ({"workers": "2"}, "`workers` must be an integer or None"),
-        ({"batch": np.zeros((2, 3))}, "`batch`"),
+        ({"batch": np.zeros(3)}, "`batch`"),
     ],
 )
 def test_wrong_arguments_are_refused(options, message) -> None:

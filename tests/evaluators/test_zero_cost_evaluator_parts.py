@@ -149,10 +149,10 @@ def test_the_user_s_batch_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("given_batch", "message"),
     [
-        (np.zeros((4, 6, 6)), "must have shape (B, C, H, W) with B >= 2, got (4, 6, 6)"),
-        (np.zeros((1, 3, 6, 6)), "must have shape (B, C, H, W) with B >= 2, got (1, 3, 6, 6)"),
-        (np.zeros((0, 3, 6, 6)), "must have shape (B, C, H, W) with B >= 2, got (0, 3, 6, 6)"),
-        (np.float32(3), "must have shape (B, C, H, W) with B >= 2, got ()"),
+        (np.zeros(6), "with B >= 2, got the shape (6,)"),
+        (np.zeros((1, 3, 6, 6)), "with B >= 2, got the shape (1, 3, 6, 6)"),
+        (np.zeros((0, 3, 6, 6)), "with B >= 2, got the shape (0, 3, 6, 6)"),
+        (np.float32(3), "must be images (B, C, H, W), sequences (B, L, C), rows (B, N) or"),
         (np.full((4, 3, 6, 6), np.nan), "must be finite"),
         ((np.zeros((4, 3, 6, 6)), [0, 1]), "must have shape (4,), got (2,)"),
         ((np.zeros((4, 3, 6, 6)), [0, 1, 2, 10]), "below `classes`, which is 10, got 10"),
@@ -320,6 +320,19 @@ def test_a_foreign_file_is_put_aside_and_written_anew(tmp_path, caplog, content)
     assert (tmp_path / "s.sqlite.bad").read_bytes() == content
     with ScoreCache(path, VERSIONS) as cache:
         assert same(cache.get(["x"]), {"x": SOME})
+
+
+def test_a_table_whose_name_is_no_text_is_put_aside(tmp_path, caplog) -> None:
+    file = tmp_path / "s.sqlite"
+    with ScoreCache(file, {"params": 1}) as cache:
+        cache.put("x", {"params": CachedScore(0.5)})
+    file.write_bytes(file.read_bytes().replace(b"tablescores", b"table" + b"\xc7" * 6))
+    with ScoreCache(file, {"params": 1}) as cache:
+        assert cache.get(["x"]) == {"x": {}}
+        cache.put("x", {"params": CachedScore(0.25)})
+    with ScoreCache(file, {"params": 1}) as cache:
+        assert cache.get(["x"]) == {"x": {"params": CachedScore(0.25)}}
+    assert "torn or foreign" in caplog.text
 
 
 def test_a_foreign_table_is_put_aside_too(tmp_path, caplog) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas_plugins.evaluators.zero_cost.batch import Batch
+from nas_plugins.evaluators.zero_cost.blocks import blocks
 from nas_plugins.evaluators.zero_cost.network_state import pass_generator
-from nas_plugins.evaluators.zero_cost.tracing import blocks
 
 
 def _script() -> Any:

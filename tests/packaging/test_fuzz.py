@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "fuzz.py"
-FILES = ("result.json", "table.npz", "cell.pickle.pbz2", "nb101.tfrecord")
-LINES = ("recording", "ledger", "architecture")
+FILES = ("result.json", "table.npz", "HW-NAS-Bench.pickle", "cell.pickle.pbz2", "nb101.tfrecord")
+RECORDS = ("recording", "ledger", "NB101 architecture", "attributes")
+RUNS = ("compared run", "reproduced run")
 
 
-@pytest.mark.parametrize("kinds", [FILES, LINES])
+@pytest.mark.parametrize("kinds", [FILES, (*RECORDS, *RUNS)])
 def test_damaged_files_are_refused_or_read(kinds: tuple[str, ...]) -> None:
     words = [sys.executable, str(SCRIPT), "--files", "40", "--seed", "1", "--kinds", *kinds]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "before it was changed" not in done.stdout
-    assert [line.split()[1:2] for line in done.stdout.splitlines()[1:]] == [["40"]] * len(kinds)
+    found = [line.split()[-6] for line in done.stdout.splitlines()[1:]]
+    assert found == ["40"] * len(kinds)

@@ -233,6 +233,13 @@ def test_a_plot_has_a_line_and_a_band_per_strategy() -> None:
     assert len(nap.compare(["random"], BENCHMARK, TWO, 12, 2, **QUIET).plot().data) == 2
 
 
+def test_no_two_lines_of_a_plot_look_the_same() -> None:
+    many = {f"random {i}": "random" for i in range(12)}
+    traces = nap.compare(many, BENCHMARK, ONE, 3, 1, **QUIET).plot().data
+    looks = [(trace.line.color, trace.line.dash) for trace in traces if trace.name]
+    assert len(set(looks)) == len(looks) == 12
+
+
 def test_a_data_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     found = nap.compare(["random"], BENCHMARK, ONE, 4, 2, **QUIET)
     monkeypatch.setitem(sys.modules, "pandas", None)

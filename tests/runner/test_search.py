@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 import nas_plugins as nap
@@ -575,3 +576,37 @@ def test_what_no_trial_can_be_measured_by_is_told_before_the_first(
     space = nap.space(over) if isinstance(over, str) else over
     with pytest.raises(UsageError, match=f"`evaluators={evaluator}`: .*{reason}"):
         nap.search(space, given, objectives=objective, trials=5)
+
+
+def test_a_warm_start_that_can_score_nothing_is_told_before_the_first_trial() -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match=r"`warm_start=zero-cost`: .*no networks to measure"):
+        nap.search(CHOICES, _depth, objectives="loss:min", trials=2, warm_start="zero-cost")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "give at least one of `objectives`; a function has any that you name"),
+        (
+            {"objectives": "loss:min", "constraints": "loss<4"},
+            "`constraints`: `constraint` must be written name<=number or .*, got 'loss<4'",
+        ),
+        ({"objectives": "loss:min", "constraints": "loss=4"}, "must be written name<=number"),
+    ],
+)
+def test_a_function_is_told_what_to_write(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        nap.search(CHOICES, _depth, trials=2, **given)
+
+
+def test_a_function_that_prunes_is_not_without_a_reason() -> None:
+    def pruned(architecture: Architecture) -> float:
+        raise optuna.TrialPruned
+
+    result = nap.search(CHOICES, pruned, objectives="loss:min", trials=2)
+    assert "pruned while it was evaluated" in repr(result)
+
+
+def _depth(architecture: Architecture) -> float:
+    return 1.0

@@ -18,7 +18,7 @@ from nas_plugins.spaces.base import Architecture, SearchSpace
 from nas_plugins.spaces.categorical import CategoricalSpace
 from nas_plugins.strategies.graph_gp.acquisition import ScoreScale, Wish, best_of_one
 from nas_plugins.strategies.graph_gp.candidates import candidates, enumerated
-from nas_plugins.strategies.graph_gp.features import scaled_features
+from nas_plugins.strategies.graph_gp.features import scaled_features, squared_distances
 from nas_plugins.strategies.graph_gp.model import Learner
 from nas_plugins.strategies.graph_gp.strategy import NOTE, GraphGP
 from nas_plugins.testing.strategies import objectives, search, started
@@ -114,6 +114,17 @@ def test_bounds_leave_the_best_candidate_in() -> None:
     assert (belief.largest_deviations() >= belief.deviations(every) - 1e-6).all()
     exact = log_expected_improvement(belief.mean, belief.deviations(every), told.min()) + weights
     assert best_of_one(belief, float(told.min()), weights) == int(np.argmax(exact))
+
+
+def test_distances_to_candidates_of_several_blocks_are_those_of_their_features() -> None:
+    space = LARGE
+    history = _minimised(GraphGP(), 16, space=space)
+    found = candidates(history, np.random.default_rng(0), functional_duplicates=True)
+    trials = space.rows([trial.architecture for trial in history.trials])
+    scaled = scaled_features(space)
+    distances = found.distances(scaled(trials), [row.tobytes() for row in trials])
+    expected = squared_distances(scaled(trials), scaled(found.rows))
+    assert distances == pytest.approx(expected, abs=1e-4)
 
 
 def test_features_lie_on_one_scale() -> None:

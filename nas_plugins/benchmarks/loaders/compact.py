@@ -43,7 +43,7 @@ def load_accuracy(file: Path, dataset: str) -> TableData:
     """
     members = {metric: f"{dataset}_{member}" for metric, member in _COLUMNS.items()}
     arrays = read_arrays(file, ["arch_str", *members.values()])
-    rows = rows_of(arrays["arch_str"].tolist(), origin=str(file))
+    rows = rows_of(_texts(arrays["arch_str"], file, "arch_str"), origin=str(file))
     columns = {m: _column(arrays[member], file, member) for m, member in members.items()}
     columns["train_seconds"] = columns["train_seconds"] * _EPOCHS[dataset]
     return TableData(rows, columns, f"compact table {file.name}")
@@ -60,8 +60,8 @@ def load_hardware(file: Path, dataset: str) -> TableData:
         DataError: The file is absent, torn or of another layout.
     """
     arrays = read_arrays(file, ["arch_str", "metrics", "datasets", "values"])
-    rows = rows_of(arrays["arch_str"].tolist(), origin=str(file))
-    names, datasets = arrays["metrics"].tolist(), arrays["datasets"].tolist()
+    rows = rows_of(_texts(arrays["arch_str"], file, "arch_str"), origin=str(file))
+    names, datasets = (_texts(arrays[name], file, name) for name in ("metrics", "datasets"))
     values = arrays["values"]
     wanted = _HARDWARE_DATASETS[dataset]
     if wanted not in datasets or values.shape != (len(datasets), SIZE, len(names)):
@@ -70,6 +70,14 @@ def load_hardware(file: Path, dataset: str) -> TableData:
     block = values[datasets.index(wanted)].astype(np.float64)
     columns = {name: np.ascontiguousarray(block[:, i]) for i, name in enumerate(names)}
     return TableData(rows, columns, f"compact table {file.name}")
+
+
+def _texts(array: npt.NDArray[Any], file: Path, member: str) -> list[str]:
+    if array.ndim != 1 or array.dtype.kind != "U":
+        got = f"{array.dtype} {array.shape}"
+        raise DataError(f"{file}: `{member}` must be a row of texts, got {got}")
+    found: list[str] = array.tolist()
+    return found
 
 
 def _column(

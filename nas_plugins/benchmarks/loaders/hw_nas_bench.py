@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._arrays import check_finite
+from nas_plugins._reading import refusing
 from nas_plugins.benchmarks.loaders import pickles
 from nas_plugins.benchmarks.loaders.nb201 import SIZE
 from nas_plugins.errors import DataError
 from nas_plugins.spaces.fbnet import BLOCKS, SKIP, STEM_CHANNELS, FBNetShape, block_settings
 
+_LAYOUT = "a pickle with the layout of HW-NAS-Bench 1.0"
 _DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16": "ImageNet16-120"}
 
 
@@ -34,7 +37,7 @@ def convert(file: Path) -> dict[str, npt.NDArray[Any]]:
     """
     data = pickles.load(file)
     arrays: dict[str, npt.NDArray[Any]] = {}
-    try:
+    with refusing(file, _LAYOUT):
         spaces = data["nasbench201"]
         for dataset, key in _DATASETS.items():
             block = dict(spaces[key])
@@ -43,8 +46,7 @@ def convert(file: Path) -> dict[str, npt.NDArray[Any]]:
                 raise DataError(f"{file} orders the cells of {key} differently")
             for name, values in block.items():
                 arrays[f"{dataset}_{name}"] = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise DataError(f"{file} has not the layout of HW-NAS-Bench 1.0: {error!r}") from error
+    check_finite(file, **{name: column for name, column in arrays.items() if name != "arch_str"})
     for name, column in arrays.items():
         if column.shape != (SIZE,):
             raise DataError(f"{file}: {name!r} must hold {SIZE:,} entries, got {column.shape}")
@@ -67,14 +69,13 @@ def convert_fbnet(file: Path) -> dict[str, npt.NDArray[Any]]:
     data = pickles.load(file)
     arrays: dict[str, npt.NDArray[Any]] = {}
     fixed, layers = _fbnet_layers()
-    try:
+    with refusing(file, _LAYOUT):
         for metric, costs in data["fbnet"].items():
             constant = sum(float(costs[name]) for name in fixed)
             blocks = [[float(costs[name]) for name in names] for names in layers]
             arrays[f"{metric}_constant"] = np.array(constant)
             arrays[f"{metric}_blocks"] = np.array(blocks)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise DataError(f"{file} has not the layout of HW-NAS-Bench 1.0: {error!r}") from error
+    check_finite(file, **arrays)
     return arrays
 
 

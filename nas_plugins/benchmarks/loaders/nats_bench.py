@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas_plugins._reading import refusing
 from nas_plugins.benchmarks.loaders import pickles
 from nas_plugins.benchmarks.loaders.nb201 import SIZE
 from nas_plugins.errors import DataError
@@ -153,7 +154,7 @@ def _decompress(data: bytes, origin: str) -> bytes:
 
 def _members(path: Path) -> Iterator[tuple[int, str, bytes]]:
     """Index, name and content of the cells' files, in the order in which they lie."""
-    try:
+    with refusing(path, "a readable archive or folder of cells"):
         if path.is_dir():
             for file in sorted(path.iterdir()):
                 if match := _MEMBER.fullmatch(file.name):
@@ -165,5 +166,3 @@ def _members(path: Path) -> Iterator[tuple[int, str, bytes]]:
                 stream = archive.extractfile(member) if match and member.isreg() else None
                 if match and stream is not None:
                     yield int(match[1]), member.name, stream.read()
-    except (OSError, tarfile.TarError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error

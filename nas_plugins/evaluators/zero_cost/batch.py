@@ -1,4 +1,4 @@
-"""The images and labels that proxies are computed on."""
+"""The inputs and labels that proxies are computed on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class Batch:
     """One minibatch.
 
     Attributes:
-        inputs: `(B, C, H, W)` images, float32, at least two.
+        inputs: At least two, float32: images `(B, C, H, W)`, sequences `(B, L, C)`, rows
+            `(B, N)`; or token ids `(B, L)`, int64.
         labels: `(B,)` class indices, int64, from 0.
 
     Raises:
@@ -24,12 +25,17 @@ class Batch:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        _check("inputs", self.inputs, torch.float32)
+        _check("inputs", self.inputs, torch.float32, torch.int64)
         _check("labels", self.labels, torch.int64)
-        if self.inputs.ndim != 4 or 0 in self.inputs.shape or len(self.inputs) < 2:
+        if self.inputs.ndim < 2 or 0 in self.inputs.shape or len(self.inputs) < 2:
             raise ValueError(
-                "`inputs` must have shape (B, C, H, W) with B >= 2, "
-                f"got {tuple(self.inputs.shape)}"
+                "`inputs` must be images (B, C, H, W), sequences (B, L, C), rows (B, N) or token "
+                f"ids (B, L) with B >= 2, got the shape {tuple(self.inputs.shape)}"
+            )
+        if self.has_tokens and (self.inputs.ndim != 2 or int(self.inputs.min()) < 0):
+            raise ValueError(
+                "`inputs` of integers must be token ids (B, L) from 0, got the shape "
+                f"{tuple(self.inputs.shape)} and {int(self.inputs.min())} as the least"
             )
         if self.labels.shape != (len(self.inputs),):
             raise ValueError(
@@ -39,6 +45,15 @@ class Batch:
             raise ValueError(f"`labels` must be >= 0, got {int(self.labels.min())}")
         if not bool(torch.isfinite(self.inputs).all()):
             raise ValueError("`inputs` must be finite, got NaN or infinity")
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether the inputs are token ids, at which there is no gradient."""
+        return not self.inputs.is_floating_point()
+
+    def given(self, dtype: torch.dtype) -> Tensor:
+        """Returns the inputs as a network of this type of numbers takes them."""
+        return self.inputs if self.has_tokens else self.inputs.to(dtype)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -54,8 +69,9 @@ class Batch:
         return Batch(self.inputs.clone(), self.labels.clone())
 
 
-def _check(name: str, value: object, dtype: torch.dtype) -> None:
+def _check(name: str, value: object, *dtypes: torch.dtype) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"`{name}` must be a torch.Tensor, got {type(value).__name__}")
-    if value.dtype != dtype:
-        raise TypeError(f"`{name}` must be {dtype}, got {value.dtype}")
+    if value.dtype not in dtypes:
+        words = " or ".join(map(str, dtypes))
+        raise TypeError(f"`{name}` must be {words}, got {value.dtype}")

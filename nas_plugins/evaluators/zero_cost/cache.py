@@ -158,7 +158,8 @@ class ScoreCache:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connect()
-        except sqlite3.DatabaseError as error:
+        # A damaged page may stand in the message, which then is no text.
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             # Busy, read-only and full are operational errors: the file itself may be sound.
             if isinstance(error, sqlite3.OperationalError):
                 self._give_up(error)
@@ -175,7 +176,7 @@ class ScoreCache:
             database.execute("PRAGMA synchronous=NORMAL")
             database.execute(_TABLE)
             database.commit()
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             database.close()
             raise
         self._database = database

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
+from weakref import ref
 
 from torch.overrides import TorchFunctionMode
 
@@ -57,6 +58,10 @@ _THRESHOLDS: frozenset[Function] = frozenset(
 _MAXIMA: frozenset[Function] = frozenset(
     {torch.maximum, torch.max, torch.fmax, Tensor.maximum, Tensor.max, Tensor.fmax}
 )
+_ADDITIONS: frozenset[Function] = frozenset(
+    {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__}
+)
+_REQUIRES_GRAD: Any = Tensor.requires_grad.__set__  # type: ignore[attr-defined]
 _NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 _TORCH_NORM = ("input", "weight", "bias", "running_mean", "running_var", *_NORM[5:], "cudnn")
 
@@ -70,6 +75,7 @@ class CallMode(TorchFunctionMode):
     """
 
     columns = 0
+    _shift: tuple[Any, float] = (None, 0.0)
 
     def __torch_function__(
         self, func: Function, types: Any, args: Any = (), kwargs: Any = None
@@ -84,11 +90,30 @@ class CallMode(TorchFunctionMode):
                     return opened(*args, **(kwargs or {}))
             finally:
                 self.columns = 0
-        return self.call(func, args, kwargs or {})
+        if func == _REQUIRES_GRAD and args[1] and args[0].requires_grad:
+            return None  # a network may ask for what is so, which PyTorch allows for leaves alone
+        result = self.call(func, args, kwargs or {})
+        if func in _ADDITIONS and isinstance(result, Tensor):
+            numbers = [v for v in (*args, *(kwargs or {}).values()) if type(v) in (int, float)]
+            self._shift = (ref(result), numbers[0] if numbers else 0.0)
+        return result
 
     def call(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function; a subclass looks at it or replaces it."""
         return func(*args, **kwargs)
+
+    def is_activation(self, func: Function, args: Any, kwargs: Any) -> bool:
+        """Whether a call is a ReLU, and not the bounds of a hard sigmoid or hard swish.
+
+        Those are often written as ``relu6(x + 3) / 6``: a gate, on where ``x`` is negative, too.
+        """
+        if not is_relu(func, args, kwargs):
+            return False
+        given = args[0] if args else kwargs.get("input")
+        shifted, shift = self._shift
+        high = 6.0 if func is functional.relu6 else _high(args, kwargs)
+        gate = shifted is not None and shifted() is given and shift != 0 and high == 2 * shift
+        return not gate
 
 
 def _opened(function: Any) -> Function:
@@ -115,12 +140,14 @@ class LayerCall:
         weight: What is multiplied by.
         bias: What is added.
         product: Whether the weight is an operand of a product.
+        left: Whether it is the first one: channels come before positions.
         hidden: Why the output's channels are not known; empty if they are.
     """
 
     weight: Tensor
     bias: Tensor | None = None
     product: bool = False
+    left: bool = False
     hidden: str = ""
 
 
@@ -144,21 +171,21 @@ def layer_call(
         return LayerCall(weight, args[3] if len(args) > 3 else kwargs.get("bias"))
     if of_weights is None or not (func in _PRODUCTS or func in _SUMMED):
         return None
-    given = [part for part in _flat((*args, *kwargs.values())) if isinstance(part, Tensor)]
+    given = [part for part in flattened((*args, *kwargs.values())) if isinstance(part, Tensor)]
     bias, operands = (given[0], given[1:]) if func in _SUMMED else (None, given)
     weights = [part for part in operands if of_weights(part)]
     if len(operands) != 2 or len(weights) != 1:
         return None
-    plain = operands[1] is weights[0] and weights[0].ndim == 2 and func is not torch.einsum
-    known = plain and func is not torch.tensordot
-    return LayerCall(weights[0], bias, True, "" if known else "the channels of a product's output "
-                     "are not known")  # fmt: skip
+    known = weights[0].ndim == 2 and func not in (torch.einsum, torch.tensordot)
+    reason = "" if known else "the channels of a product's output are not known"
+    return LayerCall(weights[0], bias, True, operands[0] is weights[0], reason)
 
 
-def _flat(values: Any) -> list[Any]:
+def flattened(values: Any) -> list[Any]:
+    """The parts of tuples and lists within each other, in their order."""
     found: list[Any] = []
     for value in values:
-        found += _flat(value) if isinstance(value, (tuple, list)) else [value]
+        found += flattened(value) if isinstance(value, (tuple, list)) else [value]
     return found
 
 
@@ -167,7 +194,7 @@ def is_relu(func: Function, args: Any, kwargs: Any) -> bool:
     if func in RELUS:
         return True
     low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
-    high = args[2] if len(args) > 2 else kwargs.get("max", kwargs.get("max_val"))
+    high = _high(args, kwargs)
     if func in _CLAMPS or func in _HARDTANHS:
         return _is_zero(low) and (high is None or _is_positive(high))
     if func in _THRESHOLDS:
@@ -176,6 +203,10 @@ def is_relu(func: Function, args: Any, kwargs: Any) -> bool:
         other = args[1] if len(args) > 1 else kwargs.get("other")
         return isinstance(other, Tensor) and not other.requires_grad and not bool(other.any())
     return False
+
+
+def _high(args: Any, kwargs: Any) -> Any:
+    return args[2] if len(args) > 2 else kwargs.get("max", kwargs.get("max_val"))
 
 
 def _is_zero(bound: Any) -> bool:

@@ -11,11 +11,12 @@ from typing import Any
 from nas_plugins._torch import Tensor, torch
 from nas_plugins.evaluators.zero_cost.calls import NORMS, Function, norm_options
 from nas_plugins.evaluators.zero_cost.layers import Layers, Origins, swapped
+from nas_plugins.evaluators.zero_cost.logits import logits_of, widened
 from nas_plugins.evaluators.zero_cost.network_state import pass_generator
 from nas_plugins.evaluators.zero_cost.passes import used_weights
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
 from nas_plugins.evaluators.zero_cost.recording import Recording
-from nas_plugins.evaluators.zero_cost.tracing import LastFeatures, LayerTracer, logits_of
+from nas_plugins.evaluators.zero_cost.tracing import LastFeatures, LayerTracer
 
 ZEN_IMAGES = 16
 _MIXUP = 0.01
@@ -100,7 +101,7 @@ def perturbation(recording: Recording, inputs: Tensor, seed: int) -> None:
             network(given.clone() if layers.weight_norms else given)
         if watch.features is None:
             raise ValueError("neither global pooling nor a linear layer was called")
-        seen.append((watch.features.detach().float(), watch.variances))
+        seen.append((widened(watch.features.detach()), watch.variances))
     (first, before), (second, after) = seen
     difference = (first - second).abs()
     variances = tuple(
@@ -158,7 +159,7 @@ class _FreshNorms(LastFeatures):
         )
         count = values.numel() / width
         # The running variance of PyTorch is the unbiased one.
-        variance = (inverse.float() ** -2 - eps) * count / (count - 1)
+        variance = (widened(inverse) ** -2 - eps) * count / (count - 1)
         self.variances.append(variance.detach().mean())
         return result
 

@@ -15,6 +15,7 @@ from nas_plugins.errors import unknown_name
 from nas_plugins.evaluators.zero_cost import data_free, passes
 from nas_plugins.evaluators.zero_cost.batch import Batch
 from nas_plugins.evaluators.zero_cost.layers import Layers, survey
+from nas_plugins.evaluators.zero_cost.logits import DeadError
 from nas_plugins.evaluators.zero_cost.network_state import (
     kept_buffers,
     pass_generator,
@@ -26,8 +27,15 @@ from nas_plugins.evaluators.zero_cost.recording import Recording
 from nas_plugins.evaluators.zero_cost.settings import PRECISIONS
 from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
 
+_UNVIEWABLE = "view size is not compatible"
 # What the calls of functions and modules show.
 _SHOWN = passes.WATCHED | passes.BLOCKS | {Need.SYNFLOW, Need.PERTURBATION}
+# What takes gradients at the input, or other inputs than the batch.
+_OF_PIXELS = {Need.INPUT_GRADIENT, Need.SYNFLOW, Need.PERTURBATION}
+_TOKENS = (
+    "the inputs are token ids, which have no gradient and take no noise; score the network "
+    "behind its embedding"
+)
 
 
 @dataclass(frozen=True)
@@ -63,15 +71,16 @@ def score_network(
     this concerns. A value does not depend on which other proxies are asked for.
 
     Args:
-        network: Maps `(B, C, H, W)` to logits `(B, K)`, or to a tuple that begins with these.
-        batch: The images and labels.
+        network: Maps the batch's inputs to logits `(B, K)`, or to a tuple that begins with these.
+        batch: The inputs and labels.
         proxies: What `resolve` takes: ``"default"``, ``"all"``, names, proxies.
         seed: Of everything random: weights and images of zen, signs of az_trainability,
             dropout.
         device: Where to compute.
         precision: ``"bfloat16"`` computes those proxies with autocast whose ranks it keeps; the
             others stay in float32.
-        channels_last: Memory layout of the images; ``None`` is ``True`` on a CPU.
+        channels_last: Memory layout of the images; ``None`` is ``True`` on a CPU, unless the
+            network cannot be run on it.
 
     Raises:
         UnknownNameError: A proxy or `precision` is not known.
@@ -84,15 +93,37 @@ def score_network(
     at_least(0, seed=seed)
     where = _device(device)
     start = time.perf_counter()
-    values, reasons = dict[str, float](), dict[str, str]()
+    layouts = [channels_last] if channels_last is not None else [where.type == "cpu", False]
+    for layout in layouts:
+        values, reasons = _scored(
+            network, batch, wanted, seed=seed, where=where, precision=precision, layout=layout
+        )
+        # A network may look at its maps in a way that only one layout allows.
+        if not any(_UNVIEWABLE in reason for reason in reasons.values()):
+            break
+    ordered = FrozenDict((proxy.name, values[proxy.name]) for proxy in wanted)
+    return Scores(ordered, FrozenDict(reasons), time.perf_counter() - start)
+
+
+def _scored(
+    network: nn.Module,
+    batch: Batch,
+    wanted: Sequence[Proxy],
+    *,
+    seed: int,
+    where: torch.device,
+    precision: str,
+    layout: bool,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Values and reasons, all from images of one layout."""
     low = [p for p in wanted if precision == "bfloat16" and not p.exact]
     groups = ((low, True), ([p for p in wanted if p not in low], False))
-    layout = where.type == "cpu" if channels_last is None else channels_last
+    values, reasons = dict[str, float](), dict[str, str]()
     try:
-        dtype, images = _dtype(network), batch.inputs.to(_dtype(network))
+        dtype, images = _dtype(network), batch.given(_dtype(network))
         with surroundings(where, dtype), prepared(network, where, images) as (ready, parameters):
             local, state = batch.to(where).own(), Snapshot(ready, tensors=False)
-            layers = _layers(ready, local.inputs.to(dtype), seed, wanted, state)
+            layers = _layers(ready, local.given(dtype), seed, wanted, state)
             for group, autocast in groups:
                 recording = Recording(ready, local, layers, parameters)
                 with torch.autocast(where.type, torch.bfloat16, enabled=autocast):
@@ -103,8 +134,7 @@ def score_network(
         missing = [p.name for p in wanted if p.name not in values]
         values.update(dict.fromkeys(missing, math.nan))
         reasons.update(dict.fromkeys(missing, _said(error)))
-    ordered = FrozenDict((proxy.name, values[proxy.name]) for proxy in wanted)
-    return Scores(ordered, FrozenDict(reasons), time.perf_counter() - start)
+    return values, reasons
 
 
 def _layers(
@@ -129,8 +159,10 @@ def _record(
     recording: Recording, proxies: Sequence[Proxy], seed: int, layout: bool, state: Snapshot
 ) -> None:
     needs = frozenset(need for proxy in proxies for need in proxy.needs)
-    form = torch.channels_last if layout else torch.contiguous_format
-    inputs = recording.batch.inputs.to(_dtype(recording.network)).contiguous(memory_format=form)
+    inputs = recording.batch.given(_dtype(recording.network))
+    last = layout and inputs.ndim == 4
+    form = torch.channels_last if last else torch.contiguous_format
+    inputs = inputs.contiguous(memory_format=form)
     if recording.layers.uncounted:
         recording.reasons[Need.MACS] = recording.layers.uncounted
     if Need.MACS in needs:
@@ -140,6 +172,9 @@ def _record(
             dict.fromkeys(_SHOWN, "TorchScript hides what the network's layers are called with")
         )
         needs -= _SHOWN
+    if recording.batch.has_tokens:
+        recording.reasons.update(dict.fromkeys(_OF_PIXELS, _TOKENS))
+        needs -= _OF_PIXELS
     if needs & passes.SHARED:
         _shared(passes.SharedForward(recording, needs, inputs, seed), state)
     single: dict[Need, Callable[[], None]] = {
@@ -157,6 +192,9 @@ def _shared(forward: passes.SharedForward, state: Snapshot) -> None:
     recording = forward.recording
     with _attempt(recording, passes.SHARED, state):
         forward.run()
+    if forward.overwritten:
+        with _attempt(recording, passes.SHARED, state):
+            forward.run(apart=True)
     parts: list[tuple[frozenset[Need], Callable[[], None]]] = [
         (frozenset({Need.INPUT_GRADIENT}), forward.input_gradient),
         (passes.LOSS, forward.loss_gradient),
@@ -220,6 +258,6 @@ def _device(device: str | torch.device) -> torch.device:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, (passes.DeadError, NoValueError)):
+    if isinstance(error, (DeadError, NoValueError)):
         return str(error)
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

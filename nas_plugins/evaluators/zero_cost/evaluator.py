@@ -288,6 +288,11 @@ class ZeroCostEvaluator(Evaluator):
         self, space: SearchSpace, architectures: Sequence[Architecture]
     ) -> Generator[tuple[Architecture, Row], None, None]:
         """Rows of different representatives as they come, the cached ones first."""
+        if self._batch.inputs.ndim != 4:
+            raise ValueError(
+                f"`batch` must be images (B, C, H, W) for the networks of {space.name!r}, got the "
+                f"shape {tuple(self._batch.inputs.shape)}"
+            )
         scorer = self._scorer(network_options(space, self._settings, self._batch.inputs.shape[1]))
         names = [str(a) for a in architectures]
         tasks: list[ScoringTask] = []
@@ -374,11 +379,11 @@ def score(
     A module is scored with the weights it has and left exactly as it was.
 
     Args:
-        network: Maps images to logits.
+        network: Maps images, sequences, rows or token ids to logits.
         proxies: As of `ZeroCostEvaluator`.
         preset: As of `ZeroCostEvaluator`.
-        batch: Images `(B, C, H, W)`, or a pair of images and labels, where three channels of
-            noise do not fit.
+        batch: Where three channels of noise do not fit: images `(B, C, H, W)`, sequences
+            `(B, L, C)`, rows `(B, N)` or token ids `(B, L)`, or a pair of these and labels.
         **overrides: Fields of `Settings`; ``classes`` must not exceed the network's outputs.
 
     Returns:

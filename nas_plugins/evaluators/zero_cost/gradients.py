@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nas_plugins._torch import torch
+from nas_plugins.evaluators.zero_cost.logits import widened
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, proxy
 from nas_plugins.evaluators.zero_cost.recording import Recording, Tensors, total
 
@@ -35,7 +36,7 @@ def plain(recording: Recording) -> float:
 
 
 @proxy("fisher", needs=[Need.OUTPUT_GRADIENT, Need.LOSS_GRADIENT],
-       source="Turner et al., BlockSwap, ICLR 2020", version=2)  # fmt: skip
+       source="Turner et al., BlockSwap, ICLR 2020", version=3)  # fmt: skip
 def fisher(recording: Recording) -> float:
     """Sum over channels of half the mean over images of (sum over positions of a dL/da)^2.
 
@@ -45,12 +46,13 @@ def fisher(recording: Recording) -> float:
     _gradients(recording)
     score = 0.0
     for _, product, filter_size in recording.output_products:
-        channels = product.float().square().mean(0).sum(dtype=torch.float64)
+        channels = widened(product).square().mean(0).sum(dtype=torch.float64)
         score += 0.5 * float(channels) * filter_size
     return score
 
 
-@proxy("zico", needs=[Need.HALF_GRADIENTS], source="Li et al., ZiCo, ICLR 2023, equation 15")
+@proxy("zico", needs=[Need.HALF_GRADIENTS], source="Li et al., ZiCo, ICLR 2023, equation 15",
+       version=2)  # fmt: skip
 def zico(recording: Recording) -> float:
     """Sum over layers of log sum over weights of mean abs(dL/dw) / std(dL/dw).
 

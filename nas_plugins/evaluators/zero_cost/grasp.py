@@ -7,7 +7,7 @@ from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, proxy
 from nas_plugins.evaluators.zero_cost.recording import Recording, total
 
 
-@proxy("grasp", needs=[Need.HESSIAN_GRADIENT], default=False, exact=True, version=2,
+@proxy("grasp", needs=[Need.HESSIAN_GRADIENT], default=False, exact=True, version=3,
        source="Wang, Zhang and Grosse, GraSP, ICLR 2020, equation 8")  # fmt: skip
 def grasp(recording: Recording) -> float:
     """-sum of w (H g) over all weights, g the loss's gradient and H its Hessian.

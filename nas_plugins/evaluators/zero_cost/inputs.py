@@ -26,9 +26,9 @@ def make_batch(
         settings: `input`, `batch_size`, `resolution`, `classes` and `seed` count.
         shape: Channels, height and width of noise and digits; by default three channels of
             `resolution`.
-        given: ``None``; or images `(B, C, H, W)`; or a pair of images and labels `(B,)`; or a
-            `Batch`. Tensors or anything that numpy reads. Images without labels get labels as
-            noise has them.
+        given: ``None``; or images `(B, C, H, W)`, sequences, rows or token ids, see `Batch`; or
+            a pair of these and labels `(B,)`; or a `Batch`. Tensors or anything that numpy
+            reads. Inputs without labels get labels as noise has them.
 
     Raises:
         ValueError: Images or labels have the wrong shape, are not finite or out of range.
@@ -95,7 +95,9 @@ def _of_classes(
 
 def _given(given: Any, settings: Settings) -> Batch:
     inputs, labels = _parts(given)
-    images = _tensor(inputs, "images").to(torch.float32)
+    images = _tensor(inputs, "images")
+    whole = not images.is_floating_point() and images.dtype != torch.bool
+    images = images.to(torch.int64 if whole and images.ndim == 2 else torch.float32)
     if images.ndim == 4:
         check_channels_first("`batch`", images.shape)
     if labels is None:

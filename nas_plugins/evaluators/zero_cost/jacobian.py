@@ -14,7 +14,7 @@ _MANY_CLASSES = 100
 Floats = npt.NDArray[np.float64]
 
 
-@proxy("jacov", needs=[Need.INPUT_GRADIENT], exact=True,
+@proxy("jacov", needs=[Need.INPUT_GRADIENT], exact=True, version=2,
        source="Mellor et al., arXiv 2006.04647v1, section 3")  # fmt: skip
 def jacov(recording: Recording) -> float:
     """-sum over eigenvalues v of log(v + k) + 1 / (v + k), k = 1e-5.
@@ -27,7 +27,7 @@ def jacov(recording: Recording) -> float:
     return float(-np.sum(np.log(values) + 1 / values))
 
 
-@proxy("epe_nas", needs=[Need.INPUT_GRADIENT], exact=True,
+@proxy("epe_nas", needs=[Need.INPUT_GRADIENT], exact=True, version=2,
        source="Lopes, Alirezazadeh and Alexandre, EPE-NAS, ICANN 2021")  # fmt: skip
 def epe_nas(recording: Recording) -> float:
     """Sum over classes of abs(s_c), s_c = sum of log(abs(correlation) + 1e-5) within class c.

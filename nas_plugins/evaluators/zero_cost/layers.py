@@ -25,7 +25,7 @@ from nas_plugins.evaluators.zero_cost.calls import (
     RECURRENT,
     CallMode,
     Function,
-    is_relu,
+    flattened,
     layer_call,
     norm_options,
 )
@@ -179,13 +179,32 @@ class Origins:
     """What tensors are computed of, read from the graph of a forward pass.
 
     Args:
-        data: The input of the network, which requires a gradient.
+        data: The input of the network, which requires a gradient unless it is token ids: what
+            is computed of these has to be told, see `follow`.
     """
 
     def __init__(self, data: Tensor) -> None:
         self._data = data
         self._of: dict[Any, frozenset[int] | None] = {}
         self._sizes: dict[int, int] = {}
+        # What is computed of token ids and has no graph; kept, so that no other has its identity.
+        self._ids: dict[int, Tensor] = {}
+
+    def begin(self, given: Tensor) -> Tensor:
+        """Takes up what the network is given in the place of the data."""
+        if not given.is_floating_point():
+            self._ids[id(given)] = given
+        return given
+
+    def follow(self, given: Iterable[Any], result: Any) -> None:
+        """Notes what a call has computed of token ids: an embedding is data, not a weight."""
+        if not self._ids or not any(id(value) in self._ids for value in flattened(given)):
+            return
+        for found in flattened([result]):
+            if isinstance(found, Tensor) and found.grad_fn is not None:
+                self._of[found.grad_fn] = None
+            elif isinstance(found, Tensor) and not found.requires_grad:
+                self._ids[id(found)] = found
 
     def leaves(self, tensor: Tensor) -> frozenset[int] | None:
         """Identities of the parameters that a tensor is computed of; ``None`` if of the input.
@@ -240,7 +259,7 @@ def survey(network: nn.Module, image: Tensor) -> Layers:
         Exception: Whatever the network raises.
     """
     layers = Layers.declared(network)
-    data = image.detach().requires_grad_()
+    data = image.detach().requires_grad_(image.is_floating_point())
     counter = _MacCounter()
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
@@ -255,9 +274,10 @@ def survey(network: nn.Module, image: Tensor) -> Layers:
         if not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
-        seen = _Survey(layers, Origins(data))
+        origins = Origins(data)
+        seen, given = _Survey(layers, origins), origins.begin(data.clone())
         with torch.enable_grad(), _without_fused_kernels(network), seen, counter:
-            network(data.clone())
+            network(given)
     finally:
         for handle in handles:
             handle.remove()
@@ -275,6 +295,7 @@ class _Survey(CallMode):
     def call(self, func: Function, args: Any, kwargs: Any) -> Any:
         layers, origins = self._layers, self._origins
         result = func(*args, **kwargs)
+        origins.follow((*args, *kwargs.values()), result)
         found = layer_call(func, args, kwargs, origins.of_weights)
         if found is not None:
             index = layers.find(found.weight, origins, {}, product=found.product, add=True)
@@ -288,7 +309,7 @@ class _Survey(CallMode):
             layers.hidden = "the outputs of a recurrent layer's products are not seen"
         elif func in NORMS and origins.of_weights(norm_options(func, args, kwargs)["input"]):
             layers.weight_norms = True
-        elif is_relu(func, args, kwargs):
+        elif self.is_activation(func, args, kwargs):
             given = origins.leaves(result) is None
             layers.relus.append((func, tuple(result.shape)) if given else ())
         return result

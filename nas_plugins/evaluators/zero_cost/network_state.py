@@ -12,9 +12,9 @@ import numpy as np
 from torch.nn import parameter
 
 from nas_plugins._torch import Tensor, nn, torch
+from nas_plugins.evaluators.zero_cost.blocks import unwrapped
 from nas_plugins.evaluators.zero_cost.plain_weights import plain_weights
 from nas_plugins.evaluators.zero_cost.snapshot import Snapshot
-from nas_plugins.evaluators.zero_cost.tracing import unwrapped
 
 _lazily: Any = parameter  # whose lazy kinds are not in its type stubs
 

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from nas_plugins._torch import Tensor, functional, torch
+from nas_plugins._torch import Tensor, torch
+from nas_plugins.evaluators.zero_cost.blocks import Blocks
 from nas_plugins.evaluators.zero_cost.layers import Layers
-from nas_plugins.evaluators.zero_cost.network_state import kept_buffers, pass_generator
+from nas_plugins.evaluators.zero_cost.logits import (
+    ZeroWeightsError,
+    check_logits,
+    cross_entropy,
+    input_gradient,
+    logits_of,
+    widened,
+)
+from nas_plugins.evaluators.zero_cost.network_state import pass_generator
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError
 from nas_plugins.evaluators.zero_cost.recording import Recording, Tensors
 from nas_plugins.evaluators.zero_cost.second_order import TwiceDifferentiable
 from nas_plugins.evaluators.zero_cost.tracing import (
-    Blocks,
     LayerOutput,
     LayerTracer,
-    flat,
-    logits_of,
-    widened,
 )
 
 LOSS = frozenset({Need.LOSS_GRADIENT, Need.OUTPUT_GRADIENT, Need.HESSIAN_GRADIENT})
+OF_LOGITS = LOSS | {Need.INPUT_GRADIENT}
 BLOCKS = frozenset({Need.BLOCKS, Need.BLOCK_GRADIENTS})
 DIFFERENTIATED = LOSS | {Need.INPUT_GRADIENT, Need.BLOCK_GRADIENTS}
 WATCHED = frozenset({Need.RELU_GRAM, Need.RELU_PATTERNS, Need.MAPS, Need.OUTPUT_GRADIENT})
+_MISSING = re.compile(r"derivative for aten::_*(\w+?)(?:_backward)? is not implemented")
 SHARED = WATCHED | BLOCKS | DIFFERENTIATED
-
-
-class DeadError(Exception):
-    """The output does not depend on the input."""
 
 
 class SharedForward:
@@ -50,25 +54,30 @@ class SharedForward:
         self.recording = recording
         self.needs = frozenset(needs) & SHARED
         self.differentiated = bool(self.needs & DIFFERENTIATED)
-        self.inputs = inputs.detach().requires_grad_(self.differentiated)
+        pixels = inputs.is_floating_point()
+        self.inputs = inputs.detach().requires_grad_(self.differentiated and pixels)
         self.seed = seed
+        self.overwritten = False
         self.labels = recording.batch.labels.to(inputs.device)
 
-    def run(self) -> None:
-        """Runs the forward pass.
+    def run(self, *, apart: bool = False) -> None:
+        """Runs the forward pass; `overwritten` tells whether it has to be run again, apart.
+
+        Args:
+            apart: Whether the network goes on with copies of what is kept, see `LayerTracer`.
 
         Raises:
             DeadError: All images have the same logits, and these no gradient at the input.
             Exception: Whatever the network raises.
         """
-        network = self.recording.network
+        network, layers = self.recording.network, self.recording.layers
         kind = TwiceDifferentiable if Need.HESSIAN_GRADIENT in self.needs else LayerTracer
-        tracer = kind(self.needs, self.recording.layers, self.inputs)
+        tracer = kind(self.needs, layers, self.inputs, apart=apart)
         # A network may normalise its input in place.
         with torch.set_grad_enabled(self.differentiated):
-            images = self.inputs.clone()
-        holders = self.recording.layers.holders
-        watch = Blocks(network, images, holders) if self.needs & BLOCKS else None
+            images = tracer.begin(self.inputs.clone())
+        blocks = self.needs & BLOCKS
+        watch = Blocks(network, images, layers.holders, apart=apart) if blocks else None
         pass_generator(self.seed, "forward", self.inputs.device)
         try:
             with torch.set_grad_enabled(self.differentiated), self._kernels(), tracer:
@@ -76,35 +85,22 @@ class SharedForward:
         finally:
             if watch is not None:
                 watch.remove()
+        self.overwritten = tracer.overwritten or (watch is not None and watch.overwritten)
+        if self.overwritten and not apart:
+            return
         self.logits = widened(logits_of(output))
         self.tracer, self.watch = tracer, watch
-        self._check()
+        try:
+            check_logits(self.logits, network, self.inputs, layers)
+        except ZeroWeightsError as error:
+            # What the network computes before that layer stands.
+            self.recording.reasons.update(dict.fromkeys(OF_LOGITS, str(error)))
         self._keep()
 
     def _kernels(self) -> AbstractContextManager[object]:
         """Attention in products where a second derivative is wanted: fused, it has none."""
         twice = Need.HESSIAN_GRADIENT in self.needs
         return sdpa_kernel(SDPBackend.MATH) if twice else nullcontext()
-
-    def _check(self) -> None:
-        logits = self.logits.detach()
-        if len(logits) != len(self.inputs):
-            raise ValueError(
-                f"the network returned {len(logits)} rows of logits for {len(self.inputs)} images"
-            )
-        if not bool(torch.isfinite(logits).all()):
-            raise ValueError("the logits are not finite")
-        if bool((logits == logits[:1]).all()) and not self._moves():
-            raise DeadError("dead network: its output does not depend on its input")
-
-    def _moves(self) -> bool:
-        """Whether the logits depend on the input after all; equal rows may be rounding."""
-        inputs = self.inputs.detach().requires_grad_()
-        with torch.enable_grad(), kept_buffers(self.recording.network):
-            logits = widened(logits_of(self.recording.network(inputs.clone())))
-            # Any one image's logits: their sum over a batch may be free of the input through
-            # batch normalisation.
-            return logits.requires_grad and _nonzero(logits[0].square().sum(), inputs)
 
     def _keep(self) -> None:
         made, seen = self.recording.made, self.tracer
@@ -137,8 +133,7 @@ class SharedForward:
     def input_gradient(self) -> None:
         """Gradient of the sum of all logits at the images."""
         self.tracer.wanted.weights = False
-        later = bool(self.needs & (LOSS | {Need.BLOCK_GRADIENTS}))
-        (gradient,) = torch.autograd.grad(self.logits.sum(), self.inputs, retain_graph=later)
+        gradient = input_gradient(self.logits, self.inputs)
         self.recording.made[Need.INPUT_GRADIENT] = gradient.reshape(len(gradient), -1)
 
     def loss_gradient(self) -> None:
@@ -167,7 +162,7 @@ class SharedForward:
     def _keep_products(self, gradients: tuple[Tensor | None, ...]) -> None:
         seen = self.tracer.outputs
         reason = self.recording.layers.hidden
-        if any(found.output._version != found.version for found in seen):
+        if self.overwritten:
             reason = "the output of a layer is overwritten in place"
         if reason:
             self.recording.reasons[Need.OUTPUT_GRADIENT] = reason
@@ -184,7 +179,13 @@ class SharedForward:
         if not inner.requires_grad:
             raise ValueError("the loss has no second derivative")
         later = Need.BLOCK_GRADIENTS in self.needs
-        found = torch.autograd.grad(inner, weights, retain_graph=later, allow_unused=True)
+        try:
+            found = torch.autograd.grad(inner, weights, retain_graph=later, allow_unused=True)
+        except RuntimeError as error:
+            missing = _MISSING.match(str(error))
+            if missing is None:
+                raise
+            raise NoValueError(f"PyTorch has no second derivative of {missing[1]}") from error
         self.recording.made[Need.HESSIAN_GRADIENT] = tuple(
             _per_weight(self.recording, self.targets, found)
         )
@@ -219,10 +220,12 @@ def half_gradients(recording: Recording, inputs: Tensor, seed: int) -> None:
     pass_generator(seed, "halves", inputs.device)
     found: list[Tensors] = []
     for part in (slice(0, half), slice(half, None)):
-        images = inputs[part].detach().requires_grad_(bool(recording.layers.computed))
+        follows = bool(recording.layers.computed) and inputs.is_floating_point()
+        images = inputs[part].detach().requires_grad_(follows)
         tracer = LayerTracer((), recording.layers, images)
         with torch.enable_grad(), tracer:
-            logits = widened(logits_of(recording.network(images.clone())))
+            logits = widened(logits_of(recording.network(tracer.begin(images.clone()))))
+        check_logits(logits, recording.network, images, recording.layers)
         loss = cross_entropy(logits, labels[part])
         targets = used_weights(recording.layers, tracer)
         weights = [tensor for _, tensor in targets]
@@ -257,39 +260,18 @@ def _per_weight(
     return [torch.zeros_like(w) if g is None else g for g, w in pairs]
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy.
-
-    Raises:
-        NoValueError: A label is not below the number of logits.
-    """
-    if int(labels.max()) >= logits.shape[1]:
-        raise NoValueError(
-            f"label {int(labels.max())} does not fit the network's {logits.shape[1]} logits; "
-            f"score with classes={logits.shape[1]} or with labels of your own"
-        )
-    return functional.cross_entropy(logits, labels)
-
-
 def _product(found: LayerOutput, gradient: Tensor, images: int) -> tuple[int, Tensor, int]:
     """Sums over positions of output times gradient."""
-    product = found.output.detach() * gradient
+    product, axis = found.output.detach() * gradient, found.axis
     if found.columns:  # within attention, where positions come first
         product = product.reshape(-1, found.columns, product.shape[-1]).sum(0)
     else:
-        if not found.channels_last:
-            product = product.sum(tuple(range(2, product.ndim))) if product.ndim > 2 else product
-        rows = product.movedim(found.axis, 0)
+        if found.channels == 1 and axis == 0 and product.ndim > 2:
+            product = product.sum(tuple(range(2, product.ndim)))
+        elif found.channels < product.ndim - 1:
+            product, axis = product.movedim(found.channels, -1), axis - (axis > found.channels)
+        rows = product.movedim(axis, 0)
         # Windows, frames or positions of one image that stand for images of their own.
         parts = images if len(rows) % images == 0 else len(rows)
         product = rows.reshape(parts, -1, rows.shape[-1]).sum(1)
     return found.weight, product, found.size // product.shape[1]
-
-
-def _nonzero(value: Tensor, at: Tensor) -> bool:
-    (gradient,) = torch.autograd.grad(value, at, allow_unused=True)
-    return gradient is not None and bool((gradient != 0).any())
-
-
-__all__ = ["DIFFERENTIATED", "LOSS", "SHARED", "DeadError", "SharedForward", "cross_entropy",
-           "flat", "half_gradients", "used_weights"]  # fmt: skip

@@ -1,8 +1,9 @@
-"""Convolution and batch normalisation whose second derivatives are fast.
+"""Convolution and batch normalisation whose second derivatives are fast, and a hard sigmoid.
 
 The Hessian times the gradient is most of the cost of GraSP. PyTorch composes the second
 derivative of a batch normalisation of dozens of operations and that of a convolution of
 transposed ones with huge kernels. Here both are written out with the kernels of the first.
+PyTorch has no second derivative of a hard sigmoid at all; it is zero.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class TwiceDifferentiable(LayerTracer):
             options = _norm(norm_options(func, args, kwargs))
             if options is not None:
                 return _normalise(*options)
+        elif func is functional.hardsigmoid and not (kwargs.get("inplace") or any(args[1:2])):
+            return _gate(args[0] if args else kwargs["input"])
         return func(*args, **kwargs)
 
 
@@ -169,7 +172,32 @@ def _backward(g: Tensor, given: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor
     return found
 
 
+class _HardSigmoid(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return functional.hardsigmoid(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return _gate_backward(g, *ctx.saved_tensors)
+
+
+class _HardSigmoidBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        result: Tensor = _aten.hardsigmoid_backward(g, x)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, at: Tensor) -> Any:
+        return _gate_backward(at, *ctx.saved_tensors), None
+
+
 _convolve: Any = _Convolution.apply
 _convolve_backward: Any = _ConvolutionBackward.apply
 _normalise: Any = _Norm.apply
 _normalise_backward: Any = _NormBackward.apply
+_gate: Any = _HardSigmoid.apply
+_gate_backward: Any = _HardSigmoidBackward.apply

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from nas_plugins.evaluators.zero_cost.logits import hint, zero_weights
 from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, proxy
 from nas_plugins.evaluators.zero_cost.recording import Recording, total
 
@@ -17,7 +18,9 @@ def synflow(recording: Recording) -> float:
     """
     score = float(total(recording.synflow))
     if score == 0:
-        raise NoValueError("dead network: no path leads from the input to the output")
+        names = zero_weights(recording.network, recording.layers)
+        more = f"; {hint(names)}" if names else ""
+        raise NoValueError(f"dead network: no path leads from the input to the output{more}")
     if score < 0:
         raise NoValueError(
             "the sum is negative: a layer between the weights, such as a normalisation or an "

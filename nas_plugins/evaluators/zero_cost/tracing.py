@@ -6,11 +6,11 @@ function counts like a module, and nothing has to be hooked into the network or 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from nas_plugins._torch import Tensor, functional, nn, torch
+from nas_plugins._torch import Tensor, functional, torch
 from nas_plugins.evaluators.zero_cost.calls import (
     CONVOLUTIONS,
     RELUS,
@@ -18,10 +18,10 @@ from nas_plugins.evaluators.zero_cost.calls import (
     Function,
     LayerCall,
     image_axis,
-    is_relu,
     layer_call,
 )
 from nas_plugins.evaluators.zero_cost.layers import Layers, Origins
+from nas_plugins.evaluators.zero_cost.logits import widened
 from nas_plugins.evaluators.zero_cost.proxy import Need
 
 POOLS: frozenset[Function] = frozenset({functional.adaptive_avg_pool2d, functional.avg_pool2d})
@@ -53,7 +53,7 @@ class LayerOutput:
         weight: Index of its weight.
         output: Of the call.
         version: Of the output when it was new.
-        channels_last: Whether its last dimension is that of the channels, and not its second.
+        channels: Which dimension is that of the channels.
         columns: See `CallMode`.
         axis: Which dimension is that of the images.
         size: Numbers in the weight.
@@ -62,7 +62,7 @@ class LayerOutput:
     weight: int
     output: Tensor
     version: int
-    channels_last: bool
+    channels: int
     columns: int
     axis: int
     size: int
@@ -76,6 +76,8 @@ class LayerTracer(CallMode):
         layers: The layers of the network.
         data: The input of the pass; requires a gradient if weights are computed.
         alias: Identities of the parameters that stand in for the network's.
+        apart: Whether the network goes on with copies of the layers' outputs, so that what it
+            does in place does not reach those that are kept.
     """
 
     def __init__(
@@ -84,8 +86,11 @@ class LayerTracer(CallMode):
         layers: Layers,
         data: Tensor,
         alias: dict[int, int] | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         super().__init__()
+        self._apart = apart
         self.needs = frozenset(needs)
         self.wanted = BackwardTargets()
         self.gram: Tensor | None = None
@@ -107,13 +112,25 @@ class LayerTracer(CallMode):
         result = self.replaced(func, args, kwargs)
         if func in CONVOLUTIONS and Need.MAPS in self.needs:
             self.maps.append(widened(result.detach()[0].flatten(1)).clone())
-        if self._signs and is_relu(func, args, kwargs):
+        if self._signs and self.is_activation(func, args, kwargs):
             self._relu(func, result)
         if self._follows and torch.is_grad_enabled():
+            self._origins.follow((*args, *kwargs.values()), result)
             found = layer_call(func, args, kwargs, self._of_weights)
             if found is not None:
                 self._layer(func, found, result)
+                if self._apart:
+                    return result.clone()
         return result
+
+    def begin(self, given: Tensor) -> Tensor:
+        """Takes up what the network is given: a copy of the data."""
+        return self._origins.begin(given)
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether a later operation in place has changed one of `outputs`."""
+        return any(found.output._version != found.version for found in self.outputs)
 
     def replaced(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function; a subclass may replace it."""
@@ -129,19 +146,14 @@ class LayerTracer(CallMode):
         then = _nth(self._layers.calls, self._calls)
         self._calls += 1
         if Need.OUTPUT_GRADIENT in self.needs:
-            last = func not in CONVOLUTIONS
-            axis = image_axis(func, result, then or (), self.images)
+            axis = image_axis(func, result, then or (), self.images) or 0
+            channels = result.ndim - 1 if func not in CONVOLUTIONS else 1
+            if found.left:
+                channels = max(0, result.ndim - 2)
             self.outputs.append(
-                LayerOutput(
-                    index,
-                    result,
-                    result._version,
-                    last,
-                    self.columns,
-                    axis or 0,
-                    weight.numel(),
-                )
-            )
+                LayerOutput(index, result, result._version, channels, self.columns, axis,
+                            weight.numel())
+            )  # fmt: skip
 
     def _relu(self, func: Function, result: Tensor) -> None:
         then = _nth(self._layers.relus, self._relus)
@@ -175,12 +187,14 @@ def _nth(found: list[tuple[Any, ...]], position: int) -> tuple[Any, ...] | None:
 
 
 def _per_channel(given: Tensor, result: Tensor) -> bool:
-    return result.numel() == given.shape[0] * given.shape[1]
+    """Whether a result is one number per image and channel, the channels second."""
+    return result.shape[:2] == given.shape[:2] and result.shape[2:].numel() == 1
 
 
-def widened(values: Tensor) -> Tensor:
-    """Half precisions as float32."""
-    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+def _per_last(given: Tensor, result: Tensor) -> bool:
+    """The same, the channels last."""
+    wanted = (given.shape[0], given.shape[3])
+    return (result.shape[0], result.shape[-1]) == wanted and result[0, ..., 0].numel() == 1
 
 
 def flat(values: Tensor) -> Tensor:
@@ -227,7 +241,10 @@ class LastFeatures(CallMode):
             self.linear = given
         elif func is functional.conv2d and result[0, 0].numel() > 1:
             self.pooled = None  # what was pooled before was no head, but squeeze and excitation
-        elif func in POOLS | MEANS and given.ndim == 4 and _per_channel(given, result):
+        elif given.ndim == 4 and (
+            (func in POOLS | MEANS and _per_channel(given, result))
+            or (func in MEANS and _per_last(given, result))
+        ):
             self.pooled = given
 
     @property
@@ -238,116 +255,3 @@ class LastFeatures(CallMode):
     def replaced(self, func: Function, args: Any, kwargs: Any) -> Any:
         """Calls the function; a subclass may replace it."""
         return func(*args, **kwargs)
-
-
-def logits_of(output: Any) -> Tensor:
-    """The logits in what a network returns: a tensor, the first of several, or ``.logits``.
-
-    Raises:
-        ValueError: There is no tensor of two dimensions.
-    """
-    found = getattr(output, "logits", output)
-    if isinstance(found, dict):
-        found = found.get("logits", next(iter(found.values()), None))
-    while isinstance(found, (tuple, list)) and found:
-        found = found[0]
-    if not isinstance(found, Tensor) or found.ndim != 2:
-        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        raise ValueError(f"the network must return logits (batch, classes), got {got}")
-    return found
-
-
-class Blocks:
-    """Forward hooks that keep the feature maps between the blocks of a network.
-
-    Blocks are the modules with parts of their own that are left when the network's plain
-    containers (``nn.Sequential``, ``nn.ModuleList``, ``nn.ModuleDict``), what wraps a whole
-    network and what returns no feature map but an object are opened: cells, residual blocks, the
-    layers of a transformer. The input of the
-    first block is kept, too, unless it is the image. Tokens `(B, N, C)` are maps of one column.
-
-    Args:
-        network: The network.
-        images: Its input.
-        holders: See `nas_plugins.evaluators.zero_cost.layers.Layers`.
-    """
-
-    def __init__(self, network: nn.Module, images: Tensor, holders: Collection[int] = ()) -> None:
-        self._images = images
-        self.features: list[Tensor] = []
-        self._versions: list[int] = []
-        self._layouts: list[bool] = []
-        self._handles = [
-            block.register_forward_hook(self._keep, with_kwargs=True)
-            for block in blocks(network, holders)
-        ]
-
-    @property
-    def overwritten(self) -> bool:
-        """Whether a later operation in place has changed one of `features`."""
-        return [feature._version for feature in self.features] != self._versions
-
-    def remove(self) -> None:
-        """Takes the hooks off the network."""
-        for handle in self._handles:
-            handle.remove()
-
-    def _keep(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        found = output[0] if isinstance(output, tuple) and output else output
-        if not self.features:
-            inputs = [v for v in (*args, *kwargs.values()) if _is_map(v)]
-            self._add(module, [v for v in inputs[-1:] if v is not self._images])
-        if _is_map(found):
-            self._add(module, [found])
-
-    def _add(self, module: nn.Module, maps: list[Tensor]) -> None:
-        self.features += maps
-        self._versions += [feature._version for feature in maps]
-        self._layouts += [_channels_last(module, feature) for feature in maps]
-
-    def as_map(self, index: int, values: Tensor) -> Tensor:
-        """A feature, or what has its shape, as `(B, C, H, W)`."""
-        if values.ndim == 3:
-            return values.transpose(1, 2).unsqueeze(3)
-        return values.permute(0, 3, 1, 2) if self._layouts[index] else values
-
-
-def blocks(network: nn.Module, holders: Collection[int] = ()) -> list[nn.Module]:
-    """The blocks of a network in the order of their definition, see `Blocks`."""
-    found = _opened(unwrapped(network), holders)
-    while len(found) == 1 and len(inner := _opened(found[0], holders)) > 0:
-        found = inner
-    return found
-
-
-def _opened(network: nn.Module, holders: Collection[int]) -> list[nn.Module]:
-    found: list[nn.Module] = []
-    for child in map(unwrapped, network.children()):
-        plain = type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-        if plain or id(child) in holders:
-            found += _opened(child, holders)
-        elif next(child.children(), None) is not None:
-            found.append(child)
-    return found
-
-
-def unwrapped(network: nn.Module) -> nn.Module:
-    """What `torch.compile` and the data-parallel wrappers hold."""
-    while True:
-        held: Any = getattr(network, "_orig_mod", None)
-        if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            held = network.module
-        if not isinstance(held, nn.Module):
-            return network
-        network = held
-
-
-def _is_map(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.ndim in (3, 4) and value.is_floating_point()
-
-
-def _channels_last(module: nn.Module, feature: Tensor) -> bool:
-    """Whether a map is `(B, H, W, C)`: its last side is what the block normalises."""
-    norms = [m for m in module.modules() if isinstance(m, nn.LayerNorm)]
-    widths = {norm.normalized_shape[0] for norm in norms if len(norm.normalized_shape) == 1}
-    return feature.ndim == 4 and feature.shape[3] in widths and feature.shape[1] not in widths

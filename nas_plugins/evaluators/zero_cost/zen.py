@@ -9,7 +9,8 @@ from nas_plugins.evaluators.zero_cost.proxy import Need, NoValueError, proxy
 from nas_plugins.evaluators.zero_cost.recording import Recording
 
 
-@proxy("zen", needs=[Need.PERTURBATION], source="Lin et al., Zen-NAS, ICCV 2021, algorithm 1")
+@proxy("zen", needs=[Need.PERTURBATION], source="Lin et al., Zen-NAS, ICCV 2021, algorithm 1",
+       version=2)  # fmt: skip
 def zen(recording: Recording) -> float:
     """log mean sum abs(f(x) - f(x + 0.01 e)) + sum over norms of log sqrt(mean variance).
 

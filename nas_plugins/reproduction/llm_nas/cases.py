@@ -15,7 +15,9 @@ from nas_plugins._arrays import check_finite
 from nas_plugins._files import replacing
 from nas_plugins.benchmarks.base import TabularBenchmark
 from nas_plugins.benchmarks.hw_nas_bench import DEVICES, HWNASBenchTable
+from nas_plugins.benchmarks.loaders.nb201 import SIZE
 from nas_plugins.benchmarks.nasbench201 import TITLES
+from nas_plugins.errors import DataError
 from nas_plugins.history import Objective, objectives_of
 from nas_plugins.numerics.ranks import spearman
 from nas_plugins.pareto import Normalisation
@@ -124,11 +126,31 @@ def predicted(case: Case, seed: int, folder: Path) -> tuple[Floats, float]:
         values, is_label = _train(case, seed)
         with replacing(file) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, values=values, is_label=is_label)
+    values, is_label = read_predictions(file)
+    truth = case_table(case).accuracy[VALIDATION]
+    return values, spearman(values[~is_label], truth[~is_label])
+
+
+def read_predictions(file: Path) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """What a surrogate said of all cells, `(n,)`, and which of them have a label.
+
+    Raises:
+        DataError: The file is torn, or holds something else.
+    """
     kept = read_arrays(file, ["values", "is_label"])
     check_finite(file, **kept)
     values, is_label = kept["values"], kept["is_label"]
-    truth = case_table(case).accuracy[VALIDATION]
-    return values, spearman(values[~is_label], truth[~is_label])
+    if not (values.shape == is_label.shape == (SIZE,)):
+        raise DataError(
+            f"{file}: `values` and `is_label` must have shape ({SIZE},), "
+            f"got {values.shape} and {is_label.shape}"
+        )
+    if is_label.dtype != np.bool_ or values.dtype != np.float64:
+        raise DataError(
+            f"{file}: `values` must be float64 and `is_label` bool, "
+            f"got {values.dtype} and {is_label.dtype}"
+        )
+    return values, is_label
 
 
 def _train(case: Case, seed: int) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -114,20 +115,23 @@ class SearchRun:
         """Reads what `write` wrote; ``None`` where it is not there or cannot be read."""
         data = read_run(file) or {}
         try:
-            return cls(
-                cells=tuple(data["cells"]),
+            into, out = map(index, data["tokens"])
+            run = cls(
+                cells=tuple(map(index, data["cells"])),
                 searched=tuple(tuple(map(_number, row)) for row in data["searched"]),
-                seconds=data["seconds"],
+                seconds=float(data["seconds"]),
                 spearman=_number(data["spearman"]),
-                calls=data["calls"],
-                tokens=tuple(data["tokens"]),
-                call_seconds=data["call_seconds"],
-                counts=FrozenDict(data["counts"]),
-                origins=FrozenDict(data["origins"]),
-                fallbacks=FrozenDict(data["fallbacks"]),
+                calls=index(data["calls"]),
+                tokens=(into, out),
+                call_seconds=float(data["call_seconds"]),
+                counts=_counts(data["counts"]),
+                origins=_counts(data["origins"]),
+                fallbacks=_counts(data["fallbacks"]),
             )
-        except (ValueError, KeyError, TypeError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             return None
+        whole = len(run.cells) == len(run.searched) and {*map(len, run.searched)} <= {2}
+        return run if whole else None
 
 
 Results = Mapping[tuple[Arm, Case], Sequence[SearchRun]]
@@ -261,6 +265,10 @@ def _code(arm: Arm) -> str:
     if arm.stock:
         return stock_versions()
     return code_of(registry.load("strategy", arm.strategy))
+
+
+def _counts(found: Mapping[str, int]) -> FrozenDict[int]:
+    return FrozenDict({str(name): index(count) for name, count in found.items()})
 
 
 def _number(value: float | None) -> float:

@@ -49,12 +49,16 @@ class CandidateBlock:
         self._squares = (self._features**2).sum(axis=1)
         self._kept: dict[bytes, Singles] = {}
 
-    def distances(self, features: Floats, names: Sequence[bytes]) -> Singles:
-        """Squared distances to trials, `(n, M)`.
+    def put_distances(
+        self, features: Floats, names: Sequence[bytes], at: Positions, into: Singles
+    ) -> None:
+        """Writes the squared distances of trials to some of the architectures.
 
         Args:
             features: `(n, F)` of the trials.
             names: What tells the trials apart.
+            at: Positions of the M architectures that are meant.
+            into: `(n, M)`, what is written to.
         """
         kept = self._kept  # never changed but replaced, as another thread may be reading it
         new = {name: i for i, name in enumerate(names) if name not in kept}
@@ -65,7 +69,8 @@ class CandidateBlock:
             if len(kept) > _MAX_KEPT:
                 kept = {name: kept[name] for name in names}
             self._kept = kept
-        return np.stack([kept[name] for name in names])
+        for line, name in zip(into, names, strict=True):
+            np.take(kept[name], at, out=line, mode="clip")  # "raise" would copy
 
     def fresh(self, history: History) -> Positions:
         """Positions of those that are not seen and have what the engine has fixed."""
@@ -96,9 +101,13 @@ class Candidates:
         return len(self.rows)
 
     def distances(self, features: Floats, names: Sequence[bytes]) -> Singles:
-        """Squared distances to trials, `(n, M)`; see `CandidateBlock.distances`."""
-        found = [block.distances(features, names)[:, at] for block, at in self._parts]
-        return np.concatenate(found, axis=1)
+        """Squared distances to trials, `(n, M)`; see `CandidateBlock.put_distances`."""
+        found = np.empty((len(names), len(self)), dtype=np.float32)
+        start = 0
+        for block, at in self._parts:
+            block.put_distances(features, names, at, found[:, start : start + len(at)])
+            start += len(at)
+        return found
 
 
 def candidates(

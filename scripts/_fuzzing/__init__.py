@@ -1,0 +1,1 @@
+"""The kinds of files that `fuzz.py` changes, and how each is read."""
