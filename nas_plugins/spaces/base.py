@@ -71,6 +71,8 @@ class SearchSpace(ABC):
         latency_table: Pattern of the names of the benchmarks with its latencies, with
             ``{device}`` and perhaps ``{dataset}`` in it; empty where there are none.
         latency_datasets: Data sets of these, the default first.
+        proxy_table: Name of the benchmark with published zero-cost proxies of its architectures,
+            ``synflow`` and ``zen`` among them; empty where there is none.
         core: The space of the first decisions, where a space of its own has got further ones:
             what knows the core then serves the whole.
     """
@@ -86,6 +88,7 @@ class SearchSpace(ABC):
     latency_table: str = ""
     core: SearchSpace | None = None
     latency_datasets: tuple[str, ...] = ()
+    proxy_table: str = ""
 
     def __init__(
         self,

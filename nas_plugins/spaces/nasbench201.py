@@ -79,6 +79,7 @@ class NASBench201(SearchSpace):
     latency_table = "hw-nas-bench/{dataset}/{device}"
     complexity_settings = ("channels", "cells", "classes", "resolution", "in_channels")
     latency_datasets = ("cifar10", "cifar100", "imagenet16")
+    proxy_table = "nas-bench-suite-zero/cifar10"
 
     def __init__(self) -> None:
         decisions = [Decision(f"{target}<-{source}", OPERATIONS) for source, target in EDGES]

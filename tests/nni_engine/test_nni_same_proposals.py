@@ -31,7 +31,7 @@ SMALL = {"n_candidates": 32, "predictor": "ridge"}
     [
         ("arch-vq", SMALL),
         ("archive-evolution", {}),
-        ("graph-gp", {}),
+        ("graph-gp", {"start": "random"}),
         ("llm-coevolution", {"llm": "null", "n_initial": 2}),
         ("local-search", {}),
         ("random", {}),

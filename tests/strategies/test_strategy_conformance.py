@@ -35,4 +35,4 @@ class TestArchiveEvolution(StrategyTestCase):
 class TestGraphGP(StrategyTestCase):
     @pytest.fixture
     def strategy(self) -> nap.Strategy:
-        return nap.strategy("graph-gp")
+        return nap.strategy("graph-gp", start="random")  # else networks of cells are scored
