@@ -27,7 +27,7 @@ from .scores import Sample
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _STRATEGIES: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "graph-gp": ("graph-gp", {}),
+    "graph-gp": ("graph-gp", {"start": "random"}),
     "Arch-VQ, no model": ("arch-vq", {"model": "none"}),
     "local search": ("local-search", {}),
 }

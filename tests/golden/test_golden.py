@@ -248,7 +248,7 @@ def samplers() -> dict[str, Any]:
             population_size=8, sample_size=3, space=SPACE, seed=0
         ),
         "random": lambda: RandomArchitectureSampler(space=SPACE, seed=0),
-        "graph-gp": lambda: GraphGPSampler(space=SPACE, seed=0),
+        "graph-gp": lambda: GraphGPSampler(space=SPACE, seed=0, start="random"),
         "arch-vq": lambda: ArchVQSampler(space=SPACE, seed=0),
         "arch-vq-none": lambda: ArchVQSampler(model="none", space=SPACE, seed=0),
         "llm-coevolution": lambda: LLMCoEvolutionSampler(

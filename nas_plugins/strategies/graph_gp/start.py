@@ -24,7 +24,7 @@ RANKED = 3
 PROXIES = ("synflow", "zen")
 POOL = 500
 LIVE_POOL = 100
-"""Candidates that ``"auto"`` scores live: a network costs 0.1 to 1 s, so this is a minute or so.
+"""Candidates that ``"auto"`` scores live: a network costs 0.2 to 1.3 s, so this is one or two minutes.
 A number rather than seconds, as the same seed is to give the same search on any machine."""
 
 _logger = logging.getLogger(__name__)
