@@ -81,7 +81,7 @@ FEW = (replace(plain("Optuna's GP", "optuna:gp"), most=5),)
 
 def random_start(**options: Any) -> Row:
     """Our search without proxies."""
-    return Row(PLAIN, lambda: ("graph-gp", options), ours=True, quick=True)
+    return Row(PLAIN, lambda: ("graph-gp", {"start": "random", **options}), ours=True, quick=True)
 
 
 def from_scores(name: str, scores: Callable[[], nap.Evaluator], **options: Any) -> Row:
