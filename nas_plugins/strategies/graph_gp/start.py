@@ -24,8 +24,9 @@ RANKED = 3
 PROXIES = ("synflow", "zen")
 POOL = 500
 LIVE_POOL = 100
-"""Candidates that ``"auto"`` scores live: a network costs 0.2 to 1.3 s, so this is one or two minutes.
-A number rather than seconds, as the same seed is to give the same search on any machine."""
+"""Candidates that ``"auto"`` scores live: a network costs 0.2 to 1.3 s, so this takes a minute
+or two. A number rather than seconds, as the same seed is to give the same search everywhere.
+"""
 
 _logger = logging.getLogger(__name__)
 
