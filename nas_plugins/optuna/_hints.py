@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from nas_plugins._wording import excerpt
 from nas_plugins.optuna import compat, dimensions
 from nas_plugins.spaces.base import Label, SearchSpace
 
@@ -22,6 +23,10 @@ _REST_WARNING = (
 _NAMES = (
     "Trial#%d has not asked for %s of %r, so that the search learns nothing of them%s. The "
     "objective must suggest each decision by its name."
+)
+_REFUSED = (
+    "Trial#%d failed before it had %r of %r. Where Optuna says that a parameter's distributions "
+    "differ, let the objective suggest it as a choice of %s, or change the space."
 )
 _EQUALS = (
     "Trial#%d asks for %r, whose choice %r Optuna records as %r, which equals it, in study %r; "
@@ -57,6 +62,24 @@ class Hints:
             self.told.add(_NAMES)
             hint = "".join(f"; {n!r} may be its {o!r}" for n, o in list(alike.items())[:1])
             _logger.warning(_NAMES, trial.number, ", ".join(map(repr, missing)), space, hint)
+
+    def refused(self, space: SearchSpace, study: Study, trial: FrozenTrial) -> None:
+        """Tells once which decision a trial has failed at, as Optuna's own error names none.
+
+        Nothing where a complete trial went without it too, as in a conditional objective.
+        """
+        missing = [d for d in space.decisions if d.name not in trial.params]
+        if not missing or _REFUSED in self.told:
+            return
+        first = missing[0]
+        if any(
+            t.state == TrialState.COMPLETE and first.name not in t.params
+            for t in compat.all_trials(study)
+        ):
+            return
+        self.told.add(_REFUSED)
+        choices = excerpt(list(first.choices), quotes=False)
+        _logger.warning(_REFUSED, trial.number, first.name, space, choices)
 
     def equals(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution

@@ -173,6 +173,8 @@ class StrategySampler(BaseSampler):
             self._independent_sampler.after_trial(study, trial, state, values)
         if self._space is not None and state == TrialState.COMPLETE:
             self._hints.names(self._space, trial)
+        if self._space is not None and state == TrialState.FAIL:
+            self._hints.refused(self._space, study, trial)
         if state == TrialState.FAIL:
             entry = _attributes.failure_entry(interrupted=compat.is_interrupted())
             compat.write_attributes(study, trial, [entry])
