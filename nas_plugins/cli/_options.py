@@ -45,6 +45,6 @@ def read_options(words: Sequence[str] | None, option: str) -> dict[str, Any]:
         key = f"{owner}{dot}{plain.replace('-', '_')}"
         try:
             found[key] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[key] = text
     return found

@@ -30,7 +30,15 @@ DEFAULT = "default"
 
 _FORMAT = 1
 _MAX_TAIL = 512
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, NasPluginsError)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    NasPluginsError,
+)
 
 
 @dataclass(frozen=True)

@@ -316,8 +316,11 @@ def _as_numbers(values: Mapping[str, float]) -> dict[str, float]:
         raise TypeError(
             f'`values` must be a dictionary such as {{"size": size - 100}}, got {values!r:.60}'
         )
-    numbers(**{f"values[{name!r}]": value for name, value in values.items()})
-    found = {name: float(value) for name, value in values.items()}
+    try:
+        found = {name: float(value.__float__()) for name, value in values.items()}
+    except AttributeError:  # a text, for one
+        numbers(**{f"values[{name!r}]": value for name, value in values.items()})
+        raise
     if unknown := [name for name, value in found.items() if math.isnan(value)]:
         raise ValueError(f"`values[{unknown[0]!r}]` must be a number, got nan")
     return found

@@ -339,3 +339,10 @@ def test_an_error_quotes_little(run, words):
     assert ran.out == ""
     assert len(ran.err) < 1000
     assert "x" * 201 not in ran.err
+
+
+def test_an_option_of_very_deep_json_is_a_text() -> None:
+    from nas_plugins.cli._options import read_options
+
+    deep = "[" * 100_000
+    assert read_options([f"a={deep}"], "--strategy-option") == {"a": deep}
